@@ -1,0 +1,140 @@
+/* Log lines to standard error, syslog (RFC 3164 datagrams) or the journal's native socket. */
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A process has one log; it is set once before any thread or client exists. */
+static struct {
+    enum log_target target;
+    const char *program;
+    int fd;
+    bool verbose;
+} the_log = {LOG_TARGET_STDERR, "facteur", STDERR_FILENO, false};
+
+static const int syslog_severity[] = {3, 4, 6, 7}; /* RFC 5424 section 6.2.1 */
+static const char *const level_name[] = {"error", "warning", "info", "debug"};
+#define SYSLOG_FACILITY_MAIL 2
+
+static int datagram_to(const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof sa.sun_path)
+        return -1;
+    memcpy(sa.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof sa) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void log_open(enum log_target target, const char *program, int fd)
+{
+    the_log.program = program;
+    if (target == LOG_TARGET_STDERR) {
+        fd = STDERR_FILENO;
+    } else if (fd < 0) {
+        fd = datagram_to(target == LOG_TARGET_SYSLOG ? "/dev/log" : "/run/systemd/journal/socket");
+        if (fd < 0) {
+            fd = STDERR_FILENO;
+            target = LOG_TARGET_STDERR;
+        }
+    }
+    the_log.target = target;
+    the_log.fd = fd;
+}
+
+int log_fd(void)
+{
+    return the_log.fd;
+}
+
+enum log_target log_target(void)
+{
+    return the_log.target;
+}
+
+void log_verbose(bool on)
+{
+    the_log.verbose = on;
+}
+
+static bool plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= 0x20 || s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == 0x7f)
+            return false;
+    return s.n > 0 && str_is_utf8(s);
+}
+
+static void put_quoted(struct buf *b, struct str s)
+{
+    bool utf8 = str_is_utf8(s);
+    buf_byte(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '"' || c == '\\')
+            buf_printf(b, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
+            buf_printf(b, "\\x%02x", c);
+        else
+            buf_byte(b, (char)c);
+    }
+    buf_byte(b, '"');
+}
+
+static void put_kv(struct buf *b, const struct log_kv *kv)
+{
+    buf_printf(b, " %s=", kv->key);
+    struct str shown = str_head(kv->s, 1024);
+    if (kv->is_num)
+        buf_printf(b, "%lld", (long long)kv->num);
+    else if (plain(shown))
+        buf_str(b, shown);
+    else
+        put_quoted(b, shown);
+}
+
+static void put_prefix(struct buf *b, enum log_level level)
+{
+    if (the_log.target == LOG_TARGET_JOURNAL) {
+        buf_printf(b, "PRIORITY=%d\nSYSLOG_FACILITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=",
+                   syslog_severity[level], SYSLOG_FACILITY_MAIL, the_log.program);
+        return;
+    }
+    struct timespec now;
+    struct tm tm;
+    char when[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (the_log.target == LOG_TARGET_SYSLOG) {
+        localtime_r(&now.tv_sec, &tm);
+        strftime(when, sizeof when, "%b %e %H:%M:%S", &tm);
+        buf_printf(b, "<%d>%s %s[%d]: ", SYSLOG_FACILITY_MAIL * 8 + syslog_severity[level], when,
+                   the_log.program, (int)getpid());
+        return;
+    }
+    gmtime_r(&now.tv_sec, &tm);
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+    buf_printf(b, "%s.%03ldZ %s[%d] %s: ", when, now.tv_nsec / 1000000, the_log.program,
+               (int)getpid(), level_name[level]);
+}
+
+void log_write(enum log_level level, const char *event, const struct log_kv *kv, size_t count)
+{
+    if (level == LOG_LEVEL_DEBUG && !the_log.verbose)
+        return;
+    AUTO_BUF b = {0};
+    put_prefix(&b, level);
+    buf_str(&b, str_from(event));
+    for (size_t i = 0; i < count; i++)
+        put_kv(&b, &kv[i]);
+    buf_byte(&b, '\n');
+    ssize_t ignored = write(the_log.fd, b.p, b.n);
+    (void)ignored;
+}

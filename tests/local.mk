@@ -1,0 +1,3 @@
+# Unit tests: one CUnit program a room; each lists itself in tests/unit/local.mk.
+include tests/unit/local.mk
+include tests/system/local.mk

@@ -1,0 +1,155 @@
+/* base/: views, memory, tables, log escaping. */
+#include "base/err.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void views(void)
+{
+    CU_ASSERT(str_caseeq(STR("MaIl"), STR("mAiL")));
+    CU_ASSERT(!str_caseeq(STR("mail"), STR("mails")));
+    CU_ASSERT(str_casecontains(STR("hello World"), STR("WORLD")));
+    CU_ASSERT(!str_casecontains(STR("hello"), STR("world")));
+    UNIT_STR(str_trim(STR(" \t a b\r\n")), "a b");
+    CU_ASSERT(str_cmp(STR("a"), STR("ab")) < 0);
+    CU_ASSERT(str_cmp((struct str){0}, STR("")) == 0);
+}
+
+static void lines(void)
+{
+    struct str rest = STR("one\r\ntwo\n\nlast"), line;
+    const char *const want[] = {"one", "two", "", "last"};
+    for (size_t i = 0; i < 4; i++) {
+        CU_ASSERT_FATAL(str_line(&rest, &line));
+        UNIT_STR(line, want[i]);
+    }
+    CU_ASSERT(!str_line(&rest, &line));
+}
+
+static void tokens(void)
+{
+    struct str rest = STR(" a,, b "), piece;
+    CU_ASSERT_FATAL(str_token(&rest, ", ", &piece));
+    UNIT_STR(piece, "a");
+    CU_ASSERT_FATAL(str_token(&rest, ", ", &piece));
+    UNIT_STR(piece, "b");
+    CU_ASSERT(!str_token(&rest, ", ", &piece));
+}
+
+static void numbers(void)
+{
+    uint64_t v = 7;
+    CU_ASSERT(str_u64(STR("18446744073709551615"), &v) == 0 && v == UINT64_MAX);
+    CU_ASSERT(str_u64(STR("18446744073709551616"), &v) == -1);
+    CU_ASSERT(str_u64(STR(""), &v) == -1);
+    CU_ASSERT(str_u64(STR("+1"), &v) == -1);
+    CU_ASSERT(str_u64(STR("1 "), &v) == -1);
+    uint32_t w;
+    CU_ASSERT(str_u32(STR("4294967296"), &w) == -1);
+}
+
+static void utf8(void)
+{
+    CU_ASSERT(str_is_utf8(STR("h\xc3\xa9llo \xf0\x9f\x93\xae")));
+    CU_ASSERT(!str_is_utf8(STR("\xc0\xaf")));
+    CU_ASSERT(!str_is_utf8(STR("\xed\xa0\x80")));
+    CU_ASSERT(!str_is_utf8(STR("\xf4\x90\x80\x80")));
+    CU_ASSERT(!str_is_utf8(STR("\xe2\x82")));
+}
+
+static void arenas(void)
+{
+    AUTO_ARENA a = arena_new(64);
+    struct str s = arena_printf(a, "%s-%d", "x", 5);
+    UNIT_STR(s, "x-5");
+    char *big = arena_alloc(a, 100000);
+    CU_ASSERT(big[99999] == 0);
+    arena_reset(a);
+    CU_ASSERT(arena_used(a) == 0);
+    UNIT_STR(arena_concat(a, STR("ab"), STR("cd")), "abcd");
+}
+
+static void buffers(void)
+{
+    AUTO_BUF b = BUF_MAX(10);
+    CU_ASSERT(buf_add(&b, "12345", 5) == 0);
+    CU_ASSERT(buf_add(&b, "678901", 6) == -1);
+    CU_ASSERT(b.n == 5);
+    CU_ASSERT(buf_printf(&b, "%d", 67890) == 0);
+    buf_consume(&b, 3);
+    UNIT_STR(buf_view(&b), "4567890");
+}
+
+static void tables(void)
+{
+    struct map *m = map_new();
+    char key[16];
+    for (intptr_t i = 1; i <= 1000; i++) {
+        snprintf(key, sizeof key, "k%ld", (long)i);
+        CU_ASSERT(map_put(m, str_from(key), (void *)i) == NULL);
+    }
+    CU_ASSERT(map_count(m) == 1000);
+    for (intptr_t i = 1; i <= 1000; i += 2) {
+        snprintf(key, sizeof key, "k%ld", (long)i);
+        CU_ASSERT(map_take(m, str_from(key)) == (void *)i);
+    }
+    CU_ASSERT(map_get(m, STR("k2")) == (void *)2);
+    CU_ASSERT(map_get(m, STR("k3")) == NULL);
+    CU_ASSERT(map_put(m, STR("k2"), (void *)9) == (void *)2);
+    size_t at = 0, seen = 0;
+    void *value;
+    struct str k;
+    while (map_next(m, &at, &k, &value))
+        seen++;
+    CU_ASSERT(seen == 500);
+    map_free(m, NULL);
+}
+
+static void secrets(void)
+{
+    struct secret s = secret_copy(STR("pass\0word"));
+    CU_ASSERT_FATAL(s.p != NULL);
+    CU_ASSERT(s.n == 9 && s.p[9] == '\0');
+    CU_ASSERT(secret_eq((struct str){s.p, s.n}, STR("pass\0word")));
+    CU_ASSERT(!secret_eq((struct str){s.p, s.n}, STR("pass\0wore")));
+    secret_free(&s);
+    CU_ASSERT(s.p == NULL);
+}
+
+static void log_lines_cannot_be_forged(void)
+{
+    int ends[2];
+    CU_ASSERT_FATAL(pipe(ends) == 0);
+    int saved = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    log_info("test", LS("to", STR("a\nb \"c\"\xff")), LZ("empty", ""), LN("n", -3));
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    AUTO_BUF b = {0};
+    CU_ASSERT(fd_read_all(ends[0], &b, 4096) == 0);
+    close(ends[0]);
+    CU_ASSERT(strstr(buf_z(&b), " info: test to=\"a\\x0ab \\\"c\\\"\\xff\" empty=\"\" n=-3\n") != NULL);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"views", views},
+        {"lines", lines},
+        {"tokens", tokens},
+        {"numbers", numbers},
+        {"UTF-8", utf8},
+        {"arenas", arenas},
+        {"buffers", buffers},
+        {"tables", tables},
+        {"secrets", secrets},
+        {"log lines cannot be forged", log_lines_cannot_be_forged},
+        {NULL, NULL},
+    };
+    return unit_main("base", tests);
+}
