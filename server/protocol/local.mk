@@ -1,0 +1,4 @@
+# One grammar a folder; each folder lists its own files.
+include server/protocol/imap/local.mk
+include server/protocol/smtp/local.mk
+include server/protocol/sasl/local.mk
