@@ -1,0 +1,1 @@
+EXTRA_DIST += %reldir%/ldapmap.h %reldir%/ldapmap_conn.h
