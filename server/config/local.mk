@@ -1,0 +1,4 @@
+noinst_LIBRARIES += libconfig.a
+libconfig_a_SOURCES = \
+	%reldir%/config.h %reldir%/options.def \
+	%reldir%/options.c %reldir%/parse.c %reldir%/print.c %reldir%/network.c

@@ -6,3 +6,4 @@ libunit_a_SOURCES = %reldir%/unit.c %reldir%/unit.h
 endif
 
 include tests/unit/base.mk
+include tests/unit/config.mk

@@ -1,0 +1,93 @@
+/*
+ * The configuration: facteur.conf parsed against options.def.
+ *
+ * struct config has one member an option, typed. The master reads the file; every other program is
+ * given the text of the options it may see and parses that with the same code; the options it may
+ * not see keep their defaults there and must not be read.
+ */
+#ifndef FACTEUR_CONFIG_CONFIG_H
+#define FACTEUR_CONFIG_CONFIG_H
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+
+/* Who may see an option. */
+enum {
+    MASTER = 1,
+    SMTP = 2,
+    ACCESS = 4,
+    DIRECTORY = 8,
+    QUEUE = 16,
+    DELIVER = 32,
+    SESSION = 64,
+    ALL = 127,
+};
+
+struct config_list {
+    struct str *v;
+    size_t n;
+};
+
+typedef bool config_BOOL;
+typedef int64_t config_INT;
+typedef uint64_t config_SIZE;
+typedef int64_t config_TIME; /* seconds */
+typedef int config_ENUM;     /* index of the choice */
+typedef struct str config_STRING;
+typedef struct str config_PATH; /* absolute, or empty */
+typedef struct str config_MAP;
+typedef struct config_list config_LIST;
+
+struct config {
+    struct arena *arena; /* owns every string below */
+    struct str *source;  /* by option number: the text as given, NULL p: default in force */
+    struct str *value;   /* by option number: the text with every $name expanded */
+#define OPTION(type, name, def, min, max, who, help) config_##type name;
+#include "config/options.def"
+#undef OPTION
+};
+
+struct config_option {
+    const char *name, *type, *def;
+    uint64_t min, max;
+    unsigned who;
+    const char *help; /* for ENUM: "choice choice …|text" */
+};
+
+extern const struct config_option config_options[];
+extern const size_t config_option_count;
+
+/* Parses text; file is its name for messages, dir the directory that relative PATHs start from.
+ * 0 and *out (config_free it), or -1 with a permanent error that names file, line and name. */
+int config_parse(struct str text, const char *file, const char *dir, struct config **out,
+                 struct err *e);
+
+/* Reads and parses a file of at most 1 MiB. */
+int config_load(const char *file, struct config **out, struct err *e);
+
+void config_free(struct config *c);
+
+/* The text "name = value" for every option that who may see and that differs from its default,
+ * fit for config_parse in another process. */
+void config_export(const struct config *c, unsigned who, struct buf *out);
+
+/* Prints all values (all), those given in the file (!all), or the defaults (c NULL). */
+void config_print(const struct config *c, bool all, FILE *out);
+
+/* The option called name, or NULL; the option number whose name is nearest (for messages). */
+const struct config_option *config_find(struct str name);
+const struct config_option *config_nearest(struct str name);
+
+/* A network list ("127.0.0.0/8 [::1]/128 10.1.2.3"). Checks one element: 0 or -1. */
+struct config_network {
+    unsigned char addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+    unsigned bits;          /* of 128 */
+};
+int config_network_parse(struct str text, struct config_network *out);
+/* True when the address (16 bytes, IPv4 mapped) lies in one of the list's networks; elements that
+ * do not parse never match. */
+bool config_network_match(const struct config_list *list, const unsigned char addr[16]);
+
+#endif

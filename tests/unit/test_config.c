@@ -1,0 +1,115 @@
+/* config/: facteur.conf, its errors, its export, network lists. */
+#include "config/config.h"
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+static struct config *good(const char *text)
+{
+    struct config *c = NULL;
+    struct err e = {0};
+    if (config_parse(str_from(text), "test.conf", "/etc/test", &c, &e) != 0)
+        CU_FAIL(e.log);
+    return c;
+}
+
+static void bad(const char *text, const char *want)
+{
+    struct config *c = NULL;
+    struct err e = {0};
+    CU_ASSERT(config_parse(str_from(text), "test.conf", "/etc/test", &c, &e) == -1);
+    UNIT_STR(str_from(e.log), want);
+}
+
+static void values(void)
+{
+    struct config *c = good("# comment\nmyhostname = mail.example.org\n"
+                            "message_size_limit = 10M\nsmtpd_timeout=2m\n"
+                            "mynetworks = 10.0.0.0/8,\n   192.168.1.1\n\t# inside\n  [fd00::]/8\n"
+                            "log_target = journal\nsingle_uid = yes\nqueue_directory = spool\n");
+    CU_ASSERT_FATAL(c != NULL);
+    UNIT_STR(c->smtpd_banner, "mail.example.org ESMTP");
+    CU_ASSERT(c->message_size_limit == 10 * 1024 * 1024);
+    CU_ASSERT(c->smtpd_timeout == 120);
+    CU_ASSERT(c->mynetworks.n == 3);
+    CU_ASSERT(c->log_target == 2);
+    CU_ASSERT(c->single_uid);
+    UNIT_STR(c->queue_directory, "/etc/test/spool");
+    UNIT_STR(c->virtual_mailbox_base, "/var/vmail");
+    config_free(c);
+}
+
+static void errors_name_the_thing(void)
+{
+    bad("\nmynetwork = x\n", "test.conf:2: unknown option \"mynetwork\"; did you mean \"mynetworks\"?");
+    bad("smtpd_timeout = 1\n", "test.conf:1: smtpd_timeout: must lie between 5 and 86400");
+    bad("smtpd_timeout =\n", "test.conf:1: smtpd_timeout: needs a value");
+    bad("smtpd_timeout = soon\n", "test.conf:1: smtpd_timeout: is not a number");
+    bad("debug = maybe\n", "test.conf:1: debug: must be yes or no");
+    bad("log_target = paper\n", "test.conf:1: log_target: must be one of: stderr syslog journal");
+    bad("myorigin = $nothing\n", "test.conf:1: myorigin: \"$nothing\" is no option");
+    bad("myorigin = $smtpd_banner\nsmtpd_banner = ${myorigin}\n",
+        "test.conf:1: myorigin: its $names lead in a circle");
+    bad(" lost\n", "test.conf:1: a continuation line with nothing before it");
+    bad("nonsense\n", "test.conf:1: expected \"name = value\"");
+    bad("auth_bind = no\n", "test.conf:1: auth_bind: only yes is possible here");
+    bad("message_size_limit = 99999999999999999999g\n",
+        "test.conf:1: message_size_limit: is not a number");
+}
+
+static void export_shows_only_what_may_be_seen(void)
+{
+    struct config *c = good("ldap_bind_pw = a$$b\nmyhostname = h.example\n");
+    CU_ASSERT_FATAL(c != NULL);
+    AUTO_BUF smtp = {0};
+    AUTO_BUF directory = {0};
+    config_export(c, SMTP, &smtp);
+    config_export(c, DIRECTORY, &directory);
+    CU_ASSERT(strstr(buf_z(&smtp), "ldap_bind_pw") == NULL);
+    CU_ASSERT(strstr(buf_z(&smtp), "myhostname = h.example\n") != NULL);
+    struct config *again = good(buf_z(&directory));
+    CU_ASSERT_FATAL(again != NULL);
+    UNIT_STR(again->ldap_bind_pw, "a$b");
+    config_free(again);
+    config_free(c);
+}
+
+static bool in_networks(const char *list, const char *last_byte_of_10)
+{
+    char text[128];
+    unsigned char addr[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [14] = 2};
+    addr[15] = (unsigned char)*last_byte_of_10;
+    snprintf(text, sizeof text, "mynetworks = %s\n", list);
+    struct config *c = good(text);
+    bool hit = config_network_match(&c->mynetworks, addr);
+    config_free(c);
+    return hit;
+}
+
+static void networks(void)
+{
+    CU_ASSERT(in_networks("10.0.0.0/8", "\x03"));
+    CU_ASSERT(!in_networks("11.0.0.0/8", "\x03"));
+    CU_ASSERT(in_networks("10.1.2.3", "\x03"));
+    CU_ASSERT(!in_networks("10.1.2.3", "\x04"));
+    CU_ASSERT(in_networks("10.1.2.0/31", "\x01"));
+    CU_ASSERT(!in_networks("10.1.2.0/31", "\x02"));
+    CU_ASSERT(in_networks("[::]/0", "\x01"));
+    struct config_network net;
+    CU_ASSERT(config_network_parse(STR("10.0.0.0/33"), &net) == -1);
+    CU_ASSERT(config_network_parse(STR("example.org"), &net) == -1);
+    CU_ASSERT(config_network_parse(STR(""), &net) == -1);
+    CU_ASSERT(config_network_parse(STR("10.0.0.0/"), &net) == -1);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"values", values},
+        {"errors name the thing", errors_name_the_thing},
+        {"export shows only what may be seen", export_shows_only_what_may_be_seen},
+        {"networks", networks},
+        {NULL, NULL},
+    };
+    return unit_main("config", tests);
+}
