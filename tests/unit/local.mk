@@ -7,3 +7,4 @@ endif
 
 include tests/unit/base.mk
 include tests/unit/config.mk
+include tests/unit/imap.mk

@@ -1,0 +1,50 @@
+/* Strings in answers; see write.h. */
+#include "protocol/imap/write.h"
+
+#include "protocol/imap/cursor.h"
+
+static bool can_quote(struct str s)
+{
+    if (s.n > 1024)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x7f || (unsigned char)s.p[i] < 0x20)
+            return false;
+    return true;
+}
+
+int imap_write_string(struct buf *b, struct str s)
+{
+    int r = 0;
+    if (can_quote(s)) {
+        r |= buf_byte(b, '"');
+        for (size_t i = 0; i < s.n; i++) {
+            if (s.p[i] == '"' || s.p[i] == '\\')
+                r |= buf_byte(b, '\\');
+            r |= buf_byte(b, s.p[i]);
+        }
+        return r | buf_byte(b, '"');
+    }
+    r |= buf_printf(b, "{%zu}\r\n", s.n);
+    for (size_t i = 0; i < s.n; i++)
+        r |= buf_byte(b, s.p[i] ? s.p[i] : '\x80');
+    return r;
+}
+
+int imap_write_astring(struct buf *b, struct str s)
+{
+    bool atom = s.n > 0 && !str_caseeq(s, STR("NIL"));
+    for (size_t i = 0; i < s.n && atom; i++)
+        atom = imap_is_astring_char(s.p[i]);
+    return atom ? buf_str(b, s) : imap_write_string(b, s);
+}
+
+int imap_write_text(struct buf *b, struct str s)
+{
+    int r = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char u = (unsigned char)s.p[i];
+        r |= buf_byte(b, u < 0x20 || u >= 0x7f ? '?' : s.p[i]);
+    }
+    return r;
+}
