@@ -1,0 +1,22 @@
+# The lookup tables are the administrator's once installed: an existing file is never overwritten.
+LDAP_TABLES = \
+	%reldir%/ldap/virtual_alias_domains.cf %reldir%/ldap/virtual_alias_maps.cf \
+	%reldir%/ldap/virtual_mailbox_maps.cf %reldir%/ldap/virtual_uid_maps.cf \
+	%reldir%/ldap/virtual_gid_maps.cf %reldir%/ldap/smtpd_sender_login_maps.cf
+EXTRA_DIST += $(LDAP_TABLES)
+
+install-data-local: install-ldap-tables
+install-ldap-tables:
+	$(MKDIR_P) '$(DESTDIR)$(sysconfdir)/facteur/ldap'
+	for table in $(LDAP_TABLES); do \
+	  to='$(DESTDIR)$(sysconfdir)/facteur/ldap/'$${table##*/}; \
+	  test -e "$$to" || $(INSTALL) -m 0640 $(srcdir)/$$table "$$to" || exit 1; \
+	done
+
+uninstall-local: uninstall-ldap-tables
+uninstall-ldap-tables:
+	for table in $(LDAP_TABLES); do \
+	  to='$(DESTDIR)$(sysconfdir)/facteur/ldap/'$${table##*/}; \
+	  ! cmp -s $(srcdir)/$$table "$$to" || rm -f "$$to"; \
+	done
+.PHONY: install-ldap-tables uninstall-ldap-tables
