@@ -1,0 +1,102 @@
+/*
+ * The view of a folder that an IMAP or POP3 session holds, with stable sequence numbers.
+ *
+ * Messages are numbered by their place in the view (seq - 1). store_mailbox_sync looks at the folder
+ * and tells what changed; a message that vanished stays in its place, marked gone, until a sync that is
+ * allowed to take it out (RFC 3501 section 7.4.1 forbids EXPUNGE during FETCH, STORE and SEARCH).
+ * The view takes its data from a source, which is the maildir scan unless another is given.
+ */
+#ifndef FACTEUR_STORE_MAILBOX_H
+#define FACTEUR_STORE_MAILBOX_H
+
+#include "store/folder.h"
+
+#define STORE_DATE_UNKNOWN INT64_MIN
+
+struct store_msg {
+    uint32_t uid;
+    uint32_t keywords;         /* bit n: store_mailbox_keyword(mb, n) */
+    uint64_t size, vsize;      /* on disk; with CR LF (RFC822.SIZE): see store_mailbox_measure */
+    int64_t date;              /* INTERNALDATE, seconds since 1970, or STORE_DATE_UNKNOWN */
+    uint32_t name;             /* offset in the view's names */
+    uint16_t name_len, base_len;
+    uint8_t flags;             /* STORE_ bits */
+    bool recent, in_new;
+    bool gone;                 /* no longer in the folder; content cannot be had */
+};
+
+/* Where pictures come from; the maildir scan when NULL is given. */
+struct store_source {
+    int (*look)(void *ctx, struct store_folder *f, bool move_new, struct store_picture *out,
+                struct err *e);
+    void *ctx;
+};
+
+struct store_changes { /* belongs to the mailbox, valid until the next sync */
+    /* In the order to be sent: highest first, so that each number is right when it is read. */
+    const uint32_t *expunged_seq, *expunged_uid;
+    size_t expunged;
+    const uint32_t *flagged; /* sequence numbers after the expunges, ascending: flags differ now */
+    size_t flag_count;
+    size_t exists, recent;   /* after the changes */
+    bool exists_grew;        /* new messages at the end: send EXISTS (and RECENT) */
+    bool keywords_changed;   /* new keyword names: send FLAGS */
+};
+
+struct store_mailbox;
+
+/* Opens and looks. read_only (EXAMINE): nothing is moved from new/ and nothing can be changed. 0; 1
+ * when there is no such folder; -1 and *e. root_fd must stay open. */
+int store_mailbox_open(int root_fd, struct str name, bool read_only, const struct store_source *source,
+                       struct store_mailbox **out, struct err *e);
+void store_mailbox_close(struct store_mailbox *mb); /* NULL is fine */
+
+size_t store_mailbox_count(const struct store_mailbox *mb);
+const struct store_msg *store_mailbox_at(const struct store_mailbox *mb, size_t index); /* seq - 1 */
+/* Index of the message with this UID, or of the first with a larger one (== count: none); *exact tells. */
+size_t store_mailbox_find(const struct store_mailbox *mb, uint32_t uid, bool *exact);
+size_t store_mailbox_recent(const struct store_mailbox *mb);
+/* Index of the first message without \Seen; count when there is none. */
+size_t store_mailbox_first_unseen(const struct store_mailbox *mb);
+uint32_t store_mailbox_uidvalidity(const struct store_mailbox *mb);
+uint32_t store_mailbox_uidnext(const struct store_mailbox *mb);
+const unsigned char *store_mailbox_guid(const struct store_mailbox *mb); /* 16 bytes, MAILBOXID */
+struct str store_mailbox_base(const struct store_mailbox *mb, size_t index); /* base name, EMAILID */
+bool store_mailbox_read_only(const struct store_mailbox *mb);
+struct store_folder *store_mailbox_folder(struct store_mailbox *mb);
+
+/* Cheap: has anything changed since the last sync? On trouble true. */
+bool store_mailbox_changed(const struct store_mailbox *mb);
+/* Directories for inotify: cur/ and new/. Borrowed. */
+void store_mailbox_watch(const struct store_mailbox *mb, int *cur_fd, int *new_fd);
+/* Looks when something changed, and merges. expunge: gone messages leave the view. A UIDVALIDITY that
+ * changed meanwhile is a permanent *e: the session has to end. */
+int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct store_changes **out,
+                       struct err *e);
+
+/* ---- keywords ---- */
+struct str store_mailbox_keyword(const struct store_mailbox *mb, unsigned bit); /* empty: none */
+int store_mailbox_keyword_find(const struct store_mailbox *mb, struct str name); /* bit or -1 */
+int store_mailbox_keyword_add(struct store_mailbox *mb, struct str name, unsigned *bit, struct err *e);
+
+/* ---- messages: 0; 1 when the message is gone (it is marked so); -1 and *e ---- */
+int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct err *e);
+/* Makes size, vsize and date of the message known. */
+int store_mailbox_measure(struct store_mailbox *mb, size_t index, struct err *e);
+
+enum store_op { STORE_OP_SET, STORE_OP_ADD, STORE_OP_REMOVE };
+/* Changes flags and keywords by renaming the file; the view has them at once, without a change to be
+ * told by the next sync. Works on what the file name says now, not on what the view believed. */
+int store_mailbox_store(struct store_mailbox *mb, size_t index, enum store_op op, uint8_t flags,
+                        uint32_t keywords, struct err *e);
+/* Removes the file; the message is gone from the view at the next sync that may expunge. */
+int store_mailbox_expunge(struct store_mailbox *mb, size_t index, struct err *e);
+
+/* Copies messages (indexes, ascending) to another folder of this user, all or none, keeping flags,
+ * keywords and dates. move: then removes the originals. Gone messages are left out: src_uids and dst_uids
+ * (malloc'd, *copied entries each; free() them) name what was done (COPYUID, RFC 4315). */
+int store_mailbox_copy(struct store_mailbox *mb, const size_t *indexes, size_t count,
+                       struct store_folder *to, bool move, uint32_t *uidvalidity, uint32_t **src_uids,
+                       uint32_t **dst_uids, size_t *copied, struct err *e);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * dovecot-uidlist version 3: which UID a message file has.
+ *
+ *   3 V<uidvalidity> N<uidnext> G<guid hex> [other fields]
+ *   <uid> [<key><value> ...] :<base name>
+ *
+ * Written as Dovecot 2.3 writes it and under its lock (dovecot-uidlist.lock): appended to, or written
+ * anew and renamed. Unknown fields are kept. A UID is on disk when store_uidlist_commit returns.
+ * UIDVALIDITY never changes while the file is readable; a missing or damaged one gets a larger value.
+ */
+#ifndef FACTEUR_STORE_UIDLIST_H
+#define FACTEUR_STORE_UIDLIST_H
+
+#include "base/mem.h"
+#include "store/dotlock.h"
+
+#include <sys/stat.h>
+
+#define STORE_UIDLIST_MAX_BYTES ((size_t)1 << 30)
+
+struct store_uidrec {
+    uint32_t uid;
+    uint32_t off;      /* of the base name in names */
+    uint16_t len;      /* of the base name */
+    uint16_t ext_len;  /* extension fields stand right before the base name, with their blanks */
+};
+
+struct store_uidlist {
+    int dir_fd, root_fd; /* borrowed: the folder, and the maildir's root (dovecot-uidvalidity) */
+    uint32_t uidvalidity, uidnext;
+    unsigned char guid[16];
+    bool have_guid, readable, damaged, torn;
+    char *header_ext; /* unknown header fields, owned, may be NULL */
+    struct store_uidrec *recs; /* ascending uid */
+    size_t count, cap;
+    struct buf names;
+    uint32_t *slots; /* hash of base names: index + 1 */
+    size_t slot_cap;
+    size_t lines;    /* in the file, dead ones too */
+    size_t saved;    /* records that are in the file; those after it are new */
+    bool rewrite;    /* the file must be written anew */
+    struct stat seen; /* of the file last read */
+    struct store_dotlock lock;
+};
+
+void store_uidlist_init(struct store_uidlist *u, int dir_fd, int root_fd);
+void store_uidlist_free(struct store_uidlist *u); /* drops the lock too */
+
+/* Reads the file when it changed since the last read. A missing or damaged file is no error: readable
+ * is false then, and the next commit makes a new one with a larger UIDVALIDITY. 0 or -1 and *e. */
+int store_uidlist_refresh(struct store_uidlist *u, struct err *e);
+/* Takes the lock, then refreshes. Not recursive. */
+int store_uidlist_lock(struct store_uidlist *u, struct err *e);
+void store_uidlist_unlock(struct store_uidlist *u);
+
+/* The record of a base name, NULL when unknown; valid until the next change. */
+const struct store_uidrec *store_uidlist_find(const struct store_uidlist *u, struct str base);
+struct str store_uidlist_base(const struct store_uidlist *u, const struct store_uidrec *r);
+
+/* Under the lock: gives the next UID to base; 0 when UIDs have run out. Not on disk yet. */
+uint32_t store_uidlist_add(struct store_uidlist *u, struct str base);
+/* Under the lock: forgets the records for which keep[i] is false (keep has count entries). */
+void store_uidlist_keep(struct store_uidlist *u, const bool *keep);
+/* Under the lock: makes all added UIDs durable (append, or the whole file anew). On failure the list is
+ * as it was on disk. */
+int store_uidlist_commit(struct store_uidlist *u, struct err *e);
+
+/* Makes a new list in a new folder, with a UIDVALIDITY larger than any before in this maildir. */
+int store_uidlist_create(int dir_fd, int root_fd, struct err *e);
+
+/* The next UIDVALIDITY of the maildir, larger than `above`: Dovecot's dovecot-uidvalidity and
+ * dovecot-uidvalidity.<hex> in the root. */
+int store_uidvalidity_next(int root_fd, uint32_t above, uint32_t *out, struct err *e);
+
+#endif
