@@ -1,0 +1,5 @@
+noinst_LIBRARIES += libio.a
+libio_a_SOURCES = \
+	%reldir%/addr.h %reldir%/addr.c \
+	%reldir%/tls.h %reldir%/tls.c \
+	%reldir%/conn.h %reldir%/conn.c

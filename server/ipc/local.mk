@@ -1,0 +1,8 @@
+noinst_LIBRARIES += libipc.a
+libipc_a_SOURCES = \
+	%reldir%/messages.def %reldir%/message.h %reldir%/message.c \
+	%reldir%/channel.h %reldir%/channel.c \
+	%reldir%/rpc.h %reldir%/rpc.c \
+	%reldir%/bundle.h %reldir%/bundle.c \
+	%reldir%/counters.h %reldir%/counters.c \
+	%reldir%/program.h %reldir%/program.c

@@ -1,0 +1,35 @@
+/*
+ * Giving up rights: the only room with setuid. Irrevocable unless the spec says keep_privilege.
+ */
+#ifndef FACTEUR_CONFINE_CONFINE_H
+#define FACTEUR_CONFINE_CONFINE_H
+
+#include "base/err.h"
+#include "config/config.h"
+
+#include <sys/types.h>
+
+struct confine {
+    unsigned self;       /* the program: SMTP, ACCESS, … */
+    uid_t uid;           /* become this user; 0: stay (single_uid, or keep_privilege) */
+    gid_t gid;
+    const char *root;    /* empty directory to make the root; NULL: none */
+    bool keep_privilege; /* deliver and the session parent: keep what acting as owners needs */
+};
+
+/* Groups, root, uid and gid, capabilities, no_new_privs, not dumpable, rlimits; verifies that there
+ * is no way back. 0, or -1 with a permanent error; the caller then exits. */
+int confine_enter(const struct confine *c, struct err *e);
+
+/* The system call filter of the program, after everything is open: 0, or -1 as above. */
+int confine_lock(unsigned self, struct err *e);
+
+/* Acts as another user for a while (effective ids and no groups), and back: for deliver. 0 or -1. */
+int confine_act_as(uid_t uid, gid_t gid, struct err *e);
+int confine_act_back(struct err *e);
+
+/* For a forked session: becomes the owner for good, with Landlock so that only the directories in
+ * the list (NULL-terminated, absolute) can be reached. */
+int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err *e);
+
+#endif

@@ -1,0 +1,489 @@
+/* Client connections. */
+#include "io/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define READ_CHUNK 16384
+#define READS_A_TURN 8
+#define FINISH_MS 10000
+
+enum phase { PHASE_PLAIN, PHASE_TLS_WAITING /* output first */, PHASE_HANDSHAKE, PHASE_TLS };
+
+struct conn {
+    int fd;
+    enum phase phase;
+    SSL *ssl;
+    struct tls_server *tls;
+    struct buf in, out;
+    size_t out_done; /* bytes at the front of out that are sent */
+    size_t in_max;
+    const struct conn_ops *ops;
+    void *arg;
+    struct event *readable, *writable, *timer;
+    struct addr peer;
+    unsigned busy;
+    bool dead, closed, paused, finishing;
+    bool wants_write_to_read; /* TLS needs to write before it can read, and the reverse */
+    bool wants_read_to_write;
+};
+
+/* --- life --- */
+
+static void destroy(struct conn *c)
+{
+    event_free(c->readable);
+    event_free(c->writable);
+    event_free(c->timer);
+    SSL_free(c->ssl);
+    tls_server_drop(c->tls);
+    close(c->fd);
+    if (c->in.p)
+        mem_wipe(c->in.p, c->in.cap);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    free(c);
+}
+
+static void enter(struct conn *c)
+{
+    c->busy++;
+}
+
+static bool leave(struct conn *c)
+{
+    if (--c->busy > 0 || !c->dead)
+        return !c->dead;
+    destroy(c);
+    return false;
+}
+
+void conn_free(struct conn *c)
+{
+    if (!c)
+        return;
+    c->dead = true;
+    if (c->busy == 0)
+        destroy(c);
+}
+
+static void closed(struct conn *c, enum conn_end why, const char *detail)
+{
+    if (c->closed || c->dead)
+        return;
+    c->closed = true;
+    event_del(c->readable);
+    event_del(c->writable);
+    event_del(c->timer);
+    if (c->finishing)
+        conn_free(c);
+    else
+        c->ops->on_close(c, c->arg, why, detail);
+}
+
+static void closed_by_errno(struct conn *c)
+{
+    closed(c, errno == ECONNRESET || errno == EPIPE ? CONN_EOF : CONN_ERROR, strerror(errno));
+}
+
+static void closed_by_tls(struct conn *c, enum conn_end why)
+{
+    char text[160] = "closed";
+    unsigned long code = ERR_peek_last_error();
+    if (code)
+        ERR_error_string_n(code, text, sizeof text);
+    ERR_clear_error();
+    closed(c, why, text);
+}
+
+/* --- output --- */
+
+static void want_write(struct conn *c, bool on)
+{
+    if (on)
+        event_add(c->writable, NULL);
+    else
+        event_del(c->writable);
+}
+
+static void finish_now(struct conn *c)
+{
+    if (c->phase == PHASE_TLS) {
+        ERR_clear_error();
+        SSL_shutdown(c->ssl);
+        ERR_clear_error();
+    }
+    conn_free(c);
+}
+
+static ssize_t write_some(struct conn *c, const char *p, size_t n)
+{
+    if (c->phase != PHASE_TLS) {
+        ssize_t r;
+        do
+            r = send(c->fd, p, n, MSG_NOSIGNAL);
+        while (r < 0 && errno == EINTR);
+        if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+            closed_by_errno(c);
+        return r;
+    }
+    ERR_clear_error();
+    int r = SSL_write(c->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+    if (r > 0)
+        return r;
+    int why = SSL_get_error(c->ssl, r);
+    c->wants_read_to_write = why == SSL_ERROR_WANT_READ;
+    if (why != SSL_ERROR_WANT_WRITE && why != SSL_ERROR_WANT_READ)
+        closed_by_tls(c, CONN_ERROR);
+    return -1;
+}
+
+static void start_handshake(struct conn *c);
+
+static void drained(struct conn *c)
+{
+    if (c->out.cap > READ_CHUNK)
+        buf_free(&c->out);
+    else
+        buf_clear(&c->out);
+    c->out_done = 0;
+    want_write(c, false);
+    if (c->phase == PHASE_TLS_WAITING)
+        start_handshake(c);
+    else if (c->finishing)
+        finish_now(c);
+    else if (c->ops->on_drained)
+        c->ops->on_drained(c, c->arg);
+}
+
+static void flush(struct conn *c)
+{
+    if (c->closed || c->dead || c->phase == PHASE_HANDSHAKE)
+        return;
+    if (c->out.n == 0 && c->phase != PHASE_TLS_WAITING && !c->finishing)
+        return;
+    while (c->out_done < c->out.n) {
+        ssize_t r = write_some(c, c->out.p + c->out_done, c->out.n - c->out_done);
+        if (c->closed || c->dead)
+            return;
+        if (r < 0) {
+            want_write(c, !c->wants_read_to_write);
+            return;
+        }
+        c->out_done += (size_t)r;
+    }
+    drained(c);
+}
+
+void conn_write(struct conn *c, const void *p, size_t n)
+{
+    if (c->closed || c->dead)
+        return;
+    if (c->out_done > READ_CHUNK) {
+        buf_consume(&c->out, c->out_done);
+        c->out_done = 0;
+    }
+    buf_add(&c->out, p, n);
+    if (c->busy == 0)
+        event_active(c->writable, EV_WRITE, 0);
+}
+
+void conn_printf(struct conn *c, const char *fmt, ...)
+{
+    AUTO_BUF b = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    conn_write(c, b.p, b.n);
+}
+
+size_t conn_out_size(const struct conn *c)
+{
+    return c->out.n - c->out_done;
+}
+
+/* --- input --- */
+
+static ssize_t read_some(struct conn *c, char *to, size_t n)
+{
+    if (c->phase == PHASE_PLAIN) {
+        ssize_t r;
+        do
+            r = recv(c->fd, to, n, 0);
+        while (r < 0 && errno == EINTR);
+        if (r == 0)
+            closed(c, CONN_EOF, "closed");
+        else if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+            closed_by_errno(c);
+        return r;
+    }
+    ERR_clear_error();
+    int r = SSL_read(c->ssl, to, (int)n);
+    if (r > 0)
+        return r;
+    int why = SSL_get_error(c->ssl, r);
+    if (why == SSL_ERROR_WANT_WRITE) {
+        c->wants_write_to_read = true;
+        want_write(c, true);
+    } else if (why == SSL_ERROR_ZERO_RETURN) {
+        closed(c, CONN_EOF, "closed");
+    } else if (why != SSL_ERROR_WANT_READ) {
+        closed_by_tls(c, CONN_EOF);
+    }
+    return -1;
+}
+
+static bool in_full(const struct conn *c)
+{
+    return c->in.n >= c->in_max;
+}
+
+static void watch_input(struct conn *c)
+{
+    if (c->closed || c->dead)
+        return;
+    if (c->phase == PHASE_TLS_WAITING || (c->phase != PHASE_HANDSHAKE && (c->paused || in_full(c))))
+        event_del(c->readable);
+    else
+        event_add(c->readable, NULL);
+}
+
+/* Reads for one turn; true when something came. More may wait inside OpenSSL or the kernel. */
+static bool fill(struct conn *c)
+{
+    bool came = false;
+    for (int i = 0; i < READS_A_TURN && !in_full(c) && !c->closed; i++) {
+        size_t room = c->in_max - c->in.n < READ_CHUNK ? c->in_max - c->in.n : READ_CHUNK;
+        ssize_t r = read_some(c, buf_room(&c->in, room), room);
+        if (r <= 0)
+            break;
+        c->in.n += (size_t)r;
+        came = true;
+        if ((size_t)r < room && c->phase == PHASE_PLAIN)
+            break;
+    }
+    return came;
+}
+
+static void give(struct conn *c)
+{
+    if (c->in.n && !c->paused && !c->dead && !c->finishing)
+        c->ops->on_data(c, c->arg);
+    if (c->in.n == 0 && c->in.cap > 2 * READ_CHUNK)
+        buf_free(&c->in);
+}
+
+static void handshake_step(struct conn *c)
+{
+    ERR_clear_error();
+    int r = SSL_do_handshake(c->ssl);
+    if (r == 1) {
+        c->phase = PHASE_TLS;
+        want_write(c, false);
+        c->ops->on_tls(c, c->arg);
+        if (!c->dead && !c->closed)
+            event_active(c->readable, EV_READ, 0); /* data may have come with the last flight */
+        return;
+    }
+    int why = SSL_get_error(c->ssl, r);
+    if (why == SSL_ERROR_WANT_WRITE)
+        want_write(c, true);
+    else if (why == SSL_ERROR_WANT_READ)
+        want_write(c, false);
+    else
+        closed_by_tls(c, CONN_TLS_FAILED);
+}
+
+static void start_handshake(struct conn *c)
+{
+    c->phase = PHASE_HANDSHAKE;
+    c->ssl = tls_server_accept(c->tls);
+    SSL_set_fd(c->ssl, c->fd);
+    event_add(c->readable, NULL);
+    handshake_step(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)fd;
+    (void)what;
+    enter(c);
+    if (c->phase == PHASE_HANDSHAKE) {
+        handshake_step(c);
+    } else {
+        bool eof_first = false;
+        if (!c->paused)
+            fill(c);
+        eof_first = c->closed;
+        if (!eof_first)
+            give(c);
+        if (!c->dead && !c->closed && c->phase == PHASE_TLS && SSL_pending(c->ssl) && !c->paused &&
+            !in_full(c))
+            event_active(c->readable, EV_READ, 0);
+        if (c->wants_read_to_write) {
+            c->wants_read_to_write = false;
+            flush(c);
+        }
+    }
+    if (!c->dead)
+        flush(c);
+    if (!c->dead)
+        watch_input(c);
+    leave(c);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)fd;
+    (void)what;
+    enter(c);
+    if (c->phase == PHASE_HANDSHAKE)
+        handshake_step(c);
+    if (c->wants_write_to_read && !c->dead) {
+        c->wants_write_to_read = false;
+        event_active(c->readable, EV_READ, 0);
+    }
+    if (!c->dead)
+        flush(c);
+    leave(c);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)fd;
+    (void)what;
+    enter(c);
+    if (c->finishing)
+        conn_free(c);
+    else
+        c->ops->on_timeout(c, c->arg);
+    if (!c->dead)
+        flush(c);
+    leave(c);
+}
+
+/* --- the rest --- */
+
+struct conn *conn_new(struct event_base *base, int fd, size_t in_max, const struct conn_ops *ops,
+                      void *arg)
+{
+    struct conn *c = MEM_NEW(struct conn);
+    int one = 1;
+    *c = (struct conn){.fd = fd, .in_max = in_max, .ops = ops, .arg = arg};
+    evutil_make_socket_nonblocking(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    addr_peer(fd, &c->peer);
+    c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    c->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    c->timer = evtimer_new(base, on_timer, c);
+    event_add(c->readable, NULL);
+    return c;
+}
+
+struct str conn_in(const struct conn *c)
+{
+    return buf_view(&c->in);
+}
+
+void conn_consume(struct conn *c, size_t n)
+{
+    buf_consume(&c->in, n);
+    if (c->busy == 0)
+        watch_input(c);
+}
+
+void conn_set_in_max(struct conn *c, size_t in_max)
+{
+    c->in_max = in_max;
+}
+
+void conn_pause(struct conn *c)
+{
+    c->paused = true;
+    if (c->busy == 0)
+        watch_input(c);
+}
+
+void conn_resume(struct conn *c)
+{
+    c->paused = false;
+    if (c->closed || c->dead)
+        return;
+    event_active(c->readable, EV_READ, 0);
+}
+
+void conn_deadline(struct conn *c, int64_t ms)
+{
+    struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+    if (ms > 0 && !c->closed)
+        event_add(c->timer, &tv);
+    else
+        event_del(c->timer);
+}
+
+size_t conn_start_tls(struct conn *c, struct tls_server *t)
+{
+    size_t thrown = c->in.n;
+    buf_clear(&c->in);
+    c->tls = tls_server_hold(t);
+    c->phase = PHASE_TLS_WAITING;
+    if (c->busy == 0) {
+        watch_input(c);
+        event_active(c->writable, EV_WRITE, 0);
+    }
+    return thrown;
+}
+
+bool conn_is_tls(const struct conn *c)
+{
+    return c->phase == PHASE_TLS;
+}
+
+const char *conn_tls_protocol(const struct conn *c)
+{
+    return conn_is_tls(c) ? SSL_get_version(c->ssl) : "";
+}
+
+const char *conn_tls_cipher(const struct conn *c)
+{
+    return conn_is_tls(c) ? SSL_get_cipher_name(c->ssl) : "";
+}
+
+int conn_tls_bits(const struct conn *c)
+{
+    return conn_is_tls(c) ? SSL_get_cipher_bits(c->ssl, NULL) : 0;
+}
+
+const char *conn_tls_server_name(const struct conn *c)
+{
+    const char *name = c->ssl ? SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+    return name ? name : "";
+}
+
+void conn_finish(struct conn *c)
+{
+    if (c->dead)
+        return;
+    if (c->closed) {
+        conn_free(c);
+        return;
+    }
+    c->finishing = true;
+    conn_deadline(c, FINISH_MS);
+    conn_pause(c);
+    if (c->busy == 0)
+        event_active(c->writable, EV_WRITE, 0);
+}
+
+const struct addr *conn_peer(const struct conn *c)
+{
+    return &c->peer;
+}

@@ -1,0 +1,302 @@
+/* Encoding and decoding, made from messages.def. */
+#include "ipc/message.h"
+
+#include <stddef.h>
+
+struct reader {
+    struct str rest;
+    struct arena *arena;
+    const char *bad; /* the first field that did not fit */
+};
+
+struct writer {
+    struct buf *out;
+    const char *bad;
+};
+
+/* --- numbers and strings --- */
+
+static void put_bytes(struct writer *w, const void *p, size_t n)
+{
+    buf_add(w->out, p, n);
+}
+
+static void put_number(struct writer *w, uint64_t v, size_t bytes)
+{
+    unsigned char raw[8];
+    for (size_t i = 0; i < bytes; i++)
+        raw[i] = (unsigned char)(v >> (8 * i));
+    put_bytes(w, raw, bytes);
+}
+
+static bool take(struct reader *r, size_t n, const char **at)
+{
+    if (r->rest.n < n)
+        return false;
+    *at = r->rest.p;
+    r->rest = str_skip(r->rest, n);
+    return true;
+}
+
+static bool get_number(struct reader *r, size_t bytes, uint64_t *v)
+{
+    const char *at;
+    if (!take(r, bytes, &at))
+        return false;
+    *v = 0;
+    for (size_t i = 0; i < bytes; i++)
+        *v |= (uint64_t)(unsigned char)at[i] << (8 * i);
+    return true;
+}
+
+#define NUMBER_FIELD(type, bytes)                                                                  \
+    static bool put_##type(struct writer *w, msg_##type v, size_t limit)                           \
+    {                                                                                              \
+        (void)limit;                                                                               \
+        put_number(w, v, bytes);                                                                   \
+        return true;                                                                               \
+    }                                                                                              \
+    static bool get_##type(struct reader *r, msg_##type *v, size_t limit)                          \
+    {                                                                                              \
+        uint64_t wide;                                                                             \
+        (void)limit;                                                                               \
+        if (!get_number(r, bytes, &wide))                                                          \
+            return false;                                                                          \
+        *v = (msg_##type)wide;                                                                     \
+        return true;                                                                               \
+    }
+NUMBER_FIELD(u8, 1)
+NUMBER_FIELD(u32, 4)
+NUMBER_FIELD(u64, 8)
+
+static bool put_str(struct writer *w, struct str v, size_t limit)
+{
+    if (v.n > limit)
+        return false;
+    put_number(w, v.n, 4);
+    put_bytes(w, v.p, v.n);
+    return true;
+}
+
+static bool get_str(struct reader *r, struct str *v, size_t limit)
+{
+    uint64_t n;
+    if (!get_number(r, 4, &n) || n > limit || !take(r, n, &v->p))
+        return false;
+    v->n = n;
+    return true;
+}
+
+static bool put_grant(struct writer *w, struct grant v, size_t limit)
+{
+    (void)limit;
+    put_bytes(w, v.b, GRANT_SIZE);
+    return true;
+}
+
+static bool get_grant(struct reader *r, struct grant *v, size_t limit)
+{
+    const char *at;
+    (void)limit;
+    if (!take(r, GRANT_SIZE, &at))
+        return false;
+    memcpy(v->b, at, GRANT_SIZE);
+    return true;
+}
+
+/* --- lists --- */
+
+#define ADDRESS_LIMIT 1000
+
+static bool put_targets(struct writer *w, struct msg_targets v, size_t limit)
+{
+    if (v.n > limit)
+        return false;
+    put_number(w, v.n, 4);
+    for (size_t i = 0; i < v.n; i++) {
+        put_grant(w, v.v[i].grant, 0);
+        if (!put_str(w, v.v[i].address, ADDRESS_LIMIT))
+            return false;
+    }
+    return true;
+}
+
+static bool get_targets(struct reader *r, struct msg_targets *v, size_t limit)
+{
+    uint64_t n;
+    if (!get_number(r, 4, &n) || n > limit)
+        return false;
+    v->v = arena_array(r->arena, n, sizeof *v->v);
+    v->n = n;
+    for (size_t i = 0; i < n; i++)
+        if (!get_grant(r, &v->v[i].grant, 0) || !get_str(r, &v->v[i].address, ADDRESS_LIMIT))
+            return false;
+    return true;
+}
+
+static bool put_recipients(struct writer *w, struct msg_recipients v, size_t limit)
+{
+    if (v.n > limit)
+        return false;
+    put_number(w, v.n, 4);
+    for (size_t i = 0; i < v.n; i++)
+        if (!put_str(w, v.v[i].address, ADDRESS_LIMIT) || !put_str(w, v.v[i].original, ADDRESS_LIMIT))
+            return false;
+    return true;
+}
+
+static bool get_recipients(struct reader *r, struct msg_recipients *v, size_t limit)
+{
+    uint64_t n;
+    if (!get_number(r, 4, &n) || n > limit)
+        return false;
+    v->v = arena_array(r->arena, n, sizeof *v->v);
+    v->n = n;
+    for (size_t i = 0; i < n; i++)
+        if (!get_str(r, &v->v[i].address, ADDRESS_LIMIT) ||
+            !get_str(r, &v->v[i].original, ADDRESS_LIMIT))
+            return false;
+    return true;
+}
+
+/* --- one pair of functions a message --- */
+
+#define MSG_PUT(type, field, limit)                                                                \
+    if (!put_##type(w, m->field, limit)) {                                                         \
+        w->bad = #field;                                                                           \
+        return;                                                                                    \
+    }
+#define MSG_GET(type, field, limit)                                                                \
+    if (!get_##type(r, &m->field, limit)) {                                                        \
+        r->bad = #field;                                                                           \
+        return;                                                                                    \
+    }
+#define MESSAGE(name, from, to, fds)                                                               \
+    static void encode_##name(struct writer *w, const struct msg_##name *m)                        \
+    {                                                                                              \
+        FIELDS_##name(MSG_PUT)                                                                     \
+    }                                                                                              \
+    static void decode_##name(struct reader *r, struct msg_##name *m)                              \
+    {                                                                                              \
+        FIELDS_##name(MSG_GET)                                                                     \
+    }
+#include "ipc/messages.def"
+#undef MESSAGE
+
+static const struct {
+    const char *name;
+    unsigned from, to;
+    bool has_fd;
+} table[MSG_COUNT] = {
+    [MSG_NONE] = {"none", 0, 0, false},
+#define MESSAGE(name, from, to, fds) [MSG_##name] = {#name, from, to, fds},
+#include "ipc/messages.def"
+#undef MESSAGE
+};
+
+const char *msg_name(enum msg_type type)
+{
+    return type < MSG_COUNT ? table[type].name : "unknown";
+}
+
+bool msg_has_fd(enum msg_type type)
+{
+    return type < MSG_COUNT && table[type].has_fd;
+}
+
+/* Where the id of a message lies; NULL for those without. */
+static uint64_t *id_of(struct msg *m)
+{
+    switch (m->type) {
+#define ID_CASE(name)                                                                              \
+    case MSG_##name:                                                                               \
+        return &m->name.id;
+        ID_CASE(status_ask) ID_CASE(status_reply) ID_CASE(resolve_ask) ID_CASE(resolve_reply)
+        ID_CASE(auth_ask) ID_CASE(auth_reply) ID_CASE(sender_ask) ID_CASE(sender_reply)
+        ID_CASE(redeem_ask) ID_CASE(redeem_reply) ID_CASE(probe_ask) ID_CASE(probe_reply)
+        ID_CASE(deliver_ask) ID_CASE(deliver_reply) ID_CASE(spool_ask) ID_CASE(spool_reply)
+        ID_CASE(enqueue_ask) ID_CASE(enqueue_reply) ID_CASE(session_ask) ID_CASE(session_reply)
+        ID_CASE(session_start) ID_CASE(session_started)
+    default:
+        return NULL;
+    }
+}
+
+uint64_t msg_id(const struct msg *m)
+{
+    struct msg copy = *m;
+    uint64_t *id = id_of(&copy);
+    return id ? *id : 0;
+}
+
+void msg_set_id(struct msg *m, uint64_t id)
+{
+    uint64_t *at = id_of(m);
+    if (at)
+        *at = id;
+}
+
+int msg_encode(const struct msg *m, struct buf *out, struct err *e)
+{
+    struct writer w = {out, NULL};
+    size_t start = out->n;
+    put_number(&w, m->type, 2);
+    switch (m->type) {
+#define MESSAGE(name, from, to, fds)                                                               \
+    case MSG_##name:                                                                               \
+        encode_##name(&w, &m->name);                                                               \
+        break;
+#include "ipc/messages.def"
+#undef MESSAGE
+    default:
+        w.bad = "type";
+    }
+    if (!w.bad && out->n - start > MSG_LIMIT)
+        w.bad = "length";
+    if (!w.bad)
+        return 0;
+    out->n = start;
+    return err_perm(e, "message %s: %s past its limit", msg_name(m->type), w.bad);
+}
+
+int msg_decode(struct str bytes, unsigned from, unsigned to, struct arena *arena, struct msg *m,
+               struct err *e)
+{
+    struct reader r = {bytes, arena, NULL};
+    uint64_t type = 0;
+    memset(m, 0, sizeof *m);
+    m->fd = -1;
+    if (!get_number(&r, 2, &type) || type == MSG_NONE || type >= MSG_COUNT)
+        return err_perm(e, "message of unknown type %u", (unsigned)type);
+    if (!(table[type].from & from) || !(table[type].to & to))
+        return err_perm(e, "message %s from a program that may not send it", table[type].name);
+    m->type = (enum msg_type)type;
+    switch (m->type) {
+#define MESSAGE(name, from, to, fds)                                                               \
+    case MSG_##name:                                                                               \
+        decode_##name(&r, &m->name);                                                               \
+        break;
+#include "ipc/messages.def"
+#undef MESSAGE
+    default:
+        break;
+    }
+    if (r.bad)
+        return err_perm(e, "message %s: bad field %s", table[type].name, r.bad);
+    if (r.rest.n)
+        return err_perm(e, "message %s: %zu bytes left over", table[type].name, r.rest.n);
+    return 0;
+}
+
+bool grant_is_none(const struct grant *g)
+{
+    static const struct grant none;
+    return memcmp(g, &none, sizeof none) == 0;
+}
+
+const char *service_name(enum service s)
+{
+    static const char *const names[] = {"none", "smtp", "submission", "submissions",
+                                        "imap", "imaps", "pop3",       "pop3s"};
+    return s <= SERVICE_POP3S ? names[s] : "none";
+}

@@ -1,0 +1,123 @@
+/*
+ * Messages between programs: their structs (made from messages.def), and their encoding.
+ *
+ * One message is one SOCK_SEQPACKET datagram of at most MSG_LIMIT bytes: type, fields in order,
+ * numbers little-endian, strings with a 32-bit length. Decoding checks type, sender, receiver,
+ * every limit and that nothing is left over.
+ */
+#ifndef FACTEUR_IPC_MESSAGE_H
+#define FACTEUR_IPC_MESSAGE_H
+
+#include "base/mem.h"
+#include "config/config.h" /* the names of the programs: MASTER, SMTP, … */
+
+#define MSG_LIMIT 65536
+
+/* The three answers and their kin. NO is permanent, CANNOT_SAY temporary. */
+enum verdict {
+    VERDICT_CANNOT_SAY = 0,
+    VERDICT_YES = 1,
+    VERDICT_NO = 2,          /* no such user, bad password, not yours */
+    VERDICT_NOT_HERE = 3,    /* the domain is not hosted here */
+    VERDICT_REMOTE = 4,      /* leads (partly) to another server */
+    VERDICT_FULL = 5,        /* the mailbox has no room */
+    VERDICT_REFUSED = 6,     /* known, and not allowed: disabled account, limits */
+};
+
+enum service {
+    SERVICE_SMTP = 1,
+    SERVICE_SUBMISSION,
+    SERVICE_SUBMISSIONS,
+    SERVICE_IMAP,
+    SERVICE_IMAPS,
+    SERVICE_POP3,
+    SERVICE_POP3S,
+};
+const char *service_name(enum service s); /* "smtp", "submission", … */
+
+enum {
+    RESOLVE_FINAL = 1,         /* the address is a mailbox already: no aliases */
+    RESOLVE_AUTHENTICATED = 2, /* the client has logged in */
+};
+
+enum {
+    REDEEM_LOOK = 0, /* leaves the grant valid (probe) */
+    REDEEM_USE = 1,  /* single use */
+};
+
+#define GRANT_SIZE 16
+struct grant {
+    unsigned char b[GRANT_SIZE];
+};
+bool grant_is_none(const struct grant *g); /* all zero */
+
+struct msg_target {
+    struct grant grant;
+    struct str address; /* the mailbox address the expansion ended at */
+};
+struct msg_targets {
+    struct msg_target *v;
+    size_t n;
+};
+struct msg_recipient {
+    struct str address;  /* mailbox address, or a remote one */
+    struct str original; /* as it was said in RCPT */
+};
+struct msg_recipients {
+    struct msg_recipient *v;
+    size_t n;
+};
+
+typedef uint8_t msg_u8;
+typedef uint32_t msg_u32;
+typedef uint64_t msg_u64;
+typedef struct str msg_str;
+typedef struct grant msg_grant;
+typedef struct msg_targets msg_targets;
+typedef struct msg_recipients msg_recipients;
+
+enum msg_type {
+    MSG_NONE = 0,
+#define MESSAGE(name, from, to, fds) MSG_##name,
+#include "ipc/messages.def"
+#undef MESSAGE
+    MSG_COUNT
+};
+
+/* struct msg_NAME for every message. */
+#define MSG_MEMBER(type, name, limit) msg_##type name;
+#define MESSAGE(name, from, to, fds)                                                               \
+    struct msg_##name {                                                                            \
+        FIELDS_##name(MSG_MEMBER)                                                                  \
+    };
+#include "ipc/messages.def"
+#undef MESSAGE
+
+struct msg {
+    enum msg_type type;
+    int fd; /* -1, or a descriptor that travels with it */
+    union {
+#define MESSAGE(name, from, to, fds) struct msg_##name name;
+#include "ipc/messages.def"
+#undef MESSAGE
+    };
+};
+
+/* A message of that type with everything else zero and no descriptor. */
+#define MSG_INIT(t) {.type = MSG_##t, .fd = -1}
+
+const char *msg_name(enum msg_type type);
+/* The first field of every ask and reply, 0 for messages without one. */
+uint64_t msg_id(const struct msg *m);
+void msg_set_id(struct msg *m, uint64_t id);
+
+/* Appends the encoding: 0, or -1 with a permanent error naming the field past its limit. */
+int msg_encode(const struct msg *m, struct buf *out, struct err *e);
+
+/* Decodes one datagram. from and to are programs (MASTER, SMTP, …). Strings in *m are views into
+ * bytes, lists lie in arena. m->fd is left -1; 0, or -1 with a permanent error. */
+int msg_decode(struct str bytes, unsigned from, unsigned to, struct arena *arena, struct msg *m,
+               struct err *e);
+bool msg_has_fd(enum msg_type type);
+
+#endif

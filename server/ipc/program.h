@@ -1,0 +1,48 @@
+/*
+ * What every program under the master has in common: start, confinement, configuration by message,
+ * links to other programs, listeners, status, reload, end.
+ *
+ * The master starts it with its channel as descriptor 3 and the arguments
+ *   --index N --uid U --gid G --root DIR --log stderr|syslog|journal
+ * The program opens its log, gives up its rights, and only then handles anything.
+ */
+#ifndef FACTEUR_IPC_PROGRAM_H
+#define FACTEUR_IPC_PROGRAM_H
+
+#include "ipc/bundle.h"
+#include "ipc/channel.h"
+
+struct program {
+    struct event_base *base;
+    struct channel *master;
+    unsigned index; /* which of several equal programs this is */
+    const struct program_ops *ops;
+    void *arg;
+    int exit_status;
+};
+
+struct program_ops {
+    unsigned self;
+    bool keep_privilege;
+    const char *name; /* for the log: "facteur/smtp" */
+    /* Before rights are given up: load what needs files. May be NULL. */
+    int (*prepare)(struct program *p, struct err *e);
+    /* The first configuration, or a new one (reload). Takes over cfg on success; on failure the old
+     * one stays in force. */
+    int (*configure)(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
+                     struct err *e);
+    /* A channel to another program (usually: rpc_link); owns fd. May be NULL. */
+    void (*link)(struct program *p, unsigned peer, unsigned index, int fd);
+    void (*listener)(struct program *p, unsigned number, enum service service, int fd);
+    void (*listener_close)(struct program *p, unsigned number);
+    /* Any other message of the master. May be NULL. */
+    void (*message)(struct program *p, struct msg *m);
+    /* key=value text for "facteur status". May be NULL. */
+    void (*status)(struct program *p, struct buf *out);
+};
+
+/* Runs until the master goes away or SIGTERM; returns the exit status for main. */
+int program_run(const struct program_ops *ops, void *arg, int argc, char **argv);
+void program_stop(struct program *p, int status);
+
+#endif
