@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,11 +29,22 @@ struct conn {
     struct addr peer;
     unsigned busy;
     bool dead, closed, paused, finishing;
+    bool ended; /* the peer sends no more; said after what it sent was given */
+    enum conn_end why;
+    char detail[160];
     bool wants_write_to_read; /* TLS needs to write before it can read, and the reverse */
     bool wants_read_to_write;
 };
 
 /* --- life --- */
+
+/* An idle connection holds no buffer, and what was read may have been a password. */
+static void forget_input(struct conn *c)
+{
+    if (c->in.p)
+        mem_wipe(c->in.p, c->in.cap);
+    buf_free(&c->in);
+}
 
 static void destroy(struct conn *c)
 {
@@ -42,9 +54,7 @@ static void destroy(struct conn *c)
     SSL_free(c->ssl);
     tls_server_drop(c->tls);
     close(c->fd);
-    if (c->in.p)
-        mem_wipe(c->in.p, c->in.cap);
-    buf_free(&c->in);
+    forget_input(c);
     buf_free(&c->out);
     free(c);
 }
@@ -54,12 +64,10 @@ static void enter(struct conn *c)
     c->busy++;
 }
 
-static bool leave(struct conn *c)
+static void leave(struct conn *c)
 {
-    if (--c->busy > 0 || !c->dead)
-        return !c->dead;
-    destroy(c);
-    return false;
+    if (--c->busy == 0 && c->dead)
+        destroy(c);
 }
 
 void conn_free(struct conn *c)
@@ -90,13 +98,29 @@ static void closed_by_errno(struct conn *c)
     closed(c, errno == ECONNRESET || errno == EPIPE ? CONN_EOF : CONN_ERROR, strerror(errno));
 }
 
+static void tls_error(char *text, size_t n)
+{
+    unsigned long code = ERR_peek_last_error();
+    snprintf(text, n, "closed");
+    if (code)
+        ERR_error_string_n(code, text, n);
+    ERR_clear_error();
+}
+
+static void input_ended(struct conn *c, enum conn_end why)
+{
+    c->ended = true;
+    c->why = why;
+    if (c->phase == PHASE_PLAIN)
+        snprintf(c->detail, sizeof c->detail, "%s", why == CONN_EOF ? "closed" : strerror(errno));
+    else
+        tls_error(c->detail, sizeof c->detail);
+}
+
 static void closed_by_tls(struct conn *c, enum conn_end why)
 {
-    char text[160] = "closed";
-    unsigned long code = ERR_peek_last_error();
-    if (code)
-        ERR_error_string_n(code, text, sizeof text);
-    ERR_clear_error();
+    char text[160];
+    tls_error(text, sizeof text);
     closed(c, why, text);
 }
 
@@ -217,9 +241,9 @@ static ssize_t read_some(struct conn *c, char *to, size_t n)
             r = recv(c->fd, to, n, 0);
         while (r < 0 && errno == EINTR);
         if (r == 0)
-            closed(c, CONN_EOF, "closed");
+            input_ended(c, CONN_EOF);
         else if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-            closed_by_errno(c);
+            input_ended(c, errno == ECONNRESET ? CONN_EOF : CONN_ERROR);
         return r;
     }
     ERR_clear_error();
@@ -230,10 +254,8 @@ static ssize_t read_some(struct conn *c, char *to, size_t n)
     if (why == SSL_ERROR_WANT_WRITE) {
         c->wants_write_to_read = true;
         want_write(c, true);
-    } else if (why == SSL_ERROR_ZERO_RETURN) {
-        closed(c, CONN_EOF, "closed");
     } else if (why != SSL_ERROR_WANT_READ) {
-        closed_by_tls(c, CONN_EOF);
+        input_ended(c, CONN_EOF);
     }
     return -1;
 }
@@ -247,35 +269,33 @@ static void watch_input(struct conn *c)
 {
     if (c->closed || c->dead)
         return;
-    if (c->phase == PHASE_TLS_WAITING || (c->phase != PHASE_HANDSHAKE && (c->paused || in_full(c))))
+    if (c->phase == PHASE_TLS_WAITING || c->ended ||
+        (c->phase != PHASE_HANDSHAKE && (c->paused || in_full(c))))
         event_del(c->readable);
     else
         event_add(c->readable, NULL);
 }
 
-/* Reads for one turn; true when something came. More may wait inside OpenSSL or the kernel. */
-static bool fill(struct conn *c)
+/* Reads for one turn. More may wait inside OpenSSL or the kernel. */
+static void fill(struct conn *c)
 {
-    bool came = false;
-    for (int i = 0; i < READS_A_TURN && !in_full(c) && !c->closed; i++) {
+    for (int i = 0; i < READS_A_TURN && !in_full(c) && !c->ended; i++) {
         size_t room = c->in_max - c->in.n < READ_CHUNK ? c->in_max - c->in.n : READ_CHUNK;
         ssize_t r = read_some(c, buf_room(&c->in, room), room);
         if (r <= 0)
             break;
         c->in.n += (size_t)r;
-        came = true;
         if ((size_t)r < room && c->phase == PHASE_PLAIN)
             break;
     }
-    return came;
 }
 
 static void give(struct conn *c)
 {
     if (c->in.n && !c->paused && !c->dead && !c->finishing)
         c->ops->on_data(c, c->arg);
-    if (c->in.n == 0 && c->in.cap > 2 * READ_CHUNK)
-        buf_free(&c->in);
+    if (c->in.n == 0 && !c->dead)
+        forget_input(c);
 }
 
 static void handshake_step(struct conn *c)
@@ -308,29 +328,31 @@ static void start_handshake(struct conn *c)
     handshake_step(c);
 }
 
+/* Reads, gives, and says the end once everything was given. */
+static void read_turn(struct conn *c)
+{
+    if (!c->paused && !c->ended)
+        fill(c);
+    give(c);
+    if (c->dead || c->closed)
+        return;
+    if (c->ended && (!c->paused || c->in.n == 0))
+        closed(c, c->why, c->detail);
+    else if (c->phase == PHASE_TLS && SSL_pending(c->ssl) && !c->paused && !in_full(c))
+        event_active(c->readable, EV_READ, 0);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
     (void)fd;
     (void)what;
     enter(c);
-    if (c->phase == PHASE_HANDSHAKE) {
+    if (c->phase == PHASE_HANDSHAKE)
         handshake_step(c);
-    } else {
-        bool eof_first = false;
-        if (!c->paused)
-            fill(c);
-        eof_first = c->closed;
-        if (!eof_first)
-            give(c);
-        if (!c->dead && !c->closed && c->phase == PHASE_TLS && SSL_pending(c->ssl) && !c->paused &&
-            !in_full(c))
-            event_active(c->readable, EV_READ, 0);
-        if (c->wants_read_to_write) {
-            c->wants_read_to_write = false;
-            flush(c);
-        }
-    }
+    else if (c->phase != PHASE_TLS_WAITING)
+        read_turn(c);
+    c->wants_read_to_write = false;
     if (!c->dead)
         flush(c);
     if (!c->dead)
@@ -380,12 +402,19 @@ struct conn *conn_new(struct event_base *base, int fd, size_t in_max, const stru
     *c = (struct conn){.fd = fd, .in_max = in_max, .ops = ops, .arg = arg};
     evutil_make_socket_nonblocking(fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     addr_peer(fd, &c->peer);
     c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
     c->timer = evtimer_new(base, on_timer, c);
     event_add(c->readable, NULL);
     return c;
+}
+
+void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *arg)
+{
+    c->ops = ops;
+    c->arg = arg;
 }
 
 struct str conn_in(const struct conn *c)
@@ -472,8 +501,8 @@ void conn_finish(struct conn *c)
 {
     if (c->dead)
         return;
-    if (c->closed) {
-        conn_free(c);
+    if (c->closed || c->phase == PHASE_HANDSHAKE || c->phase == PHASE_TLS_WAITING) {
+        conn_free(c); /* nothing said now could be read */
         return;
     }
     c->finishing = true;

@@ -36,6 +36,9 @@ struct conn *conn_new(struct event_base *base, int fd, size_t in_max, const stru
                       void *arg);
 void conn_free(struct conn *c); /* closes at once; NULL is fine */
 
+/* From now on these callbacks, with this argument. */
+void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *arg);
+
 /* The unconsumed input. */
 struct str conn_in(const struct conn *c);
 void conn_consume(struct conn *c, size_t n);

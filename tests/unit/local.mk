@@ -8,3 +8,4 @@ endif
 include tests/unit/base.mk
 include tests/unit/config.mk
 include tests/unit/imap.mk
+include tests/unit/io.mk

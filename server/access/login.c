@@ -1,0 +1,127 @@
+/*
+ * A login: the directory checks the password, a failure is answered late, a grant is turned into a
+ * session by the master.
+ */
+#include "access/access.h"
+#include "base/log.h"
+
+#include <unistd.h>
+
+#define DIRECTORY_MS 30000
+
+static struct str ask_key(const uint64_t *id)
+{
+    return (struct str){(const char *)id, sizeof *id};
+}
+
+static void refuse(struct client *c, const char *reply)
+{
+    conn_printf(c->conn, "%s %s\r\n", c->tag, reply);
+    client_continue(c);
+}
+
+static void on_delay(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *c = arg;
+    (void)fd;
+    (void)what;
+    event_free(c->delay);
+    c->delay = NULL;
+    refuse(c, c->late_reply);
+}
+
+/* The answer to a wrong password comes late, whatever was wrong. */
+static void refuse_late(struct client *c, const char *reply)
+{
+    struct timeval tv = {c->settings->cfg->auth_failure_delay, 0};
+    c->errors += 2;
+    c->access->failures++;
+    c->state = CLIENT_WAITS;
+    c->late_reply = reply;
+    c->delay = evtimer_new(c->access->program->base, on_delay, c);
+    event_add(c->delay, &tv);
+}
+
+static const char cannot_say[] = "NO [UNAVAILABLE] The directory cannot be asked now, try again later.";
+
+/* --- the master's part --- */
+
+static void ask_session(struct client *c, const struct msg *reply)
+{
+    struct access *a = c->access;
+    struct msg m = MSG_INIT(session_ask);
+    c->state = CLIENT_STARTING;
+    c->grant = reply->auth_reply.grant;
+    c->ask = ++a->last_ask;
+    m.session_ask.id = c->ask;
+    m.session_ask.grant = c->grant;
+    m.session_ask.service = (uint8_t)c->service;
+    map_put(a->waiting, ask_key(&c->ask), c);
+    channel_send(a->program->master, &m);
+}
+
+void login_session_reply(struct access *a, struct msg *m)
+{
+    uint64_t id = m->session_reply.id;
+    struct client *c = map_take(a->waiting, ask_key(&id));
+    if (!c)
+        return; /* the client left; the descriptor is closed and the session ends */
+    c->ask = 0;
+    if (m->session_reply.verdict == VERDICT_YES) {
+        int fd = m->fd;
+        m->fd = -1;
+        a->logins++;
+        relay_start(c, fd);
+    } else if (m->session_reply.verdict == VERDICT_REFUSED) {
+        refuse(c, "NO [LIMIT] Too many sessions.");
+    } else {
+        refuse(c, "NO [UNAVAILABLE] The mailbox cannot be opened now, try again later.");
+    }
+}
+
+/* --- the directory's part --- */
+
+static void on_auth(void *arg, struct msg *m)
+{
+    struct client *c = arg;
+    enum verdict verdict = m ? (enum verdict)m->auth_reply.verdict : VERDICT_CANNOT_SAY;
+    c->ask = 0;
+    log_info("login", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
+             LS("login", m ? m->auth_reply.login : (struct str){NULL, 0}),
+             LZ("verdict", verdict == VERDICT_YES          ? "yes"
+                           : verdict == VERDICT_CANNOT_SAY ? "cannot-say"
+                                                           : "no"));
+    if (verdict == VERDICT_YES)
+        ask_session(c, m);
+    else if (verdict == VERDICT_CANNOT_SAY)
+        refuse(c, cannot_say);
+    else if (verdict == VERDICT_REFUSED)
+        refuse_late(c, "NO [AUTHORIZATIONFAILED] This account may not log in here.");
+    else
+        refuse_late(c, "NO [AUTHENTICATIONFAILED] Authentication failed.");
+}
+
+void login_start(struct client *c, struct str user, struct str password)
+{
+    struct msg m = MSG_INIT(auth_ask);
+    m.auth_ask.service = (uint8_t)c->service;
+    m.auth_ask.user = user;
+    m.auth_ask.password = password;
+    m.auth_ask.client = str_from(conn_peer(c->conn)->text);
+    conn_pause(c->conn);
+    if (user.n == 0 || user.n > 1000 || password.n == 0 || password.n > 4000) {
+        refuse_late(c, "NO [AUTHENTICATIONFAILED] Authentication failed.");
+        return;
+    }
+    c->state = CLIENT_CHECKING;
+    c->ask = rpc_call(c->access->directory, &m, DIRECTORY_MS, on_auth, c);
+}
+
+void login_cancel(struct client *c)
+{
+    if (c->state == CLIENT_CHECKING && c->ask)
+        rpc_cancel(c->access->directory, c->ask);
+    if (c->state == CLIENT_STARTING && c->ask)
+        map_take(c->access->waiting, ask_key(&c->ask));
+    c->ask = 0;
+}

@@ -1,0 +1,87 @@
+/* After login: bytes between the client's TLS connection and its session, bounded both ways. */
+#include "access/access.h"
+#include "base/log.h"
+
+#define BACKLOG_MAX 65536
+#define SESSION_IN_MAX 65536
+
+static void pass(struct conn *from, struct conn *to)
+{
+    struct str in = conn_in(from);
+    conn_write(to, in.p, in.n);
+    conn_consume(from, in.n);
+    if (conn_out_size(to) > BACKLOG_MAX)
+        conn_pause(from);
+}
+
+static void client_data(struct conn *conn, void *arg)
+{
+    struct client *c = arg;
+    pass(conn, c->session);
+}
+
+static void session_data(struct conn *conn, void *arg)
+{
+    struct client *c = arg;
+    pass(conn, c->conn);
+}
+
+static void client_drained(struct conn *conn, void *arg)
+{
+    struct client *c = arg;
+    (void)conn;
+    conn_resume(c->session);
+}
+
+static void session_drained(struct conn *conn, void *arg)
+{
+    struct client *c = arg;
+    (void)conn;
+    conn_resume(c->conn);
+}
+
+static void never(struct conn *conn, void *arg)
+{
+    (void)conn;
+    (void)arg;
+}
+
+static void on_close(struct conn *conn, void *arg, enum conn_end why, const char *detail)
+{
+    (void)conn;
+    (void)why;
+    (void)detail;
+    client_end(arg);
+}
+
+static const struct conn_ops client_side = {
+    .on_data = client_data,
+    .on_drained = client_drained,
+    .on_tls = never,
+    .on_timeout = never,
+    .on_close = on_close,
+};
+
+static const struct conn_ops session_side = {
+    .on_data = session_data,
+    .on_drained = session_drained,
+    .on_tls = never,
+    .on_timeout = never,
+    .on_close = on_close,
+};
+
+void relay_start(struct client *c, int fd)
+{
+    struct access *a = c->access;
+    c->session = conn_new(a->program->base, fd, SESSION_IN_MAX, &session_side, c);
+    conn_set_ops(c->conn, &client_side, c);
+    conn_deadline(c->conn, 0); /* the session knows how long silence may last */
+    imap_reader_free(&c->reader);
+    imap_reader_init(&c->reader, c->reader.limits);
+    a->logging_in--;
+    a->relaying++;
+    c->state = CLIENT_RELAYED;
+    conn_printf(c->session, "%s\r\n", c->tag);
+    pass(c->conn, c->session);
+    conn_resume(c->conn);
+}

@@ -1,0 +1,299 @@
+/* io/: connections over socket pairs, with and without TLS. */
+#include "io/conn.h"
+#include "tests/unit/unit.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct side {
+    struct event_base *base;
+    struct conn *conn;
+    struct buf got;
+    bool eof, tls, timed_out, drained;
+    bool echo, free_in_data;
+};
+
+static void on_data(struct conn *c, void *arg)
+{
+    struct side *s = arg;
+    struct str in = conn_in(c);
+    buf_str(&s->got, in);
+    if (s->echo)
+        conn_write(c, in.p, in.n);
+    conn_consume(c, in.n);
+    if (s->free_in_data) {
+        conn_free(c);
+        s->conn = NULL;
+        event_base_loopbreak(s->base);
+    }
+}
+
+static void on_drained(struct conn *c, void *arg)
+{
+    (void)c;
+    ((struct side *)arg)->drained = true;
+}
+
+static void on_tls(struct conn *c, void *arg)
+{
+    (void)c;
+    ((struct side *)arg)->tls = true;
+}
+
+static void on_timeout(struct conn *c, void *arg)
+{
+    struct side *s = arg;
+    (void)c;
+    s->timed_out = true;
+    event_base_loopbreak(s->base);
+}
+
+static void on_close(struct conn *c, void *arg, enum conn_end why, const char *detail)
+{
+    struct side *s = arg;
+    (void)why;
+    (void)detail;
+    s->eof = true;
+    conn_free(c);
+    s->conn = NULL;
+    event_base_loopbreak(s->base);
+}
+
+static const struct conn_ops ops = {on_data, on_drained, on_tls, on_timeout, on_close};
+
+static int start(struct side *s)
+{
+    int fds[2];
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    s->base = event_base_new();
+    s->conn = conn_new(s->base, fds[0], 65536, &ops, s);
+    return fds[1];
+}
+
+static void end(struct side *s)
+{
+    conn_free(s->conn);
+    buf_free(&s->got);
+    event_base_free(s->base);
+}
+
+static void bytes_before_the_end_are_given(void)
+{
+    struct side s = {0};
+    int peer = start(&s);
+    CU_ASSERT(write(peer, "last words", 10) == 10);
+    close(peer);
+    event_base_dispatch(s.base);
+    CU_ASSERT(s.eof);
+    UNIT_STR(buf_view(&s.got), "last words");
+    end(&s);
+}
+
+static void paused_input_waits(void)
+{
+    struct side s = {0};
+    int peer = start(&s);
+    conn_pause(s.conn);
+    CU_ASSERT(write(peer, "abc", 3) == 3);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(s.got.n == 0);
+    conn_resume(s.conn);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    UNIT_STR(buf_view(&s.got), "abc");
+    close(peer);
+    end(&s);
+}
+
+static void freed_inside_its_callback(void)
+{
+    struct side s = {.free_in_data = true};
+    int peer = start(&s);
+    CU_ASSERT(write(peer, "x", 1) == 1);
+    event_base_dispatch(s.base);
+    CU_ASSERT(s.conn == NULL);
+    close(peer);
+    end(&s);
+}
+
+static void deadline(void)
+{
+    struct side s = {0};
+    int peer = start(&s);
+    conn_deadline(s.conn, 20);
+    event_base_dispatch(s.base);
+    CU_ASSERT(s.timed_out);
+    close(peer);
+    end(&s);
+}
+
+static void finish_sends_what_is_queued(void)
+{
+    struct side s = {0};
+    int peer = start(&s);
+    char text[8] = {0};
+    conn_printf(s.conn, "bye%d", 1);
+    conn_finish(s.conn);
+    s.conn = NULL;
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(read(peer, text, sizeof text) == 4);
+    UNIT_STR(str_from(text), "bye1");
+    CU_ASSERT(read(peer, text, sizeof text) == 0);
+    close(peer);
+    end(&s);
+}
+
+/* --- TLS --- */
+
+static struct buf make_pem(void)
+{
+    struct buf pem = {0};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_set_pubkey(cert, key);
+    X509_sign(cert, key, EVP_sha256());
+    BIO *bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bio, cert);
+    PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+    char *p;
+    long n = BIO_get_mem_data(bio, &p);
+    buf_add(&pem, p, (size_t)n);
+    BIO_free(bio);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return pem;
+}
+
+static SSL *client(int fd, SSL_CTX **ctx, int max_version)
+{
+    *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(*ctx, max_version);
+    SSL *ssl = SSL_new(*ctx);
+    SSL_set_fd(ssl, fd);
+    SSL_set_connect_state(ssl);
+    evutil_make_socket_nonblocking(fd);
+    return ssl;
+}
+
+static void turn(struct side *s, SSL *ssl)
+{
+    for (int i = 0; i < 20 && s->conn; i++) {
+        SSL_do_handshake(ssl);
+        event_base_loop(s->base, EVLOOP_NONBLOCK);
+    }
+}
+
+static struct tls_server *server(void)
+{
+    struct tls_server *t = tls_server_new(false);
+    struct err e = {0};
+    AUTO_BUF pem = make_pem();
+    CU_ASSERT(tls_server_add(t, STR(""), buf_view(&pem), &e) == 0);
+    CU_ASSERT(tls_server_has_certificate(t));
+    return t;
+}
+
+static void nothing_pipelined_before_tls_survives(void)
+{
+    struct side s = {.echo = true};
+    int peer = start(&s);
+    struct tls_server *t = server();
+    SSL_CTX *ctx;
+    conn_pause(s.conn);
+    CU_ASSERT(write(peer, "injected", 8) == 8);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    conn_resume(s.conn);
+    conn_pause(s.conn);
+    CU_ASSERT(conn_start_tls(s.conn, t) == 0); /* still in the kernel: it breaks the handshake */
+    conn_resume(s.conn);
+    SSL *ssl = client(peer, &ctx, 0);
+    turn(&s, ssl);
+    CU_ASSERT(s.got.n == 0);
+    CU_ASSERT(s.eof && !s.tls);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(peer);
+    end(&s);
+    tls_server_drop(t);
+}
+
+static void tls_carries_bytes(void)
+{
+    struct side s = {.echo = true};
+    int peer = start(&s);
+    struct tls_server *t = server();
+    SSL_CTX *ctx;
+    char text[8];
+    conn_start_tls(s.conn, t);
+    SSL *ssl = client(peer, &ctx, 0);
+    turn(&s, ssl);
+    CU_ASSERT_FATAL(s.tls);
+    UNIT_STR(str_from(conn_tls_protocol(s.conn)), "TLSv1.3");
+    CU_ASSERT(conn_tls_bits(s.conn) >= 128);
+    CU_ASSERT(SSL_write(ssl, "hello", 5) == 5);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(SSL_read(ssl, text, sizeof text) == 5);
+    SSL_shutdown(ssl);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(s.eof);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(peer);
+    end(&s);
+    tls_server_drop(t);
+}
+
+static void old_tls_is_refused(void)
+{
+    struct side s = {0};
+    int peer = start(&s);
+    struct tls_server *t = server();
+    SSL_CTX *ctx;
+    conn_start_tls(s.conn, t);
+    SSL *ssl = client(peer, &ctx, TLS1_1_VERSION);
+    turn(&s, ssl);
+    CU_ASSERT(!s.tls && s.eof);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(peer);
+    end(&s);
+    tls_server_drop(t);
+}
+
+static void wrong_pem_is_named(void)
+{
+    struct tls_server *t = tls_server_new(false);
+    struct err e = {0};
+    CU_ASSERT(tls_server_add(t, STR(""), STR("nonsense"), &e) == -1);
+    CU_ASSERT(e.kind == ERR_PERMANENT && e.log[0]);
+    AUTO_BUF a = make_pem();
+    AUTO_BUF b = make_pem();
+    AUTO_BUF mixed = {0};
+    struct str cert = buf_view(&a), key = buf_view(&b);
+    char *split = strstr(buf_z(&b), "-----BEGIN PRIVATE");
+    buf_add(&mixed, cert.p, (size_t)(strstr(buf_z(&a), "-----BEGIN PRIVATE") - a.p));
+    buf_add(&mixed, split, key.n - (size_t)(split - b.p));
+    CU_ASSERT(tls_server_add(t, STR(""), buf_view(&mixed), &e) == -1);
+    tls_server_drop(t);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"bytes before the end are given", bytes_before_the_end_are_given},
+        {"paused input waits", paused_input_waits},
+        {"a conn freed inside its callback", freed_inside_its_callback},
+        {"deadline", deadline},
+        {"finish sends what is queued", finish_sends_what_is_queued},
+        {"nothing pipelined before TLS survives", nothing_pipelined_before_tls_survives},
+        {"TLS carries bytes", tls_carries_bytes},
+        {"TLS 1.1 is refused", old_tls_is_refused},
+        {"a wrong PEM file is named", wrong_pem_is_named},
+        {NULL, NULL},
+    };
+    return unit_main("io", tests);
+}
