@@ -1,3 +1,4 @@
 # Unit tests: one CUnit program a room; each lists itself in tests/unit/local.mk.
 include tests/unit/local.mk
 include tests/system/local.mk
+include tests/lib/ipc/local.mk

@@ -193,3 +193,12 @@ bool str_is_utf8(struct str s)
     }
     return true;
 }
+
+bool str_is_text(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    for (size_t i = 0; i < s.n; i++)
+        if (p[i] < 0x20 || p[i] == 0x7f || (p[i] == 0xc2 && i + 1 < s.n && p[i + 1] < 0xa0))
+            return false;
+    return str_is_utf8(s);
+}

@@ -65,5 +65,7 @@ void str_lower(char *p, size_t n);
 bool str_is_graph(struct str s);
 /* True when s is well-formed UTF-8 without NUL. */
 bool str_is_utf8(struct str s);
+/* True when s is such UTF-8 without control characters (C0, DEL, C1): fit for one header line. */
+bool str_is_text(struct str s);
 
 #endif

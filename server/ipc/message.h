@@ -45,6 +45,10 @@ enum {
     REDEEM_USE = 1,  /* single use */
 };
 
+enum {
+    ENQUEUE_NOW = 1, /* not tried yet: the first attempt comes at once */
+};
+
 #define GRANT_SIZE 16
 struct grant {
     unsigned char b[GRANT_SIZE];

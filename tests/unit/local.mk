@@ -1,7 +1,7 @@
 UNIT_LIBS = libunit.a $(CUNIT_LIBS)
 
 if HAVE_CUNIT
-check_LIBRARIES = libunit.a
+check_LIBRARIES += libunit.a
 libunit_a_SOURCES = %reldir%/unit.c %reldir%/unit.h
 endif
 

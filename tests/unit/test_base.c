@@ -61,6 +61,20 @@ static void utf8(void)
     CU_ASSERT(!str_is_utf8(STR("\xe2\x82")));
 }
 
+static void text_of_one_line(void)
+{
+    CU_ASSERT(str_is_text(STR("")));
+    CU_ASSERT(str_is_text(STR("\"a b\"@h\xc3\xa9llo.example")));
+    CU_ASSERT(!str_is_text(STR("a\nX: b")));
+    CU_ASSERT(!str_is_text(STR("a\rb")));
+    CU_ASSERT(!str_is_text(STR("a\tb")));
+    CU_ASSERT(!str_is_text(STR("a\0b")));
+    CU_ASSERT(!str_is_text(STR("a\x7f")));
+    CU_ASSERT(!str_is_text(STR("a\xc2\x85" "b")));
+    CU_ASSERT(str_is_text(STR("a\xc2\xa0" "b")));
+    CU_ASSERT(!str_is_text(STR("a\xff")));
+}
+
 static void arenas(void)
 {
     AUTO_ARENA a = arena_new(64);
@@ -144,6 +158,7 @@ int main(void)
         {"tokens", tokens},
         {"numbers", numbers},
         {"UTF-8", utf8},
+        {"text of one line", text_of_one_line},
         {"arenas", arenas},
         {"buffers", buffers},
         {"tables", tables},

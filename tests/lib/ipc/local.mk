@@ -1,0 +1,4 @@
+# Programs under test are started here as the master starts them.
+check_LIBRARIES += libtestmaster.a
+libtestmaster_a_SOURCES = %reldir%/testmaster.c %reldir%/testmaster.h
+TESTMASTER_LIBS = libtestmaster.a $(IPC_LIBS)
