@@ -240,17 +240,32 @@ static int parse_STRING(struct parser *p, const struct config_option *o, struct 
     return 0;
 }
 
-static int parse_MAP(struct parser *p, const struct config_option *o, struct str v, struct str *out)
-{
-    return parse_STRING(p, o, v, out);
-}
-
+/* The value's text becomes absolute too, for it is what other programs are given: those know no
+ * directory of ours. */
 static int parse_PATH(struct parser *p, const struct config_option *o, struct str v, struct str *out)
 {
-    (void)o;
     *out = v;
     if (v.n && v.p[0] != '/')
         *out = arena_printf(p->c->arena, "%s/%.*s", p->dir, STR_FMT(v));
+    p->c->value[number_of(o)] = *out;
+    return 0;
+}
+
+/* Every ldap:FILE in the list gets its file's absolute path; the rest stays as it is. */
+static int parse_MAP(struct parser *p, const struct config_option *o, struct str v, struct str *out)
+{
+    AUTO_BUF text = BUF_MAX(VALUE_LIMIT);
+    struct str rest = v, piece;
+    int r = 0;
+    while (str_token(&rest, ", \t", &piece)) {
+        bool relative = str_starts(piece, STR("ldap:")) && piece.n > 5 && piece.p[5] != '/';
+        r |= text.n ? buf_byte(&text, ' ') : 0;
+        r |= relative ? buf_printf(&text, "ldap:%s/%.*s", p->dir, STR_FMT(str_skip(piece, 5)))
+                      : buf_str(&text, piece);
+    }
+    if (r != 0)
+        return fail_at(p, o, "value too long");
+    *out = p->c->value[number_of(o)] = arena_str(p->c->arena, buf_view(&text));
     return 0;
 }
 

@@ -74,6 +74,22 @@ static void export_shows_only_what_may_be_seen(void)
     config_free(c);
 }
 
+static void files_are_absolute_for_the_others(void)
+{
+    struct config *c = good("queue_directory = spool\n"
+                            "virtual_alias_maps = ldap:ldap/a.cf, static:x ldap:/b.cf\n");
+    CU_ASSERT_FATAL(c != NULL);
+    AUTO_BUF queue = {0};
+    AUTO_BUF directory = {0};
+    config_export(c, QUEUE, &queue);
+    config_export(c, DIRECTORY, &directory);
+    CU_ASSERT(strstr(buf_z(&queue), "queue_directory = /etc/test/spool\n") != NULL);
+    UNIT_STR(c->virtual_alias_maps, "ldap:/etc/test/ldap/a.cf static:x ldap:/b.cf");
+    CU_ASSERT(strstr(buf_z(&directory),
+                     "virtual_alias_maps = ldap:/etc/test/ldap/a.cf static:x ldap:/b.cf\n") != NULL);
+    config_free(c);
+}
+
 static bool in_networks(const char *list, const char *last_byte_of_10)
 {
     char text[128];
@@ -108,6 +124,7 @@ int main(void)
         {"values", values},
         {"errors name the thing", errors_name_the_thing},
         {"export shows only what may be seen", export_shows_only_what_may_be_seen},
+        {"files are absolute for the others", files_are_absolute_for_the_others},
         {"networks", networks},
         {NULL, NULL},
     };
