@@ -9,3 +9,4 @@ include tests/unit/base.mk
 include tests/unit/config.mk
 include tests/unit/imap.mk
 include tests/unit/io.mk
+include tests/unit/smtp.mk
