@@ -26,12 +26,14 @@ enum ldapmap_scope { LDAPMAP_SCOPE_BASE = 0, LDAPMAP_SCOPE_ONE = 1, LDAPMAP_SCOP
 #define LDAPMAP_SERVERS_MAX 16
 
 /* How to reach the directory, and where in it to look. The strings live in the arena that was given
- * when they were set and are NUL-terminated one past the view; bind_pw is owned by the structure. */
+ * when they were set and are NUL-terminated one past the view; bind_pw is owned by the structure.
+ */
 struct ldapmap_conn_settings {
     struct str servers[LDAPMAP_SERVERS_MAX]; /* LDAP URLs, in the order to try them */
     size_t server_count;
-    uint32_t timeout; /* seconds, for connecting and for each search; at least 1 */
-    uint32_t version; /* 2 or 3 */
+    uint32_t server_port; /* for hosts named without one */
+    uint32_t timeout;     /* seconds, for connecting and for each search; at least 1 */
+    uint32_t version;     /* 2 or 3 */
     enum ldapmap_bind bind;
     struct str bind_dn;
     struct secret bind_pw;
@@ -65,8 +67,8 @@ struct ldapmap_table;
 
 #define LDAPMAP_FILE_MAX ((size_t)256 * 1024)
 
-/* Parses one ldap_table(5) file. text is the whole file, at most LDAPMAP_FILE_MAX bytes; name is its
- * path, for messages. defaults (may be NULL) stands for what the file does not say. A bad line,
+/* Parses one ldap_table(5) file. text is the whole file, at most LDAPMAP_FILE_MAX bytes; name is
+ * its path, for messages. defaults (may be NULL) stands for what the file does not say. A bad line,
  * unknown name or value out of range is a permanent error naming file, line and the nearest known
  * name. Free with ldapmap_table_free. */
 int ldapmap_table_parse(struct str text, struct str name,
@@ -85,8 +87,8 @@ size_t ldapmap_table_groups(const struct ldapmap_table *const *tables, size_t co
 
 /* --- queries --- */
 
-/* Bounds of one query beyond what the tables' own limits say; 0 stands for the default. A query that
- * passes one of them ends in "cannot say". */
+/* Bounds of one query beyond what the tables' own limits say; 0 stands for the default. A query
+ * that passes one of them ends in "cannot say". */
 struct ldapmap_limits {
     size_t key_bytes; /* 4096 */
     size_t searches;  /* 10000: searches caused by special_result_attribute, all together */
@@ -129,7 +131,7 @@ enum ldapmap_answer {
 struct ldapmap_value {
     struct str value;                  /* after result_format */
     const struct ldapmap_entry *entry; /* the entry it was read from */
-    const struct ldapmap_entry *root;  /* the entry the key matched that led to it; often the same */
+    const struct ldapmap_entry *root; /* the entry the key matched that led to it; often the same */
 };
 
 struct ldapmap_result {
@@ -141,27 +143,28 @@ struct ldapmap_result {
 
 struct ldapmap_query;
 
-/* A lookup of key in tables[0..count) (which all share their search, count at least 1), fused into one
- * search. extra (NULL-terminated, may be NULL): further attributes to ask for, seen in
- * ldapmap_query_entry_at only. Everything is taken from the arena a, which must outlive the query; so must
- * tables. limits may be NULL. There is nothing to free. */
+/* A lookup of key in tables[0..count) (which all share their search, count at least 1), fused into
+ * one search. extra (NULL-terminated, may be NULL): further attributes to ask for, seen in
+ * ldapmap_query_entry_at only. Everything is taken from the arena a, which must outlive the query;
+ * so must tables. limits may be NULL. There is nothing to free. */
 struct ldapmap_query *ldapmap_query_new(struct arena *a, const struct ldapmap_limits *limits,
                                         const struct ldapmap_table *const *tables, size_t count,
                                         struct str key, const char *const *extra);
 
-/* Does any entry match key at all? One entry and no attributes are asked for; one entry together with
- * "size limit exceeded" is yes. The answer equals a lookup's when each matching entry has a value.
- * YES comes without values. */
+/* Does any entry match key at all? One entry and no attributes are asked for; one entry together
+ * with "size limit exceeded" is yes. The answer equals a lookup's when each matching entry has a
+ * value. YES comes without values. */
 struct ldapmap_query *ldapmap_query_exists(struct arena *a, const struct ldapmap_limits *limits,
                                            const struct ldapmap_table *table, struct str key);
 
-/* True: *out is a search to make; give its entries and its end before asking again. False: finished (at
- * once when the key needs no search: wrong domain, parts missing). */
+/* True: *out is a search to make; give its entries and its end before asking again. False: finished
+ * (at once when the key needs no search: wrong domain, parts missing). */
 bool ldapmap_query_next(struct ldapmap_query *q, struct ldapmap_search *out);
 /* One entry of the search under way; copied. */
 void ldapmap_query_entry(struct ldapmap_query *q, const struct ldapmap_entry *entry);
-/* The search under way ended: LDAP's result code (negative ones are libldap's own, such as -1 server
- * down, -5 timeout, and -7 bad filter) and the server's or library's explanation, which may be empty. */
+/* The search under way ended: LDAP's result code (negative ones are libldap's own, such as -1
+ * server down, -5 timeout, and -7 bad filter) and the server's or library's explanation, which may
+ * be empty. */
 void ldapmap_query_done(struct ldapmap_query *q, int code, struct str diagnostic);
 
 /* After ldapmap_query_next said false; the number is the table's place in tables. */
