@@ -1,5 +1,9 @@
 /*
  * Giving up rights: the only room with setuid. Irrevocable unless the spec says keep_privilege.
+ *
+ * Layers, each standing on its own: ids and an empty root; capabilities; limits of the process;
+ * Landlock (paths); seccomp (system calls). Where the kernel lacks Landlock, or has only its first
+ * version, the others stand alone.
  */
 #ifndef FACTEUR_CONFINE_CONFINE_H
 #define FACTEUR_CONFINE_CONFINE_H
@@ -21,15 +25,21 @@ struct confine {
  * is no way back. 0, or -1 with a permanent error; the caller then exits. */
 int confine_enter(const struct confine *c, struct err *e);
 
-/* The system call filter of the program, after everything is open: 0, or -1 as above. */
+/* The system call filter of the program, after everything is open: 0, or -1 as above. What it
+ * denies answers EPERM. */
 int confine_lock(unsigned self, struct err *e);
+
+/* Files can be reached only beneath these directories from now on (NULL-terminated, absolute, all
+ * existing), by this process and its children. 0, or -1 with a permanent error. */
+int confine_paths(const char *const *writable, struct err *e);
 
 /* Acts as another user for a while (effective ids and no groups), and back: for deliver. 0 or -1. */
 int confine_act_as(uid_t uid, gid_t gid, struct err *e);
 int confine_act_back(struct err *e);
 
 /* For a forked session: becomes the owner for good, with Landlock so that only the directories in
- * the list (NULL-terminated, absolute) can be reached. */
+ * the list (NULL-terminated, absolute, existing) can be reached, and with the session's system call
+ * filter where the process has none yet. Without root the ids stay. */
 int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err *e);
 
 #endif

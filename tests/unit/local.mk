@@ -7,6 +7,7 @@ endif
 
 include tests/unit/base.mk
 include tests/unit/config.mk
+include tests/unit/confine.mk
 include tests/unit/imap.mk
 include tests/unit/io.mk
 include tests/unit/smtp.mk
