@@ -53,7 +53,7 @@ struct client {
     struct conn *conn;
     struct conn *session;      /* CLIENT_RELAYED */
     struct imap_reader reader;
-    struct sasl *sasl;         /* CLIENT_SASL */
+    struct sasl sasl;          /* CLIENT_SASL */
     char tag[128];             /* of the login under way */
     char id[20];               /* for the log */
     struct grant grant;        /* CLIENT_STARTING */

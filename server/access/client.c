@@ -23,7 +23,7 @@ static void client_free(struct client *c)
     login_cancel(c);
     if (c->delay)
         event_free(c->delay);
-    sasl_free(c->sasl);
+    sasl_free(&c->sasl);
     imap_reader_free(&c->reader);
     conn_free(c->session);
     access_settings_drop(c->settings);

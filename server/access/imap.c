@@ -128,25 +128,30 @@ static bool do_login(struct client *c, const char *tag, struct imap_cursor *args
 }
 
 /* What SASL said: on with the dialogue. */
-static bool sasl_went(struct client *c, enum sasl_status status)
+static bool sasl_went(struct client *c, enum sasl_event event)
 {
-    if (status == SASL_MORE) {
+    if (event == SASL_CONTINUE) {
         c->state = CLIENT_SASL;
-        struct str challenge = sasl_challenge(c->sasl);
-        conn_printf(c->conn, "+ %.*s\r\n", STR_FMT(challenge));
+        conn_printf(c->conn, "+ %s\r\n", c->sasl.challenge);
         return true;
     }
     c->state = CLIENT_TALKS;
-    if (status == SASL_DONE) {
-        struct str user = sasl_user(c->sasl), password = sasl_password(c->sasl);
-        login_start(c, user, password);
+    if (event == SASL_DONE) {
+        login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
+                    (struct str){c->sasl.password.p, c->sasl.password.n});
     } else {
         c->errors++;
-        say(c, c->tag, status == SASL_CANCELLED ? "BAD Authentication cancelled."
-                                                : "BAD The response does not fit the mechanism.");
+        if (event == SASL_CANCELLED)
+            say(c, c->tag, "BAD Authentication cancelled.");
+        else if (event == SASL_UNKNOWN)
+            say(c, c->tag, "NO Unknown authentication mechanism.");
+        else if (event == SASL_NO_MEMORY)
+            say(c, c->tag, "NO [UNAVAILABLE] No memory for a password now.");
+        else
+            conn_printf(c->conn, "%s %s %s\r\n", c->tag,
+                        event == SASL_REFUSED ? "NO [AUTHENTICATIONFAILED]" : "BAD", c->sasl.wrong);
     }
-    sasl_free(c->sasl);
-    c->sasl = NULL;
+    sasl_free(&c->sasl);
     return true;
 }
 
@@ -162,18 +167,12 @@ static bool do_authenticate(struct client *c, const char *tag, struct imap_curso
     else if (imap_get_end(args) != 0)
         return bad(c, tag, args);
     remember_tag(c, tag);
-    c->sasl = sasl_new(mechanism);
-    if (!c->sasl) {
-        c->errors++;
-        say(c, tag, "NO Unknown authentication mechanism.");
-        return true;
-    }
-    return sasl_went(c, sasl_start(c->sasl, initial.p ? &initial : NULL));
+    return sasl_went(c, sasl_start(&c->sasl, mechanism, initial.p ? &initial : NULL));
 }
 
 bool imap_sasl_line(struct client *c, struct str line)
 {
-    return sasl_went(c, sasl_step(c->sasl, line));
+    return sasl_went(c, sasl_step(&c->sasl, line));
 }
 
 static const struct {

@@ -85,9 +85,10 @@ static void on_auth(void *arg, struct msg *m)
 {
     struct client *c = arg;
     enum verdict verdict = m ? (enum verdict)m->auth_reply.verdict : VERDICT_CANNOT_SAY;
+    struct str login = m ? m->auth_reply.login : (struct str){NULL, 0};
     c->ask = 0;
     log_info("login", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
-             LS("login", m ? m->auth_reply.login : (struct str){NULL, 0}),
+             LS("login", login),
              LZ("verdict", verdict == VERDICT_YES          ? "yes"
                            : verdict == VERDICT_CANNOT_SAY ? "cannot-say"
                                                            : "no"));
