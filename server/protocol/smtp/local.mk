@@ -1,0 +1,5 @@
+noinst_LIBRARIES += libsmtp.a
+libsmtp_a_SOURCES = \
+	%reldir%/reader.h %reldir%/reader.c \
+	%reldir%/data.h %reldir%/data.c \
+	%reldir%/command.h %reldir%/command.c

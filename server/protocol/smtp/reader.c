@@ -1,0 +1,82 @@
+/* Lines of a client. */
+#include "protocol/smtp/reader.h"
+
+void smtp_reader_init(struct smtp_reader *r, size_t max, bool lf_is_end)
+{
+    *r = (struct smtp_reader){.max = max, .lf_is_end = lf_is_end};
+}
+
+void smtp_reader_free(struct smtp_reader *r)
+{
+    smtp_reader_next(r);
+    buf_free(&r->line);
+}
+
+void smtp_reader_next(struct smtp_reader *r)
+{
+    if (r->line.p)
+        mem_wipe(r->line.p, r->line.n);
+    buf_clear(&r->line);
+    r->cr = r->nul = r->too_long = false;
+}
+
+bool smtp_reader_idle(const struct smtp_reader *r)
+{
+    return r->line.n == 0 && !r->cr && !r->nul && !r->too_long;
+}
+
+/* The buffer must not move while it grows: a copy left behind would not be wiped. */
+static void keep(struct smtp_reader *r, struct str piece)
+{
+    if (r->too_long || r->line.n + piece.n + 2 > r->max) {
+        r->too_long = true;
+        return;
+    }
+    if (r->line.cap < r->max && r->line.n == 0)
+        buf_room(&r->line, r->max);
+    buf_str(&r->line, piece);
+}
+
+static enum smtp_line end(struct smtp_reader *r, struct str *line)
+{
+    if (r->too_long)
+        return SMTP_LINE_TOO_LONG;
+    if (r->nul)
+        return SMTP_LINE_NUL;
+    *line = buf_view(&r->line);
+    return SMTP_LINE_DONE;
+}
+
+/* Octets at the front that are neither CR nor LF. */
+static size_t plain(struct str in)
+{
+    size_t n = 0;
+    while (n < in.n && in.p[n] != '\r' && in.p[n] != '\n')
+        n++;
+    return n;
+}
+
+enum smtp_line smtp_reader_feed(struct smtp_reader *r, struct str *in, struct str *line)
+{
+    while (in->n) {
+        char c = in->p[0];
+        if (r->cr && c != '\n')
+            return SMTP_LINE_BARE_CR;
+        if (c == '\n') {
+            if (!r->cr && !r->lf_is_end)
+                return SMTP_LINE_BARE_LF;
+            *in = str_skip(*in, 1);
+            return end(r, line);
+        }
+        if (c == '\r') {
+            r->cr = true;
+            *in = str_skip(*in, 1);
+            continue;
+        }
+        struct str piece = str_head(*in, plain(*in));
+        r->nul = r->nul || str_find(piece, '\0') >= 0;
+        keep(r, piece);
+        *in = str_skip(*in, piece.n);
+    }
+    return SMTP_LINE_MORE;
+}
