@@ -11,6 +11,7 @@
 
 struct counters {
     unsigned char key[crypto_shorthash_KEYBYTES];
+    _Atomic uint32_t total[COUNTERS_ROWS];
     _Atomic uint16_t n[COUNTERS_ROWS][BUCKETS];
 };
 
@@ -45,6 +46,7 @@ void counters_wipe(struct counters *c, unsigned row)
     for (unsigned i = 0; i < BUCKETS; i++)
         if (atomic_load(&c->n[row][i]))
             atomic_store(&c->n[row][i], 0);
+    atomic_store(&c->total[row], 0);
 }
 
 static unsigned bucket(const struct counters *c, const unsigned char ip[16])
@@ -60,8 +62,11 @@ static unsigned bucket(const struct counters *c, const unsigned char ip[16])
 unsigned counters_add(struct counters *c, unsigned row, const unsigned char ip[16])
 {
     unsigned b = bucket(c, ip), sum = 0;
-    if (row < COUNTERS_ROWS && atomic_load(&c->n[row][b]) < UINT16_MAX)
-        atomic_fetch_add(&c->n[row][b], 1);
+    if (row < COUNTERS_ROWS) {
+        atomic_fetch_add(&c->total[row], 1);
+        if (atomic_load(&c->n[row][b]) < UINT16_MAX)
+            atomic_fetch_add(&c->n[row][b], 1);
+    }
     for (unsigned i = 0; i < COUNTERS_ROWS; i++)
         sum += atomic_load(&c->n[i][b]);
     return sum;
@@ -70,6 +75,18 @@ unsigned counters_add(struct counters *c, unsigned row, const unsigned char ip[1
 void counters_sub(struct counters *c, unsigned row, const unsigned char ip[16])
 {
     unsigned b = bucket(c, ip);
-    if (row < COUNTERS_ROWS && atomic_load(&c->n[row][b]) > 0)
+    if (row >= COUNTERS_ROWS)
+        return;
+    if (atomic_load(&c->total[row]) > 0)
+        atomic_fetch_sub(&c->total[row], 1);
+    if (atomic_load(&c->n[row][b]) > 0)
         atomic_fetch_sub(&c->n[row][b], 1);
+}
+
+unsigned counters_total(const struct counters *c)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < COUNTERS_ROWS; i++)
+        sum += atomic_load(&c->total[i]);
+    return sum;
 }

@@ -23,4 +23,7 @@ void counters_wipe(struct counters *c, unsigned row);
 unsigned counters_add(struct counters *c, unsigned row, const unsigned char ip[16]);
 void counters_sub(struct counters *c, unsigned row, const unsigned char ip[16]);
 
+/* All connections, over all rows. */
+unsigned counters_total(const struct counters *c);
+
 #endif

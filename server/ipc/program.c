@@ -153,7 +153,9 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     (void)number;
     (void)what;
-    program_stop(arg, 0);
+    struct program *p = arg;
+    if (!p->ops->stop || !p->ops->stop(p))
+        program_stop(p, 0);
 }
 
 static int start(struct program *p, const struct start *s, struct err *e)

@@ -37,6 +37,9 @@ struct program_ops {
     void (*listener_close)(struct program *p, unsigned number);
     /* Any other message of the master. May be NULL. */
     void (*message)(struct program *p, struct msg *m);
+    /* SIGTERM: true when the program will call program_stop itself, once what it has under way is
+     * done (soon: the master does not wait for ever). May be NULL: it stops at once. */
+    bool (*stop)(struct program *p);
     /* key=value text for "facteur status". May be NULL. */
     void (*status)(struct program *p, struct buf *out);
 };
