@@ -55,10 +55,10 @@ bool mail_address_same(struct arena *a, const struct mail_address *x, const stru
 int mail_domain_parse(struct arena *a, struct str text, unsigned flags, struct str *ascii,
                       struct str *utf8, struct err *e);
 
-/* Splits a local part at the first of the bytes in delimiters (recipient_delimiter) that is not its
- * first byte. False, and *user is the whole local part, when there is none or the address is one that
- * Postfix never splits: postmaster, mailer-daemon, double-bounce, and with '-' as delimiter owner-…
- * and …-request. */
+/* Splits a local part at the first byte that is one of delimiters (recipient_delimiter). False, and
+ * *user is the whole local part, when there is none, when nothing would be left in front, or when the
+ * address is one that Postfix never splits: postmaster, mailer-daemon, double-bounce, and with '-'
+ * as delimiter owner-… and …-request. */
 bool mail_local_split(struct str local, struct str delimiters, struct str *user,
                       struct str *extension);
 

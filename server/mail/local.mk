@@ -1,0 +1,12 @@
+noinst_LIBRARIES += libmail.a
+libmail_a_SOURCES = \
+	%reldir%/address.c %reldir%/address.h \
+	%reldir%/domain.c %reldir%/fold.c \
+	%reldir%/header.c %reldir%/header.h \
+	%reldir%/wire.c %reldir%/wire.h \
+	%reldir%/lex.c %reldir%/lex.h \
+	%reldir%/rfc5322.h %reldir%/addrs.c %reldir%/date.c %reldir%/msgid.c \
+	%reldir%/mime.c %reldir%/mime_value.h %reldir%/mime_params.c %reldir%/mime_part.c %reldir%/mime.h \
+	%reldir%/encoding.h %reldir%/base64.c %reldir%/quoted.c \
+	%reldir%/charset.c %reldir%/words.c \
+	%reldir%/envelope.c %reldir%/imap_text.c %reldir%/imap_text.h

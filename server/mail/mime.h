@@ -15,7 +15,7 @@ struct mail_conv;
 #define MAIL_MIME_DEPTH_MAX 100   /* parts inside parts */
 #define MAIL_MIME_PARTS_MAX 10000 /* parts of a message in all */
 #define MAIL_MIME_PARAMS_MAX 100  /* parameters of one field */
-#define MAIL_MIME_BOUNDARY_MAX 70 /* RFC 2046 section 5.1.1; longer ones are cut */
+#define MAIL_MIME_BOUNDARY_MAX 80 /* RFC 2046 5.1.1 says 70; longer ones are compared so far */
 
 enum mail_part_kind { MAIL_PART_LEAF, MAIL_PART_TEXT, MAIL_PART_MULTIPART, MAIL_PART_MESSAGE };
 enum mail_cte { MAIL_CTE_PLAIN, MAIL_CTE_BASE64, MAIL_CTE_QP, MAIL_CTE_UNKNOWN };
@@ -38,19 +38,20 @@ struct mail_part {
     enum mail_part_kind kind;
     struct mail_span header; /* with the empty line */
     struct mail_span body;   /* without the line end that belongs to a boundary */
-    struct str type, subtype; /* as written; p NULL: no (usable) Content-Type */
+    struct str type, subtype; /* as written; p NULL: no Content-Type; empty: one without meaning */
     struct mail_param *params;
     size_t param_count;
     enum mail_cte cte;
-    /* Raw values without comments; p NULL: not there. */
-    struct str encoding, id, description, md5, location;
+    struct str encoding; /* the token as written; p NULL: none */
+    /* Raw values; p NULL: not there. */
+    struct str id, description, md5, location;
     struct str disposition;
     struct mail_param *disposition_params;
     size_t disposition_param_count;
     struct str *languages;
     size_t language_count;
-    bool digest;     /* multipart/digest: children default to message/rfc822 (RFC 2046 5.1.5) */
-    bool has_nul;    /* header or body hold a NUL */
+    bool mime;   /* Content-Type or MIME-Version is there: the other Content- fields mean something */
+    bool digest; /* multipart/digest: children default to message/rfc822 (RFC 2046 section 5.1.5) */
 };
 
 /* The root part stands for the whole message: its header is the message's header. */

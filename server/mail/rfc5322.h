@@ -21,12 +21,14 @@ struct mail_addr {
     struct str route;  /* "@a,@b" (RFC 5322 section 4.4); p NULL: none */
     struct str local;  /* without quoting; the group's name for MAIL_ADDR_GROUP_START; p NULL: missing */
     struct str domain; /* without comments and folding; p NULL: missing */
-    bool broken;       /* local part or domain is missing or damaged */
+    bool broken;       /* local part or domain is missing, or something is damaged */
+    bool bad_angle;    /* "<" without a clean end: what follows was given up */
+    bool bad_route;    /* a route that does not end in ":" */
 };
 
 struct mail_addr_list {
     struct mail_addr *v; /* in the arena */
-    size_t n;
+    size_t n, cap;
     bool broken;    /* something could not be understood: never trust v to be all that a reader sees */
     bool truncated; /* more than MAIL_ADDRS_MAX */
 };
@@ -36,7 +38,7 @@ struct mail_addr_list {
 void mail_addrs_parse(struct arena *a, struct str value, struct mail_addr_list *list);
 
 /* Takes the next "<…>" from a References, In-Reply-To or Message-ID value: id is without brackets,
- * blanks, comments, and with unneeded quotes taken off, so that it can be compared. False at the end. */
+ * blanks, comments and quoting, so that it can be compared. False at the end. */
 bool mail_msgid_next(struct arena *a, struct str *rest, struct str *id);
 
 /* --- dates --- */

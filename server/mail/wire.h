@@ -11,9 +11,8 @@
 
 struct mail_wire {
     struct str raw;
-    size_t at;      /* next physical byte */
-    bool lf_due;    /* the CR of an LF was given, its LF comes next */
-    char last;      /* physical byte before at */
+    size_t at;   /* next physical byte */
+    bool lf_due; /* the CR of a bare LF was given, the LF comes next */
 };
 
 struct mail_wire mail_wire_open(struct str raw);

@@ -1,0 +1,96 @@
+/* Folding for look-ups and for search. */
+#include "mail/address.h"
+#include "mail/encoding.h"
+
+#include <stdlib.h>
+#include <unicase.h>
+#include <uninorm.h>
+#include <unistr.h>
+
+static bool has_high(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
+static struct str ascii_fold(struct arena *a, struct str s)
+{
+    char *p = arena_strz(a, s);
+    str_lower(p, s.n);
+    return (struct str){p, s.n};
+}
+
+/* Canonical caseless matching (Unicode 3.13, D145): decompose, fold, compose. */
+struct str mail_fold_case(struct arena *a, struct str s)
+{
+    if (!has_high(s) || !str_is_utf8(s))
+        return ascii_fold(a, s);
+    size_t n = 0, m = 0;
+    AUTO_FREE uint8_t *apart = u8_normalize(UNINORM_NFD, (const uint8_t *)s.p, s.n, NULL, &n);
+    AUTO_FREE uint8_t *folded = apart ? u8_casefold(apart, n, NULL, UNINORM_NFC, NULL, &m) : NULL;
+    if (!folded)
+        return ascii_fold(a, s);
+    return arena_str(a, (struct str){(const char *)folded, m});
+}
+
+/* --- i;unicode-casemap (RFC 5051 section 2) --- */
+
+/* Appends a code point fully decomposed: canonical and compatibility mappings both, without reordering. */
+static int add_decomposed(ucs4_t uc, unsigned depth, struct buf *out)
+{
+    ucs4_t parts[UC_DECOMPOSITION_MAX_LENGTH];
+    int tag, n = depth < 16 ? uc_decomposition(uc, &tag, parts) : -1;
+    if (n <= 0) {
+        uint8_t utf8[6];
+        int len = u8_uctomb(utf8, uc, sizeof utf8);
+        return buf_add(out, utf8, len > 0 ? (size_t)len : 0);
+    }
+    for (int i = 0; i < n; i++)
+        if (add_decomposed(parts[i], depth + 1, out) != 0)
+            return -1;
+    return 0;
+}
+
+static int add_upper(struct buf *out, struct str ascii)
+{
+    char *p = buf_room(out, ascii.n);
+    if (!p)
+        return -1;
+    for (size_t i = 0; i < ascii.n; i++) {
+        char c = ascii.p[i];
+        p[i] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+    }
+    out->n += ascii.n;
+    return 0;
+}
+
+int mail_casemap(struct str utf8, struct buf *out)
+{
+    while (utf8.n) {
+        size_t k = 0;
+        while (k < utf8.n && (unsigned char)utf8.p[k] < 0x80)
+            k++;
+        if (add_upper(out, str_head(utf8, k)) != 0)
+            return -1;
+        utf8 = str_skip(utf8, k);
+        if (utf8.n == 0)
+            break;
+        ucs4_t uc;
+        int len = u8_mbtoucr(&uc, (const uint8_t *)utf8.p, utf8.n);
+        int r = len > 0 ? add_decomposed(uc_totitle(uc), 0, out) : buf_add(out, utf8.p, 1);
+        if (r != 0)
+            return -1;
+        utf8 = str_skip(utf8, len > 0 ? (size_t)len : 1);
+    }
+    return 0;
+}
+
+bool mail_casemap_contains(struct str text, struct str needle, struct buf *scratch)
+{
+    buf_clear(scratch);
+    if (mail_casemap(text, scratch) != 0)
+        return false;
+    return needle.n == 0 || (scratch->n && memmem(scratch->p, scratch->n, needle.p, needle.n));
+}
