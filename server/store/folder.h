@@ -47,10 +47,13 @@ struct store_picture {
     size_t count;
     struct buf names;
     struct store_stamp stamp; /* taken before the look */
-    bool uneasy; /* the directory changed during every look: what is missing may only have moved */
+    bool uneasy; /* cur/ changed during the look: what is missing may only have been renamed */
 };
 
 void store_picture_free(struct store_picture *p);
+
+/* Entry with this UID, or NULL. */
+const struct store_entry *store_picture_find(const struct store_picture *p, uint32_t uid);
 
 /* Scans cur/ and new/ and gives UIDs to new files, durably. move_new: files in new/ are moved to
  * cur/ first, as a mail reader does. */

@@ -85,6 +85,17 @@ int store_file_replace(int at, const char *name, struct str data, struct err *e)
     return store_dir_sync(at, e);
 }
 
+int store_file_move(int from_dir, const char *from, int to_dir, const char *to)
+{
+    if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (linkat(from_dir, from, to_dir, to, 0) < 0)
+        return -1;
+    return unlinkat(from_dir, from, 0);
+}
+
 int store_dir_sync(int dir_fd, struct err *e)
 {
     return fsync(dir_fd) < 0 ? store_errno(e, "fsync of a directory") : 0;

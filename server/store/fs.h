@@ -30,6 +30,10 @@ int store_file_read(int at, const char *name, struct buf *b, size_t max, struct 
 /* Writes name anew: temporary file, fsync, rename over name, fsync of the directory. */
 int store_file_replace(int at, const char *name, struct str data, struct err *e);
 
+/* Renames a file without replacing anything (EEXIST); by link and unlink where the file system has no
+ * such rename. -1 and errno. */
+int store_file_move(int from_dir, const char *from, int to_dir, const char *to);
+
 int store_dir_sync(int dir_fd, struct err *e); /* fsync of a directory */
 /* mkdir 0700; an existing real directory is fine (*made false, made may be NULL). */
 int store_dir_make(int at, const char *name, bool *made, struct err *e);

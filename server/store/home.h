@@ -19,8 +19,8 @@
 
 /*
  * Finds or makes the home (an absolute path strictly below base, 0700, owner uid:gid) and sets *fd to
- * an O_PATH | O_DIRECTORY descriptor of it, the caller's to close. The home and the way to it are
- * durable when this returns. 0; -1 and *e, always temporary (the mail can wait until a person has
+ * an O_PATH | O_DIRECTORY descriptor of it, the caller's to close. Every directory made
+ * here is durable before the next is made in it. 0; -1 and *e, always temporary (the mail can wait until a person has
  * looked), naming what stands in the way: a bad path, a symbolic link, something else than a directory,
  * a directory on the way that is not the caller's, a home of another owner, or open to others.
  * A race lost to another process that made the same home is success.

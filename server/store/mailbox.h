@@ -23,6 +23,7 @@ struct store_msg {
     uint8_t flags;             /* STORE_ bits */
     bool recent, in_new;
     bool gone;                 /* no longer in the folder; content cannot be had */
+    bool news;                 /* flags changed and no sync has told so yet */
 };
 
 /* Where pictures come from; the maildir scan when NULL is given. */
@@ -65,12 +66,15 @@ struct str store_mailbox_base(const struct store_mailbox *mb, size_t index); /* 
 bool store_mailbox_read_only(const struct store_mailbox *mb);
 struct store_folder *store_mailbox_folder(struct store_mailbox *mb);
 
-/* Cheap: has anything changed since the last sync? On trouble true. */
+/* Cheap: may anything have changed since the last look? On trouble true. */
 bool store_mailbox_changed(const struct store_mailbox *mb);
+/* Milliseconds until a look is due although nothing shows (after changes of our own, behind which
+ * others' can hide for a second): 0 now, -1 none. For IDLE: wait for inotify, at most this long. */
+int store_mailbox_due_ms(const struct store_mailbox *mb);
 /* Directories for inotify: cur/ and new/. Borrowed. */
 void store_mailbox_watch(const struct store_mailbox *mb, int *cur_fd, int *new_fd);
 /* Looks when something changed, and merges. expunge: gone messages leave the view. A UIDVALIDITY that
- * changed meanwhile is a permanent *e: the session has to end. */
+ * changed meanwhile, or a folder that was deleted, is a permanent *e: the session has to end. */
 int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct store_changes **out,
                        struct err *e);
 
@@ -81,7 +85,8 @@ int store_mailbox_keyword_add(struct store_mailbox *mb, struct str name, unsigne
 
 /* ---- messages: 0; 1 when the message is gone (it is marked so); -1 and *e ---- */
 int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct err *e);
-/* Makes size, vsize and date of the message known. */
+/* Makes size, vsize and date of the message known. What the name says is believed when S fits the file;
+ * who sends the content should still count what is sent. */
 int store_mailbox_measure(struct store_mailbox *mb, size_t index, struct err *e);
 
 enum store_op { STORE_OP_SET, STORE_OP_ADD, STORE_OP_REMOVE };

@@ -56,7 +56,7 @@ int store_writer_place(struct store_writer *w, bool in_new, uint8_t flags, uint3
 void store_writer_abort(struct store_writer *w);
 
 /* Hard link of an existing message file into tmp/ as a new message with a name of its own (a copy by
- * bytes where a link is refused). src_dir_fd is cur/ or new/. 0; 1 when src is gone; -1 and *e. */
+ * bytes where a link is refused); finished already. src_dir_fd is cur/ or new/. 0; 1: src is gone; -1. */
 int store_writer_link(struct store_writer *w, int dir_fd, int src_dir_fd, const char *src,
                       struct err *e);
 

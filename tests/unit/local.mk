@@ -11,3 +11,4 @@ include tests/unit/confine.mk
 include tests/unit/imap.mk
 include tests/unit/io.mk
 include tests/unit/smtp.mk
+include tests/unit/store.mk

@@ -1,0 +1,137 @@
+/* Opening a folder, its stamp, and STATUS. */
+#include "store/folder.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct store_folder *folder_new(int root_fd)
+{
+    struct store_folder *f = MEM_NEW(struct store_folder);
+    f->root_fd = root_fd;
+    f->dir_fd = f->cur_fd = f->new_fd = -1;
+    store_uidlist_init(&f->uids, -1, root_fd);
+    return f;
+}
+
+static int open_subs(struct store_folder *f, struct err *e)
+{
+    if (store_maildir_complete(f->dir_fd, e) != 0)
+        return -1;
+    f->cur_fd = store_dir_open(f->dir_fd, "cur");
+    f->new_fd = store_dir_open(f->dir_fd, "new");
+    if (f->cur_fd < 0 || f->new_fd < 0)
+        return store_errno(e, "open cur and new");
+    store_uidlist_init(&f->uids, f->dir_fd, f->root_fd);
+    return store_keywords_refresh(&f->keywords, f->dir_fd, e);
+}
+
+int store_folder_open(int root_fd, struct str name, struct store_folder **out, struct err *e)
+{
+    struct store_folder *f = folder_new(root_fd);
+    *out = NULL;
+    int r = store_folder_dir_open(root_fd, name, &f->dir_fd, e);
+    if (r == 0)
+        r = open_subs(f, e);
+    if (r == 0)
+        *out = f;
+    else
+        store_folder_close(f);
+    return r;
+}
+
+void store_folder_close(struct store_folder *f)
+{
+    if (!f)
+        return;
+    store_uidlist_free(&f->uids);
+    store_keywords_free(&f->keywords);
+    fd_closep(&f->cur_fd);
+    fd_closep(&f->new_fd);
+    fd_closep(&f->dir_fd);
+    free(f);
+}
+
+static int64_t nanoseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e)
+{
+    struct stat cur, new, list = {0};
+    if (fstat(f->cur_fd, &cur) < 0 || fstat(f->new_fd, &new) < 0)
+        return store_errno(e, "stat cur and new");
+    if (fstatat(f->dir_fd, "dovecot-uidlist", &list, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+        return store_errno(e, "stat dovecot-uidlist");
+    *out = (struct store_stamp){nanoseconds(cur.st_mtim), nanoseconds(new.st_mtim),
+                                nanoseconds(list.st_mtim), list.st_ino, (uint64_t)list.st_size};
+    return 0;
+}
+
+bool store_stamp_eq(const struct store_stamp *a, const struct store_stamp *b)
+{
+    return a->cur_ns == b->cur_ns && a->new_ns == b->new_ns && a->list_ns == b->list_ns &&
+           a->list_ino == b->list_ino && a->list_size == b->list_size;
+}
+
+void store_picture_free(struct store_picture *p)
+{
+    free(p->entry);
+    buf_free(&p->names);
+    *p = (struct store_picture){0};
+}
+
+const struct store_entry *store_picture_find(const struct store_picture *p, uint32_t uid)
+{
+    size_t low = 0, high = p->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (p->entry[mid].uid < uid)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < p->count && p->entry[low].uid == uid ? &p->entry[low] : NULL;
+}
+
+/* The size with CR LF of a message whose name does not tell it; a file that vanished counts nothing. */
+static int virtual_size(const struct store_folder *f, const struct store_picture *p,
+                        const struct store_entry *m, uint64_t *out, struct err *e)
+{
+    uint64_t size;
+    *out = m->vsize;
+    if (m->vsize != STORE_SIZE_UNKNOWN)
+        return 0;
+    *out = 0;
+    AUTO_FD fd = store_file_open(m->in_new ? f->new_fd : f->cur_fd, p->names.p + m->name, O_RDONLY,
+                                 NULL);
+    if (fd < 0)
+        return errno == ENOENT || errno == EINVAL ? 0 : store_errno(e, "open a message");
+    return store_message_count(fd, &size, out, e);
+}
+
+int store_folder_status(struct store_folder *f, bool with_size, struct store_status *out,
+                        struct err *e)
+{
+    struct store_picture p = {0};
+    if (store_folder_scan(f, false, &p, e) != 0)
+        return -1;
+    *out = (struct store_status){.uidvalidity = p.uidvalidity, .uidnext = p.uidnext,
+                                 .messages = p.count,
+                                 .size = with_size ? 0 : STORE_SIZE_UNKNOWN};
+    int r = 0;
+    for (size_t i = 0; i < p.count && r == 0; i++) {
+        const struct store_entry *m = &p.entry[i];
+        uint64_t size;
+        out->recent += m->recent;
+        out->unseen += !(m->flags & STORE_SEEN);
+        out->deleted += (m->flags & STORE_DELETED) != 0;
+        if (with_size && (r = virtual_size(f, &p, m, &size, e)) == 0)
+            out->size += size;
+    }
+    store_picture_free(&p);
+    return r;
+}

@@ -1,0 +1,152 @@
+/* Reading, building and ordering maildir file names. */
+#include "store/name.h"
+#include "store/fs.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* The number after the last ",<key>=" of the base name. */
+static uint64_t field(struct str base, char key)
+{
+    uint64_t value, found = STORE_SIZE_UNKNOWN;
+    for (ptrdiff_t at; (at = str_find(base, ',')) >= 0;) {
+        base = str_skip(base, (size_t)at + 1);
+        if (base.n < 3 || base.p[0] != key || base.p[1] != '=')
+            continue;
+        struct str number = str_skip(base, 2);
+        ptrdiff_t end = str_find(number, ',');
+        if (end >= 0)
+            number = str_head(number, (size_t)end);
+        if (str_u64(number, &value) == 0 && value < UINT64_MAX / 4)
+            found = value;
+    }
+    return found;
+}
+
+static uint8_t flag_of(char c)
+{
+    switch (c) {
+    case 'D':
+        return STORE_DRAFT;
+    case 'F':
+        return STORE_FLAGGED;
+    case 'P':
+        return STORE_PASSED;
+    case 'R':
+        return STORE_ANSWERED;
+    case 'S':
+        return STORE_SEEN;
+    case 'T':
+        return STORE_DELETED;
+    default:
+        return 0;
+    }
+}
+
+/* The info after ":2,", empty when there is none. The last colon counts, as in Dovecot. */
+static struct str info_of(struct str file)
+{
+    ptrdiff_t colon = str_rfind(file, ':');
+    if (colon < 0 || !str_starts(str_skip(file, (size_t)colon), STR(":2,")))
+        return (struct str){0};
+    return str_skip(file, (size_t)colon + 3);
+}
+
+bool store_name_parse(struct str file, struct store_name *out)
+{
+    if (file.n == 0 || file.n > STORE_NAME_MAX || file.p[0] == '.' || str_find(file, '/') >= 0 ||
+        str_find(file, '\n') >= 0 || str_find(file, '\r') >= 0)
+        return false;
+    ptrdiff_t colon = str_find(file, ':');
+    *out = (struct store_name){.base = colon < 0 ? file : str_head(file, (size_t)colon)};
+    if (out->base.n == 0)
+        return false;
+    out->size = field(out->base, 'S');
+    out->vsize = field(out->base, 'W');
+    struct str info = info_of(file);
+    for (size_t i = 0; i < info.n && info.p[i] != ','; i++) {
+        if (info.p[i] >= 'a' && info.p[i] <= 'z')
+            out->keywords |= 1u << (info.p[i] - 'a');
+        else
+            out->flags |= flag_of(info.p[i]);
+    }
+    return true;
+}
+
+/* Letters that others put into the info, and what follows a second comma. */
+static struct str foreign_letters(struct str info, char out[STORE_NAME_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < info.n && i < STORE_NAME_MAX && info.p[i] != ','; i++)
+        if (!flag_of(info.p[i]) && !(info.p[i] >= 'a' && info.p[i] <= 'z'))
+            out[n++] = info.p[i];
+    return (struct str){out, n};
+}
+
+void store_name_format(struct buf *out, struct str base, struct str old, uint8_t flags,
+                       uint32_t keywords)
+{
+    char room[STORE_NAME_MAX];
+    struct str info = info_of(old), foreign = foreign_letters(info, room);
+    buf_str(out, base);
+    buf_str(out, STR(":2,"));
+    for (int c = 1; c < 256; c++) {
+        bool ours = flag_of((char)c) ? (flags & flag_of((char)c)) != 0
+                    : c >= 'a' && c <= 'z' && (keywords >> (c - 'a') & 1);
+        if (ours || str_find(foreign, (char)c) >= 0)
+            buf_byte(out, (char)c);
+    }
+    ptrdiff_t comma = str_find(info, ',');
+    if (comma >= 0)
+        buf_str(out, str_skip(info, (size_t)comma));
+}
+
+static struct str digits(struct str s, uint64_t *value)
+{
+    *value = 0;
+    while (s.n && s.p[0] >= '0' && s.p[0] <= '9') {
+        *value = *value * 10 + (uint64_t)(s.p[0] - '0');
+        s = str_skip(s, 1);
+    }
+    return s;
+}
+
+/* The microseconds in the part between the first two dots: the number after its first 'M'. */
+static bool micros(struct str rest, uint64_t *value)
+{
+    for (size_t i = 1; i < rest.n && rest.p[i] != '.' && rest.p[i] != ':'; i++) {
+        if (rest.p[i] == 'M') {
+            digits(str_skip(rest, i + 1), value);
+            return true;
+        }
+    }
+    return false;
+}
+
+int store_name_cmp(struct str a, struct str b)
+{
+    uint64_t x, y;
+    struct str after_a = digits(a, &x), after_b = digits(b, &y);
+    if (x != y)
+        return x < y ? -1 : 1;
+    if (after_a.n && after_b.n && after_a.p[0] == '.' && after_b.p[0] == '.' &&
+        micros(after_a, &x) && micros(after_b, &y) && x != y)
+        return x < y ? -1 : 1;
+    return str_cmp(a, b);
+}
+
+void store_name_host(char out[128])
+{
+    char host[256];
+    size_t n = 0;
+    if (gethostname(host, sizeof host - 1) < 0 || host[0] == '\0')
+        snprintf(host, sizeof host, "localhost");
+    host[sizeof host - 1] = '\0';
+    for (size_t i = 0; host[i] && n < 64; i++) {
+        if (host[i] == '/' || host[i] == ':' || host[i] == ',' || (unsigned char)host[i] <= ' ')
+            n += (size_t)snprintf(out + n, 128 - n, "\\%03o", (unsigned char)host[i]);
+        else
+            out[n++] = host[i];
+    }
+    out[n] = '\0';
+}

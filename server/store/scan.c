@@ -1,0 +1,393 @@
+/*
+ * The maildir scan: what lies in cur/ and new/, matched with dovecot-uidlist, new files numbered.
+ *
+ * No lock is taken while every file is known. Unknown files are numbered under the uidlist's lock, after
+ * it has been read again, in Dovecot's order.
+ */
+#include "store/folder.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Directory times may be as coarse as a clock tick: a change this young may not be the last with its
+ * time. */
+#define TICK_NS 20000000
+
+struct scan {
+    struct store_folder *f;
+    bool move_new, listing_new;
+    struct store_entry *entry;
+    size_t count, cap;
+    struct buf names;
+    struct buf moved;  /* base names, each with a NUL, moved from new/ by this scan */
+    uint32_t *slot;    /* for each uidlist record: entry + 1 */
+    size_t unknown;    /* entries without a record */
+    struct store_stamp stamp;
+    bool uneasy, again;
+    struct err *e;
+};
+
+static void scan_clear(struct scan *s)
+{
+    s->count = 0;
+    buf_clear(&s->names);
+}
+
+static void scan_free(struct scan *s)
+{
+    free(s->entry);
+    free(s->slot);
+    buf_free(&s->names);
+    buf_free(&s->moved);
+}
+
+static const char *name_of(const struct scan *s, const struct store_entry *m)
+{
+    return s->names.p + m->name;
+}
+
+static struct str base_of(const struct scan *s, const struct store_entry *m)
+{
+    return (struct str){name_of(s, m), m->base_len};
+}
+
+static int dir_of(const struct scan *s, const struct store_entry *m)
+{
+    return m->in_new ? s->f->new_fd : s->f->cur_fd;
+}
+
+/* ---- listing ---- */
+
+static int list_one(void *ctx, struct str file, unsigned char type)
+{
+    struct scan *s = ctx;
+    struct store_name n;
+    (void)type; /* what is no regular file is refused when it is opened */
+    if (!store_name_parse(file, &n))
+        return 0;
+    if (s->count >= UINT32_MAX / 4 || s->names.n > UINT32_MAX - 512)
+        return err_temp(s->e, "too many messages in one folder");
+    if (s->count == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 64;
+        s->entry = mem_grow(s->entry, s->cap, sizeof *s->entry);
+    }
+    s->entry[s->count++] = (struct store_entry){
+        .keywords = n.keywords, .size = n.size, .vsize = n.vsize, .name = (uint32_t)s->names.n,
+        .name_len = (uint16_t)file.n, .base_len = (uint16_t)n.base.n, .flags = n.flags,
+        .in_new = s->listing_new, .recent = s->listing_new};
+    return buf_add(&s->names, file.p, file.n) | buf_byte(&s->names, '\0');
+}
+
+static int list_dir(struct scan *s, bool new)
+{
+    s->listing_new = new;
+    return store_dir_each(new ? s->f->new_fd : s->f->cur_fd, list_one, s, s->e);
+}
+
+/* new/X to cur/X:2, as every mail reader does. What cannot be moved (no space, read-only) stays. */
+static bool move_one(struct scan *s, const struct store_entry *m)
+{
+    AUTO_BUF to = BUF_MAX(STORE_NAME_MAX);
+    const char *from = name_of(s, m);
+    if (m->name_len == m->base_len)
+        store_name_format(&to, base_of(s, m), STR(""), 0, 0);
+    else
+        buf_add(&to, from, m->name_len);
+    if (store_file_move(s->f->new_fd, from, s->f->cur_fd, buf_z(&to)) < 0)
+        return errno == ENOENT;
+    buf_add(&s->moved, from, m->base_len);
+    buf_byte(&s->moved, '\0');
+    return true;
+}
+
+/* Lists new/ until a listing finds nothing to move, so that the stamp taken before it holds. */
+static int list_new(struct scan *s)
+{
+    for (int i = 0;; i++) {
+        size_t left = 0;
+        scan_clear(s);
+        if (store_folder_stamp(s->f, &s->stamp, s->e) != 0 || list_dir(s, true) != 0)
+            return -1;
+        if (!s->move_new || s->count == 0 || i == 4)
+            return 0;
+        for (size_t k = 0; k < s->count; k++)
+            left += !move_one(s, &s->entry[k]);
+        if (left == s->count)
+            return 0;
+    }
+}
+
+static int list_all(struct scan *s)
+{
+    struct store_stamp after;
+    s->again = false;
+    if (list_new(s) != 0 || list_dir(s, false) != 0 || store_folder_stamp(s->f, &after, s->e) != 0)
+        return -1;
+    s->uneasy = after.cur_ns != s->stamp.cur_ns ||
+                s->stamp.cur_ns > clock_real_us() * 1000 - TICK_NS;
+    return 0;
+}
+
+/* ---- matching with the uidlist ---- */
+
+static void drop_entry(struct store_entry *m)
+{
+    m->name_len = 0;
+}
+
+/* Gives a second file of the same base name a base name of its own. */
+static int rename_apart(struct scan *s, struct store_entry *m)
+{
+    char unique[64], host[128];
+    AUTO_BUF to = BUF_MAX(STORE_NAME_MAX);
+    store_random_name(unique, "R");
+    store_name_host(host);
+    buf_printf(&to, "%lld.%s.%.100s", (long long)(clock_real_us() / 1000000), unique, host);
+    if (m->size != STORE_SIZE_UNKNOWN && m->vsize != STORE_SIZE_UNKNOWN)
+        buf_printf(&to, ",S=%llu,W=%llu", (unsigned long long)m->size, (unsigned long long)m->vsize);
+    buf_add(&to, name_of(s, m) + m->base_len, m->name_len - m->base_len);
+    if (store_file_move(dir_of(s, m), name_of(s, m), dir_of(s, m), buf_z(&to)) < 0 &&
+        errno != ENOENT)
+        return store_errno(s->e, "rename the duplicate %s", name_of(s, m));
+    s->again = true;
+    return 0;
+}
+
+/*
+ * Two names of one base: a rename that was seen twice, two links to one file, or really two messages
+ * (somebody copied a file). Decided as Dovecot decides it; nothing is lost in any case.
+ */
+static int resolve(struct scan *s, struct store_entry *first, struct store_entry *second)
+{
+    struct stat a, b;
+    if (fstatat(dir_of(s, first), name_of(s, first), &a, AT_SYMLINK_NOFOLLOW) < 0) {
+        struct store_entry gone = *first;
+        *first = *second;
+        *second = gone;
+        drop_entry(second);
+        return 0;
+    }
+    if (s->move_new && fstatat(dir_of(s, second), name_of(s, second), &b, AT_SYMLINK_NOFOLLOW) == 0) {
+        bool same = a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+        if (!same && rename_apart(s, second) != 0)
+            return -1;
+        if (same && a.st_nlink > 1 && b.st_nlink == a.st_nlink)
+            unlinkat(dir_of(s, second), name_of(s, second), 0);
+    }
+    drop_entry(second);
+    return 0;
+}
+
+static int match(struct scan *s)
+{
+    const struct store_uidlist *u = &s->f->uids;
+    free(s->slot);
+    s->slot = mem_array(u->count + 1, sizeof *s->slot);
+    s->unknown = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        struct store_entry *m = &s->entry[i];
+        if (m->name_len == 0)
+            continue;
+        m->uid = 0;
+        const struct store_uidrec *rec = store_uidlist_find(u, base_of(s, m));
+        if (!rec) {
+            s->unknown++;
+            continue;
+        }
+        uint32_t *slot = &s->slot[rec - u->recs];
+        m->uid = rec->uid;
+        if (*slot == 0)
+            *slot = (uint32_t)(i + 1);
+        else if (resolve(s, &s->entry[*slot - 1], m) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- numbering ---- */
+
+static int by_arrival(const void *x, const void *y, void *ctx)
+{
+    const struct scan *s = ctx;
+    const struct store_entry *a = &s->entry[*(const uint32_t *)x], *b = &s->entry[*(const uint32_t *)y];
+    return store_name_cmp(base_of(s, a), base_of(s, b));
+}
+
+static int number_sorted(struct scan *s, const uint32_t *order, size_t n)
+{
+    struct store_uidlist *u = &s->f->uids;
+    size_t first = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct store_entry *m = &s->entry[order[i]];
+        if (i > 0 && str_eq(base_of(s, m), base_of(s, &s->entry[order[first]]))) {
+            if (resolve(s, &s->entry[order[first]], m) != 0)
+                return -1;
+            continue;
+        }
+        first = i;
+        if (!(m->uid = store_uidlist_add(u, base_of(s, m)))) {
+            err_temp(s->e, "the folder has run out of UIDs");
+            return err_client(s->e, "The mailbox has run out of UIDs");
+        }
+    }
+    return 0;
+}
+
+/* Gives UIDs to the entries that have none; a file that is no longer there waits for the next scan. */
+static int number(struct scan *s)
+{
+    uint32_t *order = mem_array(s->unknown, sizeof *order);
+    size_t n = 0;
+    struct stat st;
+    for (size_t i = 0; i < s->count; i++) {
+        struct store_entry *m = &s->entry[i];
+        if (m->name_len == 0 || m->uid != 0)
+            continue;
+        if (fstatat(dir_of(s, m), name_of(s, m), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+            order[n++] = (uint32_t)i;
+        } else {
+            s->again = true;
+            drop_entry(m);
+        }
+    }
+    qsort_r(order, n, sizeof *order, by_arrival, s);
+    int r = number_sorted(s, order, n);
+    free(order);
+    return r;
+}
+
+static bool many_dead(const struct scan *s)
+{
+    const struct store_uidlist *u = &s->f->uids;
+    return u->lines > 64 && u->count > s->count && (u->count - s->count) * 4 > u->count;
+}
+
+/* Forgets records without a file. Only after a listing made under the lock that nothing disturbed. */
+static void forget_dead(struct scan *s)
+{
+    struct store_uidlist *u = &s->f->uids;
+    bool *keep = mem_array(u->count + 1, sizeof *keep);
+    for (size_t i = 0; i < u->count; i++)
+        keep[i] = s->slot[i] != 0;
+    store_uidlist_keep(u, keep);
+    free(keep);
+}
+
+static int settle_locked(struct scan *s)
+{
+    bool compress = many_dead(s);
+    if (compress && list_all(s) != 0)
+        return -1;
+    if (match(s) != 0)
+        return -1;
+    if (compress && !s->uneasy && !s->again)
+        forget_dead(s);
+    if (s->unknown && number(s) != 0)
+        return -1;
+    if (store_uidlist_commit(&s->f->uids, s->e) != 0)
+        return -1;
+    return match(s);
+}
+
+static int settle(struct scan *s)
+{
+    struct store_uidlist *u = &s->f->uids;
+    if (store_uidlist_refresh(u, s->e) != 0 || match(s) != 0)
+        return -1;
+    if (u->readable && !u->rewrite && !s->unknown && !many_dead(s))
+        return 0;
+    if (store_uidlist_lock(u, s->e) != 0)
+        return -1;
+    int r = settle_locked(s);
+    store_uidlist_unlock(u);
+    return r;
+}
+
+/* ---- the picture ---- */
+
+static void mark_moved(struct scan *s)
+{
+    struct str rest = buf_view(&s->moved);
+    while (rest.n) {
+        struct str base = str_from(rest.p);
+        rest = str_skip(rest, base.n + 1);
+        const struct store_uidrec *rec = store_uidlist_find(&s->f->uids, base);
+        uint32_t slot = rec ? s->slot[rec - s->f->uids.recs] : 0;
+        if (slot)
+            s->entry[slot - 1].recent = true;
+    }
+}
+
+static void hand_over(struct scan *s, struct store_picture *out)
+{
+    const struct store_uidlist *u = &s->f->uids;
+    uint32_t keywords = 0;
+    *out = (struct store_picture){.uidvalidity = u->uidvalidity, .uidnext = u->uidnext,
+                                  .stamp = s->stamp, .uneasy = s->uneasy};
+    memcpy(out->guid, u->guid, sizeof out->guid);
+    out->stamp.list_ino = u->seen.st_ino;
+    out->stamp.list_size = (uint64_t)u->seen.st_size;
+    out->stamp.list_ns = (int64_t)u->seen.st_mtim.tv_sec * 1000000000 + u->seen.st_mtim.tv_nsec;
+    out->entry = mem_array(s->count + 1, sizeof *out->entry);
+    for (size_t i = 0; i < u->count; i++) {
+        if (!s->slot[i])
+            continue;
+        out->entry[out->count] = s->entry[s->slot[i] - 1];
+        keywords |= out->entry[out->count++].keywords;
+    }
+    out->names = s->names;
+    s->names = (struct buf){0};
+    store_keywords_note(&s->f->keywords, keywords);
+}
+
+int store_folder_scan(struct store_folder *f, bool move_new, struct store_picture *out, struct err *e)
+{
+    struct scan s = {.f = f, .move_new = move_new, .e = e};
+    int r = 0;
+    *out = (struct store_picture){0};
+    for (int i = 0; i < 4 && r == 0; i++) {
+        r = list_all(&s);
+        if (r == 0)
+            r = settle(&s);
+        if (!s.again)
+            break;
+    }
+    if (r == 0)
+        r = store_keywords_refresh(&f->keywords, f->dir_fd, e);
+    if (r == 0) {
+        mark_moved(&s);
+        hand_over(&s, out);
+    }
+    scan_free(&s);
+    return r;
+}
+
+int store_folder_renumber(struct store_folder *f, const struct str *bases, size_t count, struct err *e)
+{
+    struct store_uidlist *u = &f->uids;
+    if (store_uidlist_lock(u, e) != 0)
+        return -1;
+    bool *keep = mem_array(u->count + 1, sizeof *keep);
+    memset(keep, 1, u->count);
+    for (size_t i = 0; i < count; i++) {
+        const struct store_uidrec *rec = store_uidlist_find(u, bases[i]);
+        if (rec)
+            keep[rec - u->recs] = false;
+    }
+    store_uidlist_keep(u, keep);
+    free(keep);
+    int r = 0;
+    for (size_t i = 0; i < count && r == 0; i++)
+        if (!store_uidlist_add(u, bases[i]))
+            r = err_temp(e, "the folder has run out of UIDs");
+    if (r == 0)
+        r = store_uidlist_commit(u, e);
+    else
+        u->readable = false;
+    store_uidlist_unlock(u);
+    return r;
+}
