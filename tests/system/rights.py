@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""What the running programs are allowed: uids, roots, privileges and descriptors, as the kernel
+tells them. Started as an ordinary user, what concerns other uids is not there to be seen."""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
+from instance import UIDS, Instance  # noqa: E402
+
+PROGRAMS = ("smtp", "access", "directory", "queue", "deliver", "session")
+
+
+def status(pid):
+    with open("/proc/%d/status" % pid) as text:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in text if ":\t" in line)
+
+
+def descriptors(pid):
+    found = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            found.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except OSError:
+            pass
+    return found
+
+
+def main(mail):
+    client = mail.imap("amelie")
+    client.select()
+
+    def each(*programs):
+        for program in programs:
+            pids = mail.pids(program)
+            tap.true(pids, program + " is not running")
+            for pid in pids:
+                yield program, pid
+
+    def no_new_privileges():
+        for program, pid in each(*PROGRAMS):
+            tap.same(status(pid)["NoNewPrivs"], "1", program)
+
+    def filtered():
+        for program, pid in each(*PROGRAMS):
+            tap.same(status(pid)["Seccomp"], "2", program)
+        for pid in mail.sessions():
+            tap.same(status(pid)["Seccomp"], "2", "a session")
+
+    def uids():
+        for program, pid in each("smtp", "access", "directory", "queue"):
+            uid = str(UIDS[program])
+            tap.same(status(pid)["Uid"].split(), [uid] * 4, program)
+            tap.same(status(pid)["Gid"].split(), [uid] * 4, program)
+            tap.same(status(pid)["Groups"].split(), [], program)
+            tap.same(int(status(pid)["CapPrm"], 16), 0, program)
+        session = mail.sessions()[0]
+        tap.same(status(session)["Uid"].split(), ["20001"] * 4, "session")
+        tap.same(int(status(session)["CapPrm"], 16), 0, "session")
+
+    def privileged_are_bounded():
+        allowed = (1 << 0) | (1 << 6) | (1 << 7)  # CAP_CHOWN, CAP_SETGID, CAP_SETUID
+        for program, pid in each("deliver", "session"):
+            tap.same(int(status(pid)["CapPrm"], 16) & ~allowed, 0, program)
+
+    def empty_roots():
+        for program, pid in each("smtp", "access"):
+            root = os.readlink("/proc/%d/root" % pid)
+            tap.true(root.startswith(mail.dir), "%s has root %s" % (program, root))
+            tap.same(os.listdir("/proc/%d/root" % pid), [], program + "'s root")
+
+    def no_files():
+        for program, pid in each("smtp", "access"):
+            for target in descriptors(pid):
+                good = re.match(r"(socket:|anon_inode:|pipe:|/memfd:|/dev/null)", target) or \
+                    target == mail.log_path
+                tap.true(good, "%s holds %s" % (program, target))
+
+    def mailboxes_are_closed():
+        for name in os.listdir(mail.vmail):
+            mode = os.stat(os.path.join(mail.vmail, name)).st_mode & 0o777
+            tap.same(mode, 0o700, name)
+        tap.same(os.stat(mail.dir + "/queue").st_mode & 0o777, 0o700, "the queue")
+
+    def password_is_known_to_the_directory_alone():
+        secret = mail.slapd.reader_password.encode()
+        for program, pid in each("smtp", "access", "queue", "deliver", "session"):
+            tap.true(not in_memory(pid, secret), program + " holds the directory password")
+        tap.true(any(in_memory(pid, secret) for _, pid in each("directory")), "the search works")
+
+    tests = [
+        ("no program can gain privileges", no_new_privileges),
+        ("every program has a system call filter", filtered),
+        ("mailboxes and queue are closed to others", mailboxes_are_closed),
+    ]
+    if mail.root:
+        tests += [
+            ("one uid a program, sessions the owner's", uids),
+            ("deliver and the session parent keep three capabilities", privileged_are_bounded),
+            ("smtp and access have an empty root", empty_roots),
+            ("smtp and access hold no file", no_files),
+            ("the directory password is in the directory program alone",
+             password_is_known_to_the_directory_alone),
+        ]
+    return tests
+
+
+def in_memory(pid, secret):
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            if not mode.startswith("rw"):
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            if end - start > 1 << 32:
+                continue
+            try:
+                memory.seek(start)
+                if secret in memory.read(end - start):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+with Instance() as instance:
+    tap.run(main(instance))
