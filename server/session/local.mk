@@ -1,0 +1,34 @@
+noinst_LIBRARIES += libsession.a
+libsession_a_SOURCES = \
+	%reldir%/cmd_append.c \
+	%reldir%/cmd_basic.c \
+	%reldir%/cmd_copy.c \
+	%reldir%/cmd_fetch.c \
+	%reldir%/cmd_folders.c \
+	%reldir%/cmd_idle.c \
+	%reldir%/cmd_list.c \
+	%reldir%/cmd_search.c \
+	%reldir%/cmd_select.c \
+	%reldir%/cmd_status.c \
+	%reldir%/cmd_store.c \
+	%reldir%/commands.c \
+	%reldir%/fetch_section.c %reldir%/fetch_section.h \
+	%reldir%/imap.h \
+	%reldir%/input.c \
+	%reldir%/list_match.c %reldir%/list_match.h \
+	%reldir%/loop.c \
+	%reldir%/mailbox.c \
+	%reldir%/message.c %reldir%/message.h \
+	%reldir%/output.c %reldir%/output.h \
+	%reldir%/reply.c \
+	%reldir%/search_match.c %reldir%/search_match.h \
+	%reldir%/search_prepare.c \
+	%reldir%/session.h \
+	%reldir%/update.c
+
+# A session's libraries in the order the linker needs.
+SESSION_LIBS = libsession.a libimap.a libstore.a $(MAIL_LIBS)
+
+facteurlibexec_PROGRAMS += session
+session_SOURCES = %reldir%/main.c
+session_LDADD = $(SESSION_LIBS)

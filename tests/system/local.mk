@@ -1,0 +1,2 @@
+TESTS += tests/system/imap_dialogues.py
+EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py

@@ -56,9 +56,7 @@ struct imap_date {
 int imap_get_date(struct imap_cursor *c, struct imap_date *date);
 /* Seconds since 1970 of a quoted date-time (RFC 3501 9). */
 int imap_get_date_time(struct imap_cursor *c, int64_t *seconds);
-int imap_date_compare(struct imap_date a, struct imap_date b);
-/* The calendar day of seconds since 1970 in a zone (minutes east of Greenwich). */
-struct imap_date imap_date_of(int64_t seconds, int zone);
+int64_t imap_date_days(struct imap_date date); /* days since 1970 */
 
 /* --- STORE --- */
 enum imap_store_mode { IMAP_STORE_SET, IMAP_STORE_ADD, IMAP_STORE_REMOVE };

@@ -14,19 +14,6 @@ static int64_t days_from_civil(int64_t y, int m, int d)
     return era * 146097 + doe - 719468;
 }
 
-static struct imap_date civil_from_days(int64_t days)
-{
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t doe = days - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    return (struct imap_date){(int)(yoe + era * 400 + (month <= 2)), month,
-                              (int)(doy - (153 * mp + 2) / 5 + 1)};
-}
-
 static int month_days(int year, int month)
 {
     static const char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -103,14 +90,7 @@ int imap_get_date_time(struct imap_cursor *c, int64_t *seconds)
     return 0;
 }
 
-int imap_date_compare(struct imap_date a, struct imap_date b)
+int64_t imap_date_days(struct imap_date d)
 {
-    int64_t x = days_from_civil(a.year, a.month, a.day), y = days_from_civil(b.year, b.month, b.day);
-    return x < y ? -1 : x > y;
-}
-
-struct imap_date imap_date_of(int64_t seconds, int zone)
-{
-    int64_t local = seconds + (int64_t)zone * 60;
-    return civil_from_days((local >= 0 ? local : local - 86399) / 86400);
+    return days_from_civil(d.year, d.month, d.day);
 }

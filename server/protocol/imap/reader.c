@@ -52,6 +52,11 @@ bool imap_reader_idle(const struct imap_reader *r)
     return r->state == TEXT && r->cmd.n == 0;
 }
 
+bool imap_reader_at_message(const struct imap_reader *r)
+{
+    return r->state == MESSAGE;
+}
+
 static void skip_line(struct imap_reader *r, const char *why)
 {
     if (!r->wrong)

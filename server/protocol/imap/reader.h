@@ -75,6 +75,9 @@ bool imap_reader_message(struct imap_reader *r, struct str *in, struct str *piec
  * are gone. */
 void imap_reader_refuse(struct imap_reader *r);
 
+/* True between IMAP_MESSAGE and the end of that message. */
+bool imap_reader_at_message(const struct imap_reader *r);
+
 /* True when no byte of a command has arrived yet. */
 bool imap_reader_idle(const struct imap_reader *r);
 

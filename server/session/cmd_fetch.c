@@ -1,0 +1,199 @@
+/* FETCH and UID FETCH (RFC 3501 6.4.5, 7.4.2). */
+#include "session/fetch_section.h"
+
+#include "mail/imap_text.h"
+
+#include <time.h>
+
+struct fetch {
+    struct imap_session *s;
+    struct imap_fetch what;
+    struct arena *arena; /* one message's */
+    bool peek, header, whole, measure; /* what the items need */
+    size_t gone, failed;
+};
+
+/* How much of a message the items need. */
+static void plan(struct fetch *f)
+{
+    f->peek = true;
+    for (size_t i = 0; i < f->what.n; i++) {
+        const struct imap_fetch_item *item = &f->what.items[i];
+        f->peek &= item->peek || item->kind != IMAP_FETCH_SECTION;
+        switch (item->kind) {
+        case IMAP_FETCH_UID:
+        case IMAP_FETCH_FLAGS:
+            break;
+        case IMAP_FETCH_INTERNALDATE:
+        case IMAP_FETCH_RFC822_SIZE:
+            f->measure = true;
+            break;
+        case IMAP_FETCH_ENVELOPE:
+            f->header = true;
+            break;
+        case IMAP_FETCH_BODY:
+        case IMAP_FETCH_BODYSTRUCTURE:
+            f->whole = true;
+            break;
+        case IMAP_FETCH_SECTION:
+            if (fetch_section_needs_header_only(&item->section))
+                f->header = true;
+            else
+                f->whole = true;
+            break;
+        }
+    }
+}
+
+static bool asks_for(const struct fetch *f, enum imap_fetch_kind kind)
+{
+    for (size_t i = 0; i < f->what.n; i++)
+        if (f->what.items[i].kind == kind)
+            return true;
+    return false;
+}
+
+static void send_date(struct imap_session *s, int64_t date)
+{
+    char text[MAIL_DATE_SIZE];
+    struct tm tm = {0};
+    time_t t = (time_t)date;
+    localtime_r(&t, &tm);
+    struct str d = mail_date_print_imap(text, date, (int)(tm.tm_gmtoff / 60));
+    output_printf(&s->out, "INTERNALDATE \"%.*s\"", STR_FMT(d));
+}
+
+static void send_envelope(struct fetch *f, struct message *m)
+{
+    struct mail_envelope env;
+    mail_envelope_parse(f->arena, message_header(m), &env);
+    output_z(&f->s->out, "ENVELOPE ");
+    mail_imap_envelope(output_buf(&f->s->out), &env, 0);
+}
+
+static void send_structure(struct fetch *f, struct message *m, bool extended)
+{
+    output_z(&f->s->out, extended ? "BODYSTRUCTURE " : "BODY ");
+    mail_imap_body(output_buf(&f->s->out), f->arena, m->raw, message_mime(m, f->arena), extended, 0);
+}
+
+static void send_item(struct fetch *f, const struct imap_fetch_item *item,
+                      const struct store_msg *msg, struct message *m)
+{
+    struct output *out = &f->s->out;
+    switch (item->kind) {
+    case IMAP_FETCH_UID:
+        output_printf(out, "UID %u", msg->uid);
+        break;
+    case IMAP_FETCH_FLAGS:
+        output_z(out, "FLAGS ");
+        imap_write_flags(f->s, msg);
+        break;
+    case IMAP_FETCH_INTERNALDATE:
+        send_date(f->s, msg->date);
+        break;
+    case IMAP_FETCH_RFC822_SIZE:
+        output_printf(out, "RFC822.SIZE %llu", (unsigned long long)msg->vsize);
+        break;
+    case IMAP_FETCH_ENVELOPE:
+        send_envelope(f, m);
+        break;
+    case IMAP_FETCH_BODY:
+    case IMAP_FETCH_BODYSTRUCTURE:
+        send_structure(f, m, item->kind == IMAP_FETCH_BODYSTRUCTURE);
+        break;
+    case IMAP_FETCH_SECTION:
+        fetch_section_send(f->s, f->arena, m, &item->section);
+        break;
+    }
+    output_check(out);
+}
+
+/* Reads all that the items need, before a byte is sent: 0; 1: gone; -1 and *e. */
+static int prepare(struct fetch *f, size_t index, struct message *m, struct err *e)
+{
+    int r = 0;
+    struct store_mailbox *mb = f->s->mailbox;
+    if (f->header || f->whole)
+        r = message_open(m, mb, index, e);
+    if (r == 0 && f->whole)
+        r = message_read_all(m, e);
+    else if (r == 0 && f->header)
+        r = message_read_header(m, e);
+    if (r == 0 && f->measure)
+        r = store_mailbox_measure(mb, index, e);
+    return r;
+}
+
+/* \Seen is set by what shows a body (RFC 3501 6.4.5). 0: it was; 1: nothing changed; -1 and *e. */
+static int mark_seen(struct fetch *f, size_t index, struct err *e)
+{
+    const struct store_msg *msg = store_mailbox_at(f->s->mailbox, index);
+    if (f->peek || (msg->flags & STORE_SEEN) || store_mailbox_read_only(f->s->mailbox))
+        return 1;
+    return store_mailbox_store(f->s->mailbox, index, STORE_OP_ADD, STORE_SEEN, 0, e);
+}
+
+static void send_message(struct fetch *f, size_t index, struct message *m, bool flags_too)
+{
+    struct output *out = &f->s->out;
+    output_printf(out, "* %zu FETCH (", index + 1);
+    bool first = true;
+    const struct store_msg *msg = store_mailbox_at(f->s->mailbox, index);
+    if (f->s->command->uid && !asks_for(f, IMAP_FETCH_UID)) {
+        output_printf(out, "UID %u", msg->uid);
+        first = false;
+    }
+    for (size_t i = 0; i < f->what.n; i++) {
+        if (!first)
+            output_z(out, " ");
+        first = false;
+        send_item(f, &f->what.items[i], msg, m);
+    }
+    if (flags_too && !asks_for(f, IMAP_FETCH_FLAGS)) {
+        output_z(out, " FLAGS ");
+        imap_write_flags(f->s, msg);
+    }
+    output_z(out, ")\r\n");
+}
+
+/* One that cannot be read does not keep the others from being sent; the reply is NO then. */
+static void fetch_one(struct fetch *f, size_t index)
+{
+    struct message m = {.fd = -1};
+    struct err e = {0};
+    int r = prepare(f, index, &m, &e);
+    if (r == 0) {
+        int seen = mark_seen(f, index, &e);
+        send_message(f, index, &m, seen == 0);
+        r = seen < 0 ? -1 : 0;
+    }
+    message_close(&m);
+    arena_reset(f->arena);
+    f->gone += r > 0;
+    f->failed += r < 0;
+    if (r < 0)
+        imap_reply_error(f->s, &e);
+}
+
+void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args)
+{
+    struct fetch f = {.s = s};
+    struct imap_indexes at;
+    if (imap_get_indexes(s, args, &at) != 0)
+        return;
+    if (imap_get_space(args) != 0 || imap_get_fetch(args, s->arena, &f.what) != 0 ||
+        imap_get_end(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    plan(&f);
+    f.arena = arena_new(16384);
+    for (size_t i = 0; i < at.n && !s->out.failed; i++)
+        fetch_one(&f, at.v[i]);
+    arena_free(f.arena);
+    if (!f.failed && f.gone)
+        imap_reply_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
+    else if (!f.failed)
+        imap_reply_done(s);
+}

@@ -1,0 +1,145 @@
+/*
+ * IDLE (RFC 2177): changes are told as they happen, until the client says DONE.
+ *
+ * inotify on the mailbox's directories wakes it; where that cannot be had it looks every few seconds,
+ * and it does so now and then anyway, for file systems that do not tell.
+ */
+#include "session/imap.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+enum { SETTLE_MS = 20, LOOK_ANYWAY_MS = 60000 };
+
+static int watch_directory(int notify, int dir)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
+    return inotify_add_watch(notify, path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
+}
+
+/* -1 when there is nothing to watch, or no means. */
+static int watch_mailbox(struct imap_session *s)
+{
+    int cur, new, notify;
+    if (!s->mailbox)
+        return -1;
+    store_mailbox_watch(s->mailbox, &cur, &new);
+    notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (notify >= 0 && (watch_directory(notify, cur) < 0 || watch_directory(notify, new) < 0))
+        fd_closep(&notify);
+    return notify;
+}
+
+static void drain(int notify)
+{
+    char events[4096];
+    while (read(notify, events, sizeof events) > 0)
+        continue;
+}
+
+struct idle {
+    struct imap_session *s;
+    int notify;
+    int64_t look_at, alive_at, end_at; /* when to look anyway, to say something, to give up */
+};
+
+static void look(struct idle *w)
+{
+    struct imap_session *s = w->s;
+    int64_t now = clock_mono_ms();
+    w->look_at = now + (w->notify >= 0 ? LOOK_ANYWAY_MS : s->settings->poll_ms);
+    if (s->mailbox && store_mailbox_changed(s->mailbox))
+        imap_tell_changes(s, true);
+    if (s->out.b.n)
+        w->alive_at = now + s->settings->idle_notify_ms;
+}
+
+static int next_wait(const struct idle *w)
+{
+    int64_t at = w->look_at < w->alive_at ? w->look_at : w->alive_at;
+    at = (at < w->end_at ? at : w->end_at) - clock_mono_ms();
+    return at < 0 ? 0 : at > INT32_MAX ? INT32_MAX : (int)at;
+}
+
+/* Until the client has sent something (true), or the session has to end. */
+static bool wait_for_client(struct idle *w)
+{
+    struct imap_session *s = w->s;
+    struct pollfd p[2] = {{.fd = s->in_fd, .events = POLLIN}, {.fd = w->notify, .events = POLLIN}};
+    while (!s->done) {
+        output_flush(&s->out);
+        if (s->out.failed) {
+            s->done = true;
+            return false;
+        }
+        int r = poll(p, 2, next_wait(w));
+        if (r < 0 && errno != EINTR)
+            return false;
+        if (r > 0 && p[0].revents)
+            return true;
+        int64_t now = clock_mono_ms();
+        if (r > 0 && p[1].revents) {
+            /* A delivery is several renames; let it come to rest. */
+            poll(p, 1, SETTLE_MS);
+            drain(w->notify);
+            look(w);
+        } else if (now >= w->end_at) {
+            imap_bye(s, "Logged out after a long silence");
+        } else if (now >= w->alive_at) {
+            w->alive_at = now + s->settings->idle_notify_ms;
+            output_z(&s->out, "* OK Still here\r\n");
+        } else if (now >= w->look_at) {
+            look(w);
+        }
+    }
+    return false;
+}
+
+/* The line that ends it. */
+static void hear_end(struct idle *w)
+{
+    struct imap_session *s = w->s;
+    struct imap_line line;
+    while (!s->done) {
+        struct str in = imap_input(s);
+        if (in.n == 0) {
+            if (wait_for_client(w))
+                imap_input_read(s);
+            continue;
+        }
+        enum imap_event event = imap_reader_feed(&s->reader, &in, &line);
+        imap_input_eat(s, in);
+        if (event == IMAP_MORE)
+            continue;
+        struct str word = {line.args.p, (size_t)(line.args.end - line.args.p)};
+        if (event == IMAP_COMMAND && str_caseeq(word, STR("DONE")))
+            imap_reply_done(s);
+        else
+            imap_reply_bad(s, "Expected DONE");
+        return;
+    }
+}
+
+void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args)
+{
+    if (imap_get_end(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    int64_t now = clock_mono_ms();
+    struct idle w = {.s = s, .notify = watch_mailbox(s),
+                     .alive_at = now + s->settings->idle_notify_ms,
+                     .end_at = now + s->settings->inactivity_ms};
+    output_z(&s->out, "+ idling\r\n");
+    look(&w);
+    imap_reader_next(&s->reader);
+    imap_reader_plain(&s->reader);
+    hear_end(&w);
+    fd_closep(&w.notify);
+}

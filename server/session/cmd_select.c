@@ -1,0 +1,124 @@
+/* SELECT, EXAMINE, CLOSE, UNSELECT, EXPUNGE and UID EXPUNGE (RFC 3501 6.3.1, 6.4.2; 3691; 4315). */
+#include "session/imap.h"
+
+static void tell_mailbox(struct imap_session *s)
+{
+    struct store_mailbox *mb = s->mailbox;
+    size_t count = store_mailbox_count(mb), unseen = store_mailbox_first_unseen(mb);
+    imap_tell_flags(s);
+    output_printf(&s->out, "* %zu EXISTS\r\n* %zu RECENT\r\n", count, store_mailbox_recent(mb));
+    if (unseen < count)
+        output_printf(&s->out, "* OK [UNSEEN %zu] First unseen\r\n", unseen + 1);
+    output_printf(&s->out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", store_mailbox_uidvalidity(mb));
+    output_printf(&s->out, "* OK [UIDNEXT %u] Predicted next UID\r\n", store_mailbox_uidnext(mb));
+}
+
+static void open_mailbox(struct imap_session *s, struct imap_cursor *args, bool read_only)
+{
+    struct str name;
+    struct err e = {0};
+    if (imap_get_space(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    if (imap_get_folder(s, args, &name) != 0)
+        return;
+    if (imap_get_end(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    /* Even a SELECT that fails leaves the mailbox selected before (RFC 3501 6.3.1). */
+    imap_unselect(s);
+    int r = store_mailbox_open(s->settings->maildir_fd, name, read_only, NULL, &s->mailbox, &e);
+    if (r < 0) {
+        imap_reply_error(s, &e);
+    } else if (r > 0) {
+        imap_reply_no(s, "[NONEXISTENT] No such mailbox");
+    } else {
+        s->mailbox_name = mem_strdup(name);
+        tell_mailbox(s);
+        imap_reply_ok(s, "[%s] %s completed", read_only ? "READ-ONLY" : "READ-WRITE",
+                      s->command->name);
+    }
+}
+
+void imap_cmd_select(struct imap_session *s, struct imap_cursor *args)
+{
+    open_mailbox(s, args, false);
+}
+
+void imap_cmd_examine(struct imap_session *s, struct imap_cursor *args)
+{
+    open_mailbox(s, args, true);
+}
+
+void imap_cmd_unselect(struct imap_session *s, struct imap_cursor *args)
+{
+    if (imap_get_end(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    imap_unselect(s);
+    imap_reply_done(s);
+}
+
+static bool is_deleted(const struct store_msg *m)
+{
+    return (m->flags & STORE_DELETED) && !m->gone;
+}
+
+/* Removes what is marked \Deleted among these messages. 0, or -1 with a reply set. */
+static int expunge(struct imap_session *s, const struct imap_indexes *among)
+{
+    struct err e = {0};
+    for (size_t i = 0; i < among->n; i++) {
+        if (is_deleted(store_mailbox_at(s->mailbox, among->v[i])) &&
+            store_mailbox_expunge(s->mailbox, among->v[i], &e) < 0) {
+            imap_reply_error(s, &e);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static struct imap_indexes all_messages(struct imap_session *s)
+{
+    struct imap_range range = {1, IMAP_STAR};
+    const struct imap_set set = {&range, 1};
+    struct imap_indexes all;
+    imap_indexes(s, &set, false, &all);
+    return all;
+}
+
+/* CLOSE expunges without telling; a read-only mailbox is left as it is (RFC 3501 6.4.2). */
+void imap_cmd_close(struct imap_session *s, struct imap_cursor *args)
+{
+    if (imap_get_end(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    if (!store_mailbox_read_only(s->mailbox)) {
+        struct imap_indexes all = all_messages(s);
+        if (expunge(s, &all) != 0)
+            return;
+    }
+    imap_unselect(s);
+    imap_reply_done(s);
+}
+
+void imap_cmd_expunge(struct imap_session *s, struct imap_cursor *args)
+{
+    struct imap_indexes among;
+    if (s->command->uid) {
+        if (imap_get_indexes(s, args, &among) != 0)
+            return;
+    } else {
+        among = all_messages(s);
+    }
+    if (imap_get_end(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    if (!imap_refuse_read_only(s) && expunge(s, &among) == 0)
+        imap_reply_done(s);
+}

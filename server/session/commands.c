@@ -1,0 +1,45 @@
+/* The table of commands: the states in which each is allowed, and what may be told after it. */
+#include "session/imap.h"
+
+#define ANY (IMAP_AUTHENTICATED | IMAP_SELECTED)
+#define SEL IMAP_SELECTED
+
+const struct imap_command imap_commands[] = {
+    {"CAPABILITY", ANY, IMAP_TELL_ALL, false, imap_cmd_capability},
+    {"NOOP", ANY, IMAP_TELL_NOTHING, false, imap_cmd_noop},
+    {"LOGOUT", ANY, IMAP_TELL_NOTHING, false, imap_cmd_logout},
+    {"ID", ANY, IMAP_TELL_ALL, false, imap_cmd_id},
+    {"NAMESPACE", ANY, IMAP_TELL_ALL, false, imap_cmd_namespace},
+    {"ENABLE", ANY, IMAP_TELL_ALL, false, imap_cmd_enable},
+    {"LOGIN", ANY, IMAP_TELL_ALL, false, imap_cmd_login},
+    {"AUTHENTICATE", ANY, IMAP_TELL_ALL, false, imap_cmd_login},
+    {"STARTTLS", ANY, IMAP_TELL_ALL, false, imap_cmd_login},
+    {"SELECT", ANY, IMAP_TELL_NOTHING, false, imap_cmd_select},
+    {"EXAMINE", ANY, IMAP_TELL_NOTHING, false, imap_cmd_examine},
+    {"CREATE", ANY, IMAP_TELL_ALL, false, imap_cmd_create},
+    {"DELETE", ANY, IMAP_TELL_ALL, false, imap_cmd_delete},
+    {"RENAME", ANY, IMAP_TELL_ALL, false, imap_cmd_rename},
+    {"SUBSCRIBE", ANY, IMAP_TELL_ALL, false, imap_cmd_subscribe},
+    {"UNSUBSCRIBE", ANY, IMAP_TELL_ALL, false, imap_cmd_unsubscribe},
+    {"LIST", ANY, IMAP_TELL_ALL, false, imap_cmd_list},
+    {"LSUB", ANY, IMAP_TELL_ALL, false, imap_cmd_lsub},
+    {"STATUS", ANY, IMAP_TELL_ALL, false, imap_cmd_status},
+    {"APPEND", ANY, IMAP_TELL_ALL, false, imap_cmd_append},
+    {"IDLE", ANY, IMAP_TELL_ALL, false, imap_cmd_idle},
+    {"CHECK", SEL, IMAP_TELL_NOTHING, false, imap_cmd_check},
+    {"CLOSE", SEL, IMAP_TELL_NOTHING, false, imap_cmd_close},
+    {"UNSELECT", SEL, IMAP_TELL_NOTHING, false, imap_cmd_unselect},
+    {"EXPUNGE", SEL, IMAP_TELL_ALL, false, imap_cmd_expunge},
+    {"UID EXPUNGE", SEL, IMAP_TELL_ALL, true, imap_cmd_expunge},
+    {"SEARCH", SEL, IMAP_TELL_NO_EXPUNGE, false, imap_cmd_search},
+    {"UID SEARCH", SEL, IMAP_TELL_ALL, true, imap_cmd_search},
+    {"FETCH", SEL, IMAP_TELL_NO_EXPUNGE, false, imap_cmd_fetch},
+    {"UID FETCH", SEL, IMAP_TELL_ALL, true, imap_cmd_fetch},
+    {"STORE", SEL, IMAP_TELL_NO_EXPUNGE, false, imap_cmd_store},
+    {"UID STORE", SEL, IMAP_TELL_ALL, true, imap_cmd_store},
+    {"COPY", SEL, IMAP_TELL_ALL, false, imap_cmd_copy},
+    {"UID COPY", SEL, IMAP_TELL_ALL, true, imap_cmd_copy},
+    {"MOVE", SEL, IMAP_TELL_ALL, false, imap_cmd_move},
+    {"UID MOVE", SEL, IMAP_TELL_ALL, true, imap_cmd_move},
+    {NULL, 0, IMAP_TELL_NOTHING, false, NULL},
+};

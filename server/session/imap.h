@@ -1,0 +1,145 @@
+/*
+ * session/imap: what the commands of an IMAP session share.
+ *
+ * A handler reads its arguments, sends its untagged responses to s->out and sets the tagged reply
+ * with one of the imap_reply functions; the dispatcher sends what changed in the mailbox where the
+ * command's row allows it, and then that reply.
+ */
+#ifndef FACTEUR_SESSION_IMAP_H
+#define FACTEUR_SESSION_IMAP_H
+
+#include "base/err.h"
+#include "mail/encoding.h"
+#include "protocol/imap/args.h"
+#include "protocol/imap/reader.h"
+#include "session/output.h"
+#include "session/session.h"
+#include "store/mailbox.h"
+
+enum imap_state { IMAP_AUTHENTICATED = 1, IMAP_SELECTED = 2 };
+
+/* Which changes may be told when a command ends (RFC 3501 7.4.1): a row of the command table says. */
+enum imap_tell {
+    IMAP_TELL_NOTHING,    /* the command has told them itself, or the mailbox is gone */
+    IMAP_TELL_NO_EXPUNGE, /* FETCH, STORE and SEARCH: numbers must not move */
+    IMAP_TELL_ALL,
+};
+
+struct imap_session;
+
+struct imap_command {
+    const char *name; /* "UID FETCH" for a UID form */
+    unsigned states;  /* enum imap_state bits in which it is allowed */
+    enum imap_tell tell;
+    bool uid;         /* numbers are UIDs */
+    void (*run)(struct imap_session *s, struct imap_cursor *args);
+};
+
+struct imap_session {
+    const struct session_settings *settings;
+    int in_fd;
+    struct buf in;      /* bytes read and not yet eaten */
+    size_t in_at;       /* how many of them are eaten */
+    struct output out;
+    struct imap_reader reader;
+    struct imap_limits limits;
+    struct arena *arena; /* one command's */
+    struct mail_conv *conv;
+    struct store_mailbox *mailbox; /* selected, or NULL */
+    char *mailbox_name;
+    struct buf told_flags;         /* what FLAGS said last */
+    const struct imap_command *command; /* the one that runs */
+    char *tag;           /* of the command that runs */
+    struct buf reply;    /* "OK ...": the tagged reply without the tag */
+    unsigned enabled;    /* capabilities that ENABLE turned on (RFC 5161) */
+    unsigned wrong;      /* BAD replies in a row */
+    bool done;           /* the session ends after this reply */
+    int status;          /* exit status */
+};
+
+/* --- reply.c --- */
+/* The tagged reply; the last one set is sent. text may begin with a response code. */
+void imap_reply_ok(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void imap_reply_no(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void imap_reply_bad(struct imap_session *s, const char *why);
+/* NO with the code that fits the error (RFC 5530), and a log line. */
+void imap_reply_error(struct imap_session *s, const struct err *e);
+/* "OK NAME completed" */
+void imap_reply_done(struct imap_session *s);
+/* An untagged BYE; the session ends. */
+void imap_bye(struct imap_session *s, const char *text);
+
+/* --- update.c: what is told about the mailbox --- */
+/* Looks at the selected mailbox and sends what changed. 0, or -1 when the look failed (logged; the
+ * reply is then NO for those commands whose meaning is the look). */
+int imap_tell_changes(struct imap_session *s, bool expunge);
+/* "(\Seen $Junk)" of a message. */
+void imap_write_flags(struct imap_session *s, const struct store_msg *m);
+/* FLAGS and PERMANENTFLAGS of the selected mailbox, when they are not known to the client yet. */
+void imap_tell_flags(struct imap_session *s);
+void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid);
+
+/* --- mailbox.c: the selected mailbox --- */
+void imap_unselect(struct imap_session *s);
+/* Parses a mailbox name into the form the store knows; the name is NUL-terminated. */
+int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
+/* Message indexes (ascending, in the arena) of a set of numbers or UIDs. -1: a number that does not
+ * exist (*why), which is wrong for sequence numbers only. */
+struct imap_indexes {
+    size_t *v;
+    size_t n;
+};
+int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
+                 struct imap_indexes *out);
+/* Reads the set argument and finds the messages; sets BAD and returns -1 when it is wrong. */
+int imap_get_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_indexes *out);
+/* UIDs as a set: "1:3,7". */
+void imap_write_uids(struct buf *b, const uint32_t *uids, size_t n);
+/* True, and a reply, when the selected mailbox must not be changed. */
+bool imap_refuse_read_only(struct imap_session *s);
+/* Finds the bits of keywords; create: makes those that are new. 0, or -1 with a reply set. */
+int imap_keyword_bits(struct imap_session *s, const struct imap_flags *flags, bool create,
+                      uint32_t *bits);
+uint8_t imap_store_flags(unsigned system); /* enum imap_flag bits as STORE_ bits */
+
+/* --- input.c --- */
+/* Reads more input: 1 when there is some, 0 at the end or when the client was silent for too long
+ * (s->done is set then). */
+int imap_input_read(struct imap_session *s);
+struct str imap_input(struct imap_session *s);
+void imap_input_eat(struct imap_session *s, struct str rest);
+
+/* --- the commands --- */
+extern const struct imap_command imap_commands[];
+void imap_write_capabilities(struct imap_session *s, struct buf *b);
+
+void imap_cmd_capability(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_noop(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_check(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_logout(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_id(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_namespace(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_enable(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_login(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_select(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_examine(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_close(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_unselect(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_expunge(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_create(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_delete(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_rename(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_subscribe(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_unsubscribe(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_list(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_lsub(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_status(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_append(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_search(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_store(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_copy(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_move(struct imap_session *s, struct imap_cursor *args);
+
+#endif

@@ -1,0 +1,145 @@
+/* The selected mailbox: message sets, keywords, names; see imap.h. */
+#include "session/imap.h"
+
+#include <stdlib.h>
+
+void imap_unselect(struct imap_session *s)
+{
+    store_mailbox_close(s->mailbox);
+    s->mailbox = NULL;
+    free(s->mailbox_name);
+    s->mailbox_name = NULL;
+    buf_free(&s->told_flags);
+}
+
+int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name)
+{
+    if (imap_get_mailbox(c, s->arena, name) != 0) {
+        imap_reply_bad(s, c->wrong);
+        return -1;
+    }
+    return 0;
+}
+
+/* --- message sets --- */
+
+static int add_range(struct imap_session *s, struct imap_indexes *out, size_t first, size_t end)
+{
+    if (out->n + (end - first) > store_mailbox_count(s->mailbox))
+        return -1;
+    for (size_t i = first; i < end; i++)
+        out->v[out->n++] = i;
+    return 0;
+}
+
+/* A sequence number that does not exist is an error of the client (RFC 9051 9: seq-number); "*" in
+ * an empty mailbox names nothing. */
+static bool numbers_exist(const struct imap_set *set, size_t count)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct imap_range *r = &set->ranges[i];
+        if (r->first != IMAP_STAR && r->last != IMAP_STAR && (r->first > count || r->last > count))
+            return false;
+    }
+    return true;
+}
+
+int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
+                 struct imap_indexes *out)
+{
+    size_t count = store_mailbox_count(s->mailbox);
+    *out = (struct imap_indexes){0};
+    if (!uid && !numbers_exist(set, count))
+        return -1;
+    if (count == 0)
+        return 0;
+    uint32_t max = uid ? store_mailbox_at(s->mailbox, count - 1)->uid : (uint32_t)count;
+    struct imap_set r = imap_set_resolve(s->arena, set, max);
+    out->v = arena_array(s->arena, count, sizeof *out->v);
+    for (size_t i = 0; i < r.n; i++) {
+        size_t first = r.ranges[i].first - 1, end = r.ranges[i].last;
+        if (uid) {
+            bool exact;
+            first = store_mailbox_find(s->mailbox, r.ranges[i].first, &exact);
+            end = store_mailbox_find(s->mailbox, r.ranges[i].last, &exact);
+            end += exact;
+        }
+        if (add_range(s, out, first, end < count ? end : count) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int imap_get_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_indexes *out)
+{
+    struct imap_set set;
+    if (imap_get_space(c) != 0 || imap_get_set(c, s->arena, &set) != 0) {
+        imap_reply_bad(s, c->wrong);
+        return -1;
+    }
+    if (imap_indexes(s, &set, s->command->uid, out) != 0) {
+        imap_reply_bad(s, "No such message number");
+        return -1;
+    }
+    return 0;
+}
+
+void imap_write_uids(struct buf *b, const uint32_t *uids, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t j = i + 1;
+        while (j < n && uids[j] == uids[j - 1] + 1)
+            j++;
+        buf_printf(b, j - i > 1 ? "%s%u:%u" : "%s%u", i ? "," : "", uids[i], uids[j - 1]);
+        i = j;
+    }
+}
+
+bool imap_refuse_read_only(struct imap_session *s)
+{
+    if (!store_mailbox_read_only(s->mailbox))
+        return false;
+    imap_reply_no(s, "[CANNOT] The mailbox is open read-only");
+    return true;
+}
+
+/* --- keywords --- */
+
+static int keyword_new(struct imap_session *s, struct str name, unsigned *bit)
+{
+    struct err e = {0};
+    if (name.n > s->settings->keyword_length_max) {
+        imap_reply_no(s, "[LIMIT] Keyword longer than %zu bytes", s->settings->keyword_length_max);
+        return -1;
+    }
+    if (store_mailbox_keyword_add(s->mailbox, name, bit, &e) == 0)
+        return 0;
+    imap_reply_error(s, &e);
+    if (e.kind == ERR_PERMANENT)
+        imap_reply_no(s, "[LIMIT] %s", e.client[0] ? e.client : "No room for more keywords");
+    return -1;
+}
+
+int imap_keyword_bits(struct imap_session *s, const struct imap_flags *flags, bool create,
+                      uint32_t *bits)
+{
+    bool made = false;
+    int r = 0;
+    *bits = 0;
+    for (size_t i = 0; i < flags->n && r == 0; i++) {
+        int known = store_mailbox_keyword_find(s->mailbox, flags->keywords[i]);
+        unsigned bit = known >= 0 ? (unsigned)known : 0;
+        if (known < 0 && !create)
+            continue;
+        if (known < 0) {
+            r = keyword_new(s, flags->keywords[i], &bit);
+            made |= r == 0;
+        }
+        if (r == 0)
+            *bits |= 1u << bit;
+    }
+    /* A client must know a keyword before it sees it on a message (RFC 3501 7.2.6). */
+    if (made)
+        imap_tell_flags(s);
+    return r;
+}

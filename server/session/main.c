@@ -1,0 +1,106 @@
+/*
+ * The session program. Started by the master it is the warmed parent of all sessions; started by a
+ * person, over ssh or by a test with --imap --maildir DIR it holds one IMAP session on standard input
+ * and output, already logged in, with the rights of whoever started it.
+ */
+#include "session/session.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "store/maildir.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int usage(void)
+{
+    fputs("usage: session --imap --maildir DIR [--user NAME] [--idle-notify SECONDS]\n"
+          "               [--message-size-limit BYTES] [--quota BYTES]\n",
+          stderr);
+    return 64;
+}
+
+/* Opens DIR, which is made when it is not there, below the directory it lies in. */
+static int open_maildir(const char *path)
+{
+    struct str all = str_from(path), name;
+    while (all.n > 1 && all.p[all.n - 1] == '/')
+        all.n--;
+    ptrdiff_t slash = str_rfind(all, '/');
+    name = slash < 0 ? all : str_skip(all, (size_t)slash + 1);
+    AUTO_FREE char *parent = NULL;
+    parent = mem_strdup(slash < 0 ? STR(".") : slash == 0 ? STR("/") : str_head(all, (size_t)slash));
+    AUTO_FD at = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct err e = {0};
+    int fd = -1;
+    if (at < 0) {
+        perror(parent);
+        return -1;
+    }
+    if (store_maildir_open(at, name, true, &fd, &e) != 0) {
+        fprintf(stderr, "session: %s\n", e.log);
+        return -1;
+    }
+    return fd;
+}
+
+static int number(const char *text, uint64_t *out)
+{
+    if (str_u64(str_from(text), out) == 0)
+        return 0;
+    fprintf(stderr, "session: not a number: %s\n", text);
+    return -1;
+}
+
+static int parse(int argc, char **argv, struct session_settings *set, const char **maildir)
+{
+    static const struct option options[] = {
+        {"imap", no_argument, NULL, 'i'},        {"maildir", required_argument, NULL, 'm'},
+        {"user", required_argument, NULL, 'u'},  {"idle-notify", required_argument, NULL, 'n'},
+        {"message-size-limit", required_argument, NULL, 's'},
+        {"quota", required_argument, NULL, 'q'}, {NULL, 0, NULL, 0},
+    };
+    bool imap = false;
+    uint64_t n;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == '?' || (strchr("nsq", c) && number(optarg, &n) != 0))
+            return -1;
+        if (c == 'i')
+            imap = true;
+        else if (c == 'm')
+            *maildir = optarg;
+        else if (c == 'u')
+            set->user = str_from(optarg);
+        else if (c == 'n')
+            set->idle_notify_ms = (int64_t)(n > 86400 ? 86400 : n) * 1000;
+        else if (c == 's')
+            set->message_size_limit = n;
+        else
+            set->quota_bytes = n;
+    }
+    return imap && *maildir && optind == argc ? 0 : -1;
+}
+
+static int alone(int argc, char **argv)
+{
+    struct session_settings set;
+    const char *maildir = NULL;
+    session_settings_default(&set);
+    set.preauth = true;
+    log_open(LOG_TARGET_STDERR, "session", -1);
+    if (parse(argc, argv, &set, &maildir) != 0)
+        return usage();
+    AUTO_FD root = open_maildir(maildir);
+    if (root < 0)
+        return 75;
+    set.maildir_fd = root;
+    return session_main_imap(STDIN_FILENO, STDOUT_FILENO, &set);
+}
+
+int main(int argc, char **argv)
+{
+    return alone(argc, argv);
+}

@@ -1,0 +1,98 @@
+/* Bytes to the client; see output.h. */
+#include "session/output.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { GATHER = 32768, PIPE_PIECE = 4096 };
+
+void output_init(struct output *o, int fd, int64_t timeout_ms)
+{
+    *o = (struct output){.fd = fd, .timeout_ms = timeout_ms};
+}
+
+void output_free(struct output *o)
+{
+    buf_free(&o->b);
+}
+
+/* What can be written now, without blocking: a pipe that poll calls writable takes 4096 bytes. */
+static ssize_t write_some(int fd, const char *p, size_t n)
+{
+    ssize_t r = send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (r < 0 && errno == ENOTSOCK)
+        r = write(fd, p, n < PIPE_PIECE ? n : PIPE_PIECE);
+    return r;
+}
+
+static int wait_writable(struct output *o)
+{
+    struct pollfd p = {.fd = o->fd, .events = POLLOUT};
+    int64_t end = clock_mono_ms() + o->timeout_ms;
+    for (;;) {
+        int64_t left = end - clock_mono_ms();
+        int r = left > 0 ? poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) : 0;
+        if (r > 0)
+            return 0;
+        if (r == 0 || errno != EINTR)
+            return -1;
+    }
+}
+
+void output_flush(struct output *o)
+{
+    size_t at = 0;
+    while (at < o->b.n && !o->failed) {
+        if (wait_writable(o) != 0) {
+            o->failed = true;
+            break;
+        }
+        ssize_t r = write_some(o->fd, o->b.p + at, o->b.n - at);
+        if (r > 0)
+            at += (size_t)r;
+        else if (r == 0 || (errno != EINTR && errno != EAGAIN))
+            o->failed = true;
+    }
+    buf_clear(&o->b);
+    if (o->b.cap > 4 * (size_t)GATHER)
+        buf_free(&o->b);
+}
+
+void output_check(struct output *o)
+{
+    if (o->b.n >= GATHER)
+        output_flush(o);
+}
+
+struct buf *output_buf(struct output *o)
+{
+    return &o->b;
+}
+
+void output_str(struct output *o, struct str s)
+{
+    while (s.n > GATHER) {
+        output_str(o, str_head(s, GATHER));
+        s = str_skip(s, GATHER);
+    }
+    buf_str(&o->b, s);
+    output_check(o);
+}
+
+void output_z(struct output *o, const char *z)
+{
+    output_str(o, str_from(z));
+}
+
+void output_printf(struct output *o, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&o->b, fmt, ap);
+    va_end(ap);
+    output_check(o);
+}

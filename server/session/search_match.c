@@ -1,0 +1,230 @@
+/* One message against a search; see search_match.h. */
+#include "session/search_match.h"
+
+#include "mail/header.h"
+#include "mail/rfc5322.h"
+
+#include <time.h>
+
+enum { TEXT_MAX = 64 << 20 }; /* bytes of one decoded part that are looked at */
+
+void search_match_begin(struct search_match *x, struct imap_session *s)
+{
+    *x = (struct search_match){.s = s, .m = {.fd = -1}};
+    x->arena = arena_new(16384);
+    x->text.max = TEXT_MAX;
+}
+
+void search_match_end(struct search_match *x)
+{
+    message_close(&x->m);
+    arena_free(x->arena);
+    buf_free(&x->text);
+    buf_free(&x->scratch);
+}
+
+/* --- the message's bytes --- */
+
+static bool trouble(struct search_match *x, int r)
+{
+    x->gone |= r > 0;
+    x->failed |= r < 0;
+    return r != 0;
+}
+
+static bool open_message(struct search_match *x)
+{
+    if (x->gone || x->failed)
+        return false;
+    if (x->opened)
+        return true;
+    x->opened = !trouble(x, message_open(&x->m, x->s->mailbox, x->index, &x->e));
+    return x->opened;
+}
+
+static bool know_header(struct search_match *x)
+{
+    return open_message(x) && !trouble(x, message_read_header(&x->m, &x->e));
+}
+
+static bool know_all(struct search_match *x)
+{
+    return open_message(x) && !trouble(x, message_read_all(&x->m, &x->e));
+}
+
+static const struct store_msg *measured(struct search_match *x)
+{
+    if (x->gone || x->failed || trouble(x, store_mailbox_measure(x->s->mailbox, x->index, &x->e)))
+        return NULL;
+    return store_mailbox_at(x->s->mailbox, x->index);
+}
+
+/* --- text --- */
+
+static bool contains(struct search_match *x, struct str needle)
+{
+    return needle.n == 0 || mail_casemap_contains(buf_view(&x->text), needle, &x->scratch);
+}
+
+/* Fields of one name; an empty needle asks whether there is one (RFC 3501 6.4.4: HEADER). */
+static bool match_header(struct search_match *x, const struct imap_search *k)
+{
+    struct mail_field f;
+    if (!know_header(x))
+        return false;
+    struct mail_header_walk w = mail_header_walk(message_header(&x->m));
+    while (mail_header_next(&w, &f)) {
+        if (!f.colon || !str_caseeq(f.name, k->field))
+            continue;
+        buf_clear(&x->text);
+        mail_words_decode(x->s->conv, f.value, &x->text);
+        if (contains(x, k->text))
+            return true;
+    }
+    return false;
+}
+
+static bool any_field_contains(struct search_match *x, struct str header, struct str needle)
+{
+    struct mail_field f;
+    struct mail_header_walk w = mail_header_walk(header);
+    while (mail_header_next(&w, &f)) {
+        buf_clear(&x->text);
+        buf_str(&x->text, f.name);
+        if (f.colon) {
+            buf_str(&x->text, STR(": "));
+            mail_words_decode(x->s->conv, f.value, &x->text);
+        }
+        if (contains(x, needle))
+            return true;
+    }
+    return false;
+}
+
+static bool match_text(struct search_match *x, struct str needle, bool headers)
+{
+    if (!know_all(x))
+        return false;
+    const struct mail_part *root = message_mime(&x->m, x->arena);
+    for (const struct mail_part *p = root; p; p = mail_part_next(root, p)) {
+        if (headers && any_field_contains(x, mail_part_header(x->m.raw, p), needle))
+            return true;
+        if (p->kind != MAIL_PART_TEXT)
+            continue;
+        buf_clear(&x->text);
+        mail_part_text(x->s->conv, x->m.raw, p, &x->text);
+        if (contains(x, needle))
+            return true;
+    }
+    return needle.n == 0;
+}
+
+/* --- dates --- */
+
+static int compare_day(enum imap_search_key before, const struct imap_search *k, int64_t day)
+{
+    int64_t wanted = imap_date_days(k->date);
+    switch ((int)k->key - (int)before) {
+    case 0:
+        return day < wanted;
+    case 1:
+        return day == wanted;
+    default:
+        return day >= wanted;
+    }
+}
+
+/* The day as the server's people read it: time and zone do not count (RFC 3501 6.4.4). */
+static bool match_internal_date(struct search_match *x, const struct imap_search *k)
+{
+    const struct store_msg *msg = measured(x);
+    struct tm tm = {0};
+    if (!msg)
+        return false;
+    time_t t = (time_t)msg->date;
+    localtime_r(&t, &tm);
+    return compare_day(IMAP_SEARCH_BEFORE, k, mail_date_day(msg->date, (int)(tm.tm_gmtoff / 60)));
+}
+
+static bool match_sent_date(struct search_match *x, const struct imap_search *k)
+{
+    struct mail_field f;
+    int64_t t;
+    int zone;
+    if (!know_header(x) || !mail_header_find(message_header(&x->m), STR("Date"), 0, &f) ||
+        mail_date_parse(f.value, &t, &zone) != 0)
+        return false;
+    return compare_day(IMAP_SEARCH_SENT_BEFORE, k, mail_date_day(t, zone));
+}
+
+static bool match_size(struct search_match *x, const struct imap_search *k)
+{
+    const struct store_msg *msg = measured(x);
+    if (!msg)
+        return false;
+    return k->key == IMAP_SEARCH_LARGER ? msg->vsize > k->number : msg->vsize < k->number;
+}
+
+/* --- the tree --- */
+
+static bool match(struct search_match *x, const struct imap_search *k);
+
+static bool match_kids(struct search_match *x, const struct imap_search *k, bool all)
+{
+    for (const struct imap_search *kid = k->kids; kid; kid = kid->next)
+        if (match(x, kid) != all)
+            return !all;
+    return all;
+}
+
+static bool match(struct search_match *x, const struct imap_search *k)
+{
+    const struct store_msg *msg = store_mailbox_at(x->s->mailbox, x->index);
+    switch (k->key) {
+    case IMAP_SEARCH_ALL:
+        return true;
+    case IMAP_SEARCH_AND:
+        return match_kids(x, k, true);
+    case IMAP_SEARCH_OR:
+        return match_kids(x, k, false);
+    case IMAP_SEARCH_NOT:
+        return !match(x, k->kids);
+    case IMAP_SEARCH_SET:
+        return imap_set_has(&k->set, (uint32_t)x->index + 1);
+    case IMAP_SEARCH_UID:
+        return imap_set_has(&k->set, msg->uid);
+    case IMAP_SEARCH_FLAG:
+        return k->number == UINT64_MAX ? msg->recent : (msg->flags & k->number) != 0;
+    case IMAP_SEARCH_KEYWORD:
+        return (msg->keywords & k->number) != 0;
+    case IMAP_SEARCH_HEADER:
+        return match_header(x, k);
+    case IMAP_SEARCH_BODY:
+        return match_text(x, k->text, false);
+    case IMAP_SEARCH_TEXT:
+        return match_text(x, k->text, true);
+    case IMAP_SEARCH_BEFORE:
+    case IMAP_SEARCH_ON:
+    case IMAP_SEARCH_SINCE:
+        return match_internal_date(x, k);
+    case IMAP_SEARCH_SENT_BEFORE:
+    case IMAP_SEARCH_SENT_ON:
+    case IMAP_SEARCH_SENT_SINCE:
+        return match_sent_date(x, k);
+    case IMAP_SEARCH_LARGER:
+    case IMAP_SEARCH_SMALLER:
+        return match_size(x, k);
+    }
+    return false;
+}
+
+bool search_match(struct search_match *x, const struct imap_search *root, size_t index)
+{
+    x->index = index;
+    x->opened = false;
+    x->gone = store_mailbox_at(x->s->mailbox, index)->gone;
+    bool hit = !x->gone && match(x, root) && !x->gone && !x->failed;
+    message_close(&x->m);
+    arena_reset(x->arena);
+    return hit;
+}

@@ -1,0 +1,118 @@
+/* What is told about the selected mailbox (RFC 3501 7.2 to 7.4). */
+#include "session/imap.h"
+
+#include "base/log.h"
+
+static const struct {
+    uint8_t bit;
+    const char *name;
+} flag_names[] = {
+    {STORE_ANSWERED, "\\Answered"}, {STORE_FLAGGED, "\\Flagged"}, {STORE_DELETED, "\\Deleted"},
+    {STORE_SEEN, "\\Seen"},         {STORE_DRAFT, "\\Draft"},
+};
+
+uint8_t imap_store_flags(unsigned system)
+{
+    unsigned out = 0;
+    out |= system & IMAP_SEEN ? STORE_SEEN : 0;
+    out |= system & IMAP_ANSWERED ? STORE_ANSWERED : 0;
+    out |= system & IMAP_FLAGGED ? STORE_FLAGGED : 0;
+    out |= system & IMAP_DELETED ? STORE_DELETED : 0;
+    out |= system & IMAP_DRAFT ? STORE_DRAFT : 0;
+    return (uint8_t)out;
+}
+
+static void add_word(struct buf *b, bool *first, struct str word)
+{
+    if (!*first)
+        buf_byte(b, ' ');
+    *first = false;
+    buf_str(b, word);
+}
+
+void imap_write_flags(struct imap_session *s, const struct store_msg *m)
+{
+    struct buf *b = output_buf(&s->out);
+    bool first = true;
+    buf_byte(b, '(');
+    for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++)
+        if (m->flags & flag_names[i].bit)
+            add_word(b, &first, str_from(flag_names[i].name));
+    if (m->recent)
+        add_word(b, &first, STR("\\Recent"));
+    for (unsigned bit = 0; m->keywords >> bit && bit < STORE_KEYWORDS_MAX; bit++) {
+        struct str name = store_mailbox_keyword(s->mailbox, bit);
+        if ((m->keywords >> bit & 1) && name.n)
+            add_word(b, &first, name);
+    }
+    buf_byte(b, ')');
+}
+
+/* The flags that the mailbox knows; true when there is room for more keywords. */
+static bool known_flags(struct imap_session *s, struct buf *b)
+{
+    bool first = true;
+    unsigned used = 0;
+    for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++)
+        add_word(b, &first, str_from(flag_names[i].name));
+    for (unsigned bit = 0; bit < STORE_KEYWORDS_MAX; bit++) {
+        struct str name = store_mailbox_keyword(s->mailbox, bit);
+        if (name.n) {
+            used++;
+            add_word(b, &first, name);
+        }
+    }
+    return used < STORE_KEYWORDS_MAX;
+}
+
+void imap_tell_flags(struct imap_session *s)
+{
+    AUTO_BUF names = {0};
+    bool room = known_flags(s, &names);
+    if (str_eq(buf_view(&names), buf_view(&s->told_flags)))
+        return;
+    buf_clear(&s->told_flags);
+    buf_str(&s->told_flags, buf_view(&names));
+    output_printf(&s->out, "* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (", buf_z(&names));
+    if (store_mailbox_read_only(s->mailbox))
+        output_z(&s->out, ")] Read-only mailbox\r\n");
+    else
+        output_printf(&s->out, "%s%s)] Flags permitted\r\n", buf_z(&names), room ? " \\*" : "");
+}
+
+void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid)
+{
+    const struct store_msg *m = store_mailbox_at(s->mailbox, index);
+    output_printf(&s->out, "* %zu FETCH (", index + 1);
+    if (with_uid)
+        output_printf(&s->out, "UID %u ", m->uid);
+    output_z(&s->out, "FLAGS ");
+    imap_write_flags(s, m);
+    output_z(&s->out, ")\r\n");
+}
+
+int imap_tell_changes(struct imap_session *s, bool expunge)
+{
+    const struct store_changes *ch;
+    struct err e = {0};
+    if (!s->mailbox)
+        return 0;
+    if (store_mailbox_sync(s->mailbox, expunge, &ch, &e) != 0) {
+        log_warning("imap-sync", LS("user", s->settings->user), LZ("mailbox", s->mailbox_name),
+                    LZ("error", e.log));
+        if (e.kind == ERR_PERMANENT) {
+            imap_bye(s, "[UNAVAILABLE] The mailbox was removed or replaced");
+            s->status = 1;
+        }
+        return -1;
+    }
+    for (size_t i = 0; i < ch->expunged; i++)
+        output_printf(&s->out, "* %u EXPUNGE\r\n", ch->expunged_seq[i]);
+    if (ch->keywords_changed)
+        imap_tell_flags(s);
+    if (ch->exists_grew)
+        output_printf(&s->out, "* %zu EXISTS\r\n* %zu RECENT\r\n", ch->exists, ch->recent);
+    for (size_t i = 0; i < ch->flag_count; i++)
+        imap_tell_fetch_flags(s, ch->flagged[i] - 1, s->command && s->command->uid);
+    return 0;
+}
