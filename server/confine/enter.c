@@ -95,9 +95,10 @@ static bool can_make_sockets(void)
 
 int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err *e)
 {
-    if (geteuid() == 0 && become(uid, gid, e) != 0)
-        return -1;
+    /* The paths first: an ancestor of the home may be closed to its owner. */
     if (attributes(e) != 0 || confine_paths(writable, e) != 0)
+        return -1;
+    if (geteuid() == 0 && become(uid, gid, e) != 0)
         return -1;
     return can_make_sockets() ? confine_lock(SESSION, e) : 0;
 }

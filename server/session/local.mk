@@ -30,5 +30,5 @@ libsession_a_SOURCES = \
 SESSION_LIBS = libsession.a libimap.a libstore.a $(MAIL_LIBS)
 
 facteurlibexec_PROGRAMS += session
-session_SOURCES = %reldir%/main.c
-session_LDADD = $(SESSION_LIBS)
+session_SOURCES = %reldir%/main.c %reldir%/parent.c %reldir%/parent.h
+session_LDADD = $(SESSION_LIBS) $(IPC_LIBS)

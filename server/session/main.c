@@ -5,6 +5,8 @@
  */
 #include "session/session.h"
 
+#include "session/parent.h"
+
 #include "base/err.h"
 #include "base/log.h"
 #include "store/maildir.h"
@@ -102,5 +104,7 @@ static int alone(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && str_eq(str_from(argv[1]), STR("--index")))
+        return parent_main(argc, argv);
     return alone(argc, argv);
 }

@@ -94,7 +94,8 @@ static void child(struct parent *p, const struct msg_session_start *m, int strea
                   uid_t uid, gid_t gid)
 {
     enum { STREAM = 3, HOME = 4 };
-    const int reachable[] = {HOME};
+    AUTO_FREE char *path = mem_strdup(m->home);
+    const char *const reachable[] = {path, NULL};
     struct session_settings settings;
     struct err e = {0};
     int maildir;
@@ -104,7 +105,7 @@ static void child(struct parent *p, const struct msg_session_start *m, int strea
     if (high < 0 || dup2(stream, STREAM) != STREAM || dup2(high, HOME) != HOME ||
         close_range(HOME + 1, ~0u, 0) != 0)
         _exit(1);
-    if (confine_become(uid, gid, reachable, 1, &e) != 0 ||
+    if (confine_become(uid, gid, reachable, &e) != 0 ||
         store_maildir_open(HOME, name_below(m->home, m->maildir), true, &maildir, &e) != 0) {
         say_bye(STREAM, &e);
         _exit(1);
