@@ -100,10 +100,8 @@ int imap_tell_changes(struct imap_session *s, bool expunge)
     if (store_mailbox_sync(s->mailbox, expunge, &ch, &e) != 0) {
         log_warning("imap-sync", LS("user", s->settings->user), LZ("mailbox", s->mailbox_name),
                     LZ("error", e.log));
-        if (e.kind == ERR_PERMANENT) {
+        if (e.kind == ERR_PERMANENT)
             imap_bye(s, "[UNAVAILABLE] The mailbox was removed or replaced");
-            s->status = 1;
-        }
         return -1;
     }
     for (size_t i = 0; i < ch->expunged; i++)
