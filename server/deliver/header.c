@@ -1,0 +1,26 @@
+/* Trace lines. */
+#include "deliver/header.h"
+
+static int check(const char *name, struct str value, bool may_be_empty, struct err *e)
+{
+    if (value.n == 0 && !may_be_empty)
+        return err_perm(e, "%s is empty", name);
+    if (!str_is_text(value))
+        return err_perm(e, "%s holds control characters or is not UTF-8", name);
+    return 0;
+}
+
+int deliver_header(struct buf *out, struct str sender, struct str original, struct str address,
+                   struct err *e)
+{
+    size_t start = out->n;
+    if (check("sender", sender, true, e) != 0 || check("original", original, false, e) != 0 ||
+        check("address", address, false, e) != 0)
+        return -1;
+    if (buf_printf(out, "Return-Path: <%.*s>\nX-Original-To: %.*s\nDelivered-To: %.*s\n",
+                   STR_FMT(sender), STR_FMT(original), STR_FMT(address)) != 0) {
+        out->n = start;
+        return err_perm(e, "trace lines too long");
+    }
+    return 0;
+}
