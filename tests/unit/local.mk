@@ -12,3 +12,4 @@ include tests/unit/imap.mk
 include tests/unit/io.mk
 include tests/unit/smtp.mk
 include tests/unit/store.mk
+include tests/unit/queue.mk

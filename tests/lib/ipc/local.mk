@@ -2,3 +2,7 @@
 check_LIBRARIES += libtestmaster.a
 libtestmaster_a_SOURCES = %reldir%/testmaster.c %reldir%/testmaster.h
 TESTMASTER_LIBS = libtestmaster.a $(IPC_LIBS)
+
+check_PROGRAMS += delivclient
+delivclient_SOURCES = %reldir%/delivclient.c
+delivclient_LDADD = $(TESTMASTER_LIBS)

@@ -1,0 +1,437 @@
+/* SQL of the queue. */
+#include "queue/db.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#define APPLICATION_ID 0x46616374 /* "Fact" */
+#define DB_VERSION 1
+#define CHECK_MS 3000 /* a large database is checked this far at start */
+#define BUSY_MS 2000
+
+static const char schema[] =
+    "CREATE TABLE message("
+    " id INTEGER PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " flags INTEGER NOT NULL, session TEXT NOT NULL, sender TEXT NOT NULL) STRICT;"
+    "CREATE TABLE recipient("
+    " id INTEGER PRIMARY KEY, message INTEGER NOT NULL REFERENCES message(id),"
+    " address TEXT NOT NULL, original TEXT NOT NULL, next_attempt INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, state INTEGER NOT NULL, error TEXT NOT NULL) STRICT;"
+    "CREATE INDEX recipient_due ON recipient(state, next_attempt, address);"
+    "CREATE INDEX recipient_message ON recipient(message);";
+
+#define ROW                                                                                        \
+    "SELECT m.id, m.created, m.size, m.flags, m.session, m.sender, r.id, r.address, r.original,"   \
+    " r.next_attempt, r.attempts, r.state, r.error "
+
+enum statement {
+    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, HOLD, SWEEP, UNSTICK, DUE, GET, LIST, NEXT, HAS, LAST_ID,
+    COUNT_MESSAGES, COUNT_RECIPIENTS, STATEMENTS
+};
+
+static const char *const sql[STATEMENTS] = {
+    [ADD_MESSAGE] = "INSERT INTO message(id, created, size, flags, session, sender)"
+                    " VALUES(?1,?2,?3,?4,?5,?6)",
+    [ADD_RECIPIENT] = "INSERT INTO recipient(message, address, original, next_attempt, attempts,"
+                      " state, error) VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    [DONE] = "DELETE FROM recipient WHERE id = ?1",
+    [RETRY] = "UPDATE recipient SET attempts = attempts + 1, next_attempt = ?2, error = ?3"
+              " WHERE id = ?1",
+    [HOLD] = "UPDATE recipient SET attempts = attempts + 1, state = 1, error = ?2 WHERE id = ?1",
+    [SWEEP] = "DELETE FROM message WHERE id = ?1"
+              " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)",
+    [UNSTICK] = "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?2",
+    /* From the index alone: passing over many recipients of one busy mailbox must be cheap. */
+    [DUE] = "SELECT id, address FROM recipient WHERE state = 0 AND next_attempt <= ?1"
+            " ORDER BY next_attempt",
+    [GET] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message WHERE r.id = ?1",
+    [LIST] = ROW "FROM message m CROSS JOIN recipient r ON r.message = m.id ORDER BY m.id, r.id",
+    [NEXT] = "SELECT min(next_attempt) FROM recipient WHERE state = 0 AND next_attempt > ?1",
+    [HAS] = "SELECT 1 FROM message WHERE id = ?1",
+    [LAST_ID] = "SELECT max(id) FROM message",
+    [COUNT_MESSAGES] = "SELECT count(*), min(created) FROM message",
+    [COUNT_RECIPIENTS] = "SELECT count(*), count(*) FILTER (WHERE state = 0 AND next_attempt <= ?1),"
+                         " count(*) FILTER (WHERE state = 1) FROM recipient",
+};
+
+struct queue_db {
+    sqlite3 *db;
+    sqlite3_stmt *st[STATEMENTS];
+    bool full, broken;
+    int64_t check_until;
+};
+
+/* --- errors --- */
+
+static bool out_of_room(struct queue_db *db, int code)
+{
+    int system = sqlite3_system_errno(db->db);
+    return code == SQLITE_FULL || (code == SQLITE_IOERR && (system == EDQUOT || system == EFBIG));
+}
+
+static int fail(struct queue_db *db, const char *what, struct err *e)
+{
+    int code = sqlite3_errcode(db->db) & 0xff;
+    db->full = out_of_room(db, code);
+    db->broken = !db->full && (code == SQLITE_IOERR || code == SQLITE_CORRUPT ||
+                               code == SQLITE_NOTADB || code == SQLITE_MISUSE);
+    return err_temp(e, "queue database: %s: %s", what, sqlite3_errmsg(db->db));
+}
+
+bool queue_db_is_full(const struct queue_db *db)
+{
+    return db->full;
+}
+
+bool queue_db_is_broken(const struct queue_db *db)
+{
+    return db->broken;
+}
+
+/* --- statements --- */
+
+static void bind_str(sqlite3_stmt *st, int at, struct str s)
+{
+    sqlite3_bind_text64(st, at, s.p ? s.p : "", s.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+/* Steps a statement that gives no row and is ready for its next use afterwards. */
+static int run(struct queue_db *db, enum statement n, struct err *e)
+{
+    int r = sqlite3_step(db->st[n]);
+    int result = r == SQLITE_DONE || r == SQLITE_ROW ? 0 : fail(db, "change", e);
+    sqlite3_reset(db->st[n]);
+    sqlite3_clear_bindings(db->st[n]);
+    return result;
+}
+
+static int execute(struct queue_db *db, const char *text, struct err *e)
+{
+    return sqlite3_exec(db->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, text, e);
+}
+
+static struct str column(sqlite3_stmt *st, int at)
+{
+    const unsigned char *p = sqlite3_column_text(st, at);
+    return (struct str){(const char *)p, (size_t)sqlite3_column_bytes(st, at)};
+}
+
+/* --- opening --- */
+
+static int stop_checking(void *arg)
+{
+    struct queue_db *db = arg;
+    return clock_mono_ms() > db->check_until;
+}
+
+static int first_value(struct queue_db *db, const char *text, int64_t *number, char word[200],
+                       struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int r = sqlite3_prepare_v2(db->db, text, -1, &st, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_step(st);
+    if (r == SQLITE_ROW && number)
+        *number = sqlite3_column_int64(st, 0);
+    if (r == SQLITE_ROW && word)
+        sqlite3_snprintf(200, word, "%s", sqlite3_column_text(st, 0));
+    int result = r == SQLITE_ROW ? 0 : r == SQLITE_INTERRUPT ? 1 : fail(db, text, e);
+    sqlite3_finalize(st);
+    return result;
+}
+
+/* A damaged database stops the start: mail that waits in it must not be passed over in silence. */
+static int check(struct queue_db *db, struct err *e)
+{
+    char word[200] = "";
+    db->check_until = clock_mono_ms() + CHECK_MS;
+    sqlite3_progress_handler(db->db, 100000, stop_checking, db);
+    int r = first_value(db, "PRAGMA quick_check(1)", NULL, word, e);
+    sqlite3_progress_handler(db->db, 0, NULL, NULL);
+    if (r == 1)
+        log_info("queue-check", LZ("why", "large: checked in part"));
+    if (r == 0 && strcmp(word, "ok") != 0)
+        return err_perm(e, "queue database is damaged: %s", word);
+    return r < 0 ? -1 : 0;
+}
+
+static int make(struct queue_db *db, struct err *e)
+{
+    char text[160];
+    sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+                     APPLICATION_ID, DB_VERSION);
+    if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema, e) != 0 ||
+        execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
+        return -1;
+    return 0;
+}
+
+static int know(struct queue_db *db, bool read_only, struct err *e)
+{
+    int64_t application = 0, version = 0, tables = 0;
+    if (first_value(db, "PRAGMA application_id", &application, NULL, e) != 0 ||
+        first_value(db, "PRAGMA user_version", &version, NULL, e) != 0 ||
+        first_value(db, "SELECT count(*) FROM sqlite_schema", &tables, NULL, e) != 0)
+        return -1;
+    if (tables == 0 && application == 0 && version == 0)
+        return read_only ? err_perm(e, "queue database is empty") : make(db, e);
+    if (application != APPLICATION_ID)
+        return err_perm(e, "queue.db is not a queue database of ours");
+    if (version != DB_VERSION)
+        return err_perm(e, "queue.db has version %lld, this program knows %d; a newer one made it",
+                        (long long)version, DB_VERSION);
+    return check(db, e);
+}
+
+static int prepare(struct queue_db *db, struct err *e)
+{
+    for (int i = 0; i < STATEMENTS; i++)
+        if (sqlite3_prepare_v3(db->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->st[i], NULL) !=
+            SQLITE_OK)
+            return fail(db, "schema", e);
+    return 0;
+}
+
+static int set_up(struct queue_db *db, bool read_only, struct err *e)
+{
+    sqlite3_extended_result_codes(db->db, 1);
+    sqlite3_busy_timeout(db->db, BUSY_MS);
+    if (execute(db, "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
+                    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON", e) != 0)
+        return -1;
+    if (!read_only && execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                                  "PRAGMA journal_size_limit = 4194304", e) != 0)
+        return -1;
+    return know(db, read_only, e) == 0 ? prepare(db, e) : -1;
+}
+
+int queue_db_open(const char *dir, bool read_only, struct queue_db **out, struct err *e)
+{
+    AUTO_BUF path = {0};
+    struct queue_db *db = MEM_NEW(struct queue_db);
+    buf_printf(&path, "%s/queue.db", dir);
+    int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int r = sqlite3_open_v2(buf_z(&path), &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    r = r == SQLITE_OK ? set_up(db, read_only, e) : fail(db, "open", e);
+    if (r != 0) {
+        int code = sqlite3_errcode(db->db) & 0xff;
+        if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+            e->kind = ERR_PERMANENT;
+        err_prefix(e, "%s", buf_z(&path));
+        queue_db_close(db);
+        return -1;
+    }
+    *out = db;
+    return 0;
+}
+
+void queue_db_close(struct queue_db *db)
+{
+    if (!db)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(db->st[i]);
+    sqlite3_close(db->db);
+    free(db);
+}
+
+/* --- changes --- */
+
+int queue_db_begin(struct queue_db *db, struct err *e)
+{
+    return execute(db, "BEGIN IMMEDIATE", e);
+}
+
+int queue_db_commit(struct queue_db *db, struct err *e)
+{
+    return execute(db, "COMMIT", e);
+}
+
+void queue_db_rollback(struct queue_db *db)
+{
+    if (!sqlite3_get_autocommit(db->db))
+        sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static int add_recipient(struct queue_db *db, uint64_t message, const struct queue_recipient *r,
+                         struct err *e)
+{
+    sqlite3_stmt *st = db->st[ADD_RECIPIENT];
+    sqlite3_bind_int64(st, 1, (int64_t)message);
+    bind_str(st, 2, r->address);
+    bind_str(st, 3, r->original);
+    sqlite3_bind_int64(st, 4, r->next_ms);
+    sqlite3_bind_int64(st, 5, r->attempts);
+    sqlite3_bind_int64(st, 6, r->state);
+    bind_str(st, 7, r->error);
+    return run(db, ADD_RECIPIENT, e);
+}
+
+int queue_db_add(struct queue_db *db, const struct queue_message *m,
+                 const struct queue_recipient *recipients, size_t count, struct err *e)
+{
+    sqlite3_stmt *st = db->st[ADD_MESSAGE];
+    sqlite3_bind_int64(st, 1, (int64_t)m->id);
+    sqlite3_bind_int64(st, 2, m->created_ms);
+    sqlite3_bind_int64(st, 3, (int64_t)m->size);
+    sqlite3_bind_int64(st, 4, m->flags);
+    bind_str(st, 5, m->session);
+    bind_str(st, 6, m->sender);
+    if (run(db, ADD_MESSAGE, e) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (add_recipient(db, m->id, &recipients[i], e) != 0)
+            return -1;
+    return 0;
+}
+
+int queue_db_done(struct queue_db *db, uint64_t recipient, struct err *e)
+{
+    sqlite3_bind_int64(db->st[DONE], 1, (int64_t)recipient);
+    return run(db, DONE, e);
+}
+
+int queue_db_retry(struct queue_db *db, uint64_t recipient, int64_t next_ms, struct str why,
+                   struct err *e)
+{
+    sqlite3_bind_int64(db->st[RETRY], 1, (int64_t)recipient);
+    sqlite3_bind_int64(db->st[RETRY], 2, next_ms);
+    bind_str(db->st[RETRY], 3, why);
+    return run(db, RETRY, e);
+}
+
+int queue_db_hold(struct queue_db *db, uint64_t recipient, struct str why, struct err *e)
+{
+    sqlite3_bind_int64(db->st[HOLD], 1, (int64_t)recipient);
+    bind_str(db->st[HOLD], 2, why);
+    return run(db, HOLD, e);
+}
+
+int queue_db_sweep(struct queue_db *db, uint64_t message, bool *gone, struct err *e)
+{
+    sqlite3_bind_int64(db->st[SWEEP], 1, (int64_t)message);
+    int r = run(db, SWEEP, e);
+    *gone = r == 0 && sqlite3_changes(db->db) > 0;
+    return r;
+}
+
+int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, struct err *e)
+{
+    sqlite3_bind_int64(db->st[UNSTICK], 1, now_ms);
+    sqlite3_bind_int64(db->st[UNSTICK], 2, limit_ms);
+    return run(db, UNSTICK, e);
+}
+
+/* --- questions --- */
+
+static bool give_row(sqlite3_stmt *st, queue_db_fn fn, void *ctx)
+{
+    struct queue_message m = {
+        .id = (uint64_t)sqlite3_column_int64(st, 0), .created_ms = sqlite3_column_int64(st, 1),
+        .size = (uint64_t)sqlite3_column_int64(st, 2),
+        .flags = (uint32_t)sqlite3_column_int64(st, 3), .session = column(st, 4),
+        .sender = column(st, 5),
+    };
+    struct queue_recipient r = {
+        .id = (uint64_t)sqlite3_column_int64(st, 6), .address = column(st, 7),
+        .original = column(st, 8), .next_ms = sqlite3_column_int64(st, 9),
+        .attempts = (uint32_t)sqlite3_column_int64(st, 10),
+        .state = sqlite3_column_int(st, 11) ? QUEUE_HELD : QUEUE_WAITING, .error = column(st, 12),
+    };
+    return fn(ctx, &m, &r);
+}
+
+static int each_row(struct queue_db *db, enum statement n, queue_db_fn fn, void *ctx, struct err *e)
+{
+    int r;
+    bool more = true;
+    while (more && (r = sqlite3_step(db->st[n])) == SQLITE_ROW)
+        more = give_row(db->st[n], fn, ctx);
+    int result = !more || r == SQLITE_DONE ? 0 : fail(db, "read", e);
+    sqlite3_reset(db->st[n]);
+    return result;
+}
+
+int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, queue_db_fn fn,
+                 void *ctx, struct err *e)
+{
+    sqlite3_stmt *st = db->st[DUE];
+    int r, result = 0;
+    sqlite3_bind_int64(st, 1, now_ms);
+    while (result == 0 && (r = sqlite3_step(st)) != SQLITE_DONE) {
+        enum queue_want want = QUEUE_STOP;
+        if (r != SQLITE_ROW)
+            result = fail(db, "read", e);
+        else if ((want = wanted(ctx, (uint64_t)sqlite3_column_int64(st, 0), column(st, 1))) ==
+                 QUEUE_TAKE) {
+            sqlite3_bind_int64(db->st[GET], 1, sqlite3_column_int64(st, 0));
+            result = each_row(db, GET, fn, ctx, e);
+        }
+        if (want == QUEUE_STOP)
+            break;
+    }
+    sqlite3_reset(st);
+    return result;
+}
+
+int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e)
+{
+    return each_row(db, LIST, fn, ctx, e);
+}
+
+/* One row of count numbers; 0 where there is none, and found says so for the first. */
+static int numbers(struct queue_db *db, enum statement n, int64_t *v, int count, bool *found,
+                   struct err *e)
+{
+    sqlite3_stmt *st = db->st[n];
+    int r = sqlite3_step(st);
+    *found = r == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL;
+    for (int i = 0; i < count; i++)
+        v[i] = r == SQLITE_ROW ? sqlite3_column_int64(st, i) : 0;
+    int result = r == SQLITE_ROW || r == SQLITE_DONE ? 0 : fail(db, "read", e);
+    sqlite3_reset(st);
+    return result;
+}
+
+int queue_db_next(struct queue_db *db, int64_t now_ms, int64_t *next_ms, struct err *e)
+{
+    bool found;
+    sqlite3_bind_int64(db->st[NEXT], 1, now_ms);
+    int r = numbers(db, NEXT, next_ms, 1, &found, e);
+    if (!found)
+        *next_ms = INT64_MAX;
+    return r;
+}
+
+int queue_db_has(struct queue_db *db, uint64_t message, bool *has, struct err *e)
+{
+    int64_t one;
+    sqlite3_bind_int64(db->st[HAS], 1, (int64_t)message);
+    return numbers(db, HAS, &one, 1, has, e);
+}
+
+int queue_db_last_id(struct queue_db *db, uint64_t *id, struct err *e)
+{
+    int64_t v;
+    bool found;
+    int r = numbers(db, LAST_ID, &v, 1, &found, e);
+    *id = (uint64_t)v;
+    return r;
+}
+
+int queue_db_count(struct queue_db *db, int64_t now_ms, struct queue_counts *out, struct err *e)
+{
+    int64_t m[2], r[3];
+    bool found;
+    sqlite3_bind_int64(db->st[COUNT_RECIPIENTS], 1, now_ms);
+    if (numbers(db, COUNT_MESSAGES, m, 2, &found, e) != 0 ||
+        numbers(db, COUNT_RECIPIENTS, r, 3, &found, e) != 0)
+        return -1;
+    *out = (struct queue_counts){.messages = (uint64_t)m[0], .recipients = (uint64_t)r[0],
+                                 .due = (uint64_t)r[1], .held = (uint64_t)r[2], .oldest_ms = m[1]};
+    return 0;
+}

@@ -1,0 +1,90 @@
+/*
+ * The queue's database: which messages wait, for whom, until when. The only file with its SQL.
+ *
+ * SQLite in WAL mode with synchronous=FULL: one fsync a commit where a rollback journal needs three,
+ * and a reader (a listing) never stops the queue. The bytes of a message lie in a file beside it, named
+ * after its id. Times are milliseconds since 1970, ids microseconds since 1970 at birth, unique.
+ */
+#ifndef FACTEUR_QUEUE_DB_H
+#define FACTEUR_QUEUE_DB_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct queue_db;
+
+enum queue_state {
+    QUEUE_WAITING = 0, /* tried at next_ms */
+    QUEUE_HELD = 1,    /* a person must look */
+};
+
+struct queue_message {
+    uint64_t id;
+    int64_t created_ms;
+    uint64_t size;  /* bytes of its file */
+    uint32_t flags; /* ENQUEUE_* */
+    struct str session, sender;
+};
+
+struct queue_recipient {
+    uint64_t id;
+    struct str address;  /* the mailbox */
+    struct str original; /* as said in RCPT */
+    int64_t next_ms;
+    uint32_t attempts; /* failed ones so far */
+    enum queue_state state;
+    struct str error; /* of the last attempt */
+};
+
+/* Opens DIR/queue.db, making it when missing (not when read_only). Refused with a permanent error: what
+ * is no queue database, one of a newer version, a damaged one; temporary: one that is locked. */
+int queue_db_open(const char *dir, bool read_only, struct queue_db **out, struct err *e);
+void queue_db_close(struct queue_db *db); /* NULL is fine */
+
+/* Why the last call failed: the disk is full (nothing was changed), or the disk or the database can be
+ * trusted no more. */
+bool queue_db_is_full(const struct queue_db *db);
+bool queue_db_is_broken(const struct queue_db *db);
+
+/* All changes happen between begin and commit; a commit that returns 0 survives a power cut. Everything
+ * below returns 0, or -1 and an error, after which the whole must be rolled back. */
+int queue_db_begin(struct queue_db *db, struct err *e);
+int queue_db_commit(struct queue_db *db, struct err *e);
+void queue_db_rollback(struct queue_db *db);
+
+int queue_db_add(struct queue_db *db, const struct queue_message *m,
+                 const struct queue_recipient *recipients, size_t count, struct err *e);
+/* A recipient has its mail; a recipient is tried again (one more failed attempt); is held. */
+int queue_db_done(struct queue_db *db, uint64_t recipient, struct err *e);
+int queue_db_retry(struct queue_db *db, uint64_t recipient, int64_t next_ms, struct str why,
+                   struct err *e);
+int queue_db_hold(struct queue_db *db, uint64_t recipient, struct str why, struct err *e);
+/* Removes the message when no recipient is left: *gone says so. */
+int queue_db_sweep(struct queue_db *db, uint64_t message, bool *gone, struct err *e);
+/* Recipients that would wait past limit_ms (a clock that had jumped ahead) are due at now_ms. */
+int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, struct err *e);
+
+/* Views are valid inside the function, which must not change the database; false ends the walk. */
+typedef bool (*queue_db_fn)(void *ctx, const struct queue_message *m,
+                            const struct queue_recipient *r);
+/* Asks about every waiting recipient that is due, oldest due first, and calls fn for those to take. */
+enum queue_want { QUEUE_TAKE, QUEUE_PASS, QUEUE_STOP };
+typedef enum queue_want (*queue_db_wanted)(void *ctx, uint64_t recipient, struct str address);
+int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, queue_db_fn fn,
+                 void *ctx, struct err *e);
+/* Every recipient of every message, oldest message first. */
+int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e);
+
+/* When the next recipient after now_ms is due: INT64_MAX when none is. */
+int queue_db_next(struct queue_db *db, int64_t now_ms, int64_t *next_ms, struct err *e);
+/* Is there such a message? The highest id so far (0: none). */
+int queue_db_has(struct queue_db *db, uint64_t message, bool *has, struct err *e);
+int queue_db_last_id(struct queue_db *db, uint64_t *id, struct err *e);
+
+struct queue_counts {
+    uint64_t messages, recipients, due, held;
+    int64_t oldest_ms; /* 0: empty */
+};
+int queue_db_count(struct queue_db *db, int64_t now_ms, struct queue_counts *out, struct err *e);
+
+#endif

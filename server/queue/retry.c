@@ -1,0 +1,311 @@
+/*
+ * Trying again: for every recipient that is due, ask the directory where its mailbox is now, and hand
+ * the message with the grant to a delivery worker.
+ *
+ * Oldest due first, a bounded number at once, and only a few of them into one mailbox, so that one slow
+ * mailbox does not hold up the others. Nothing is written before an attempt: after a crash it is made
+ * again.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "queue/backoff.h"
+#include "queue/queue.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define RESOLVE_MS 60000
+#define DELIVER_MS 600000 /* as long as the grant is valid */
+#define TICK_MS 60000     /* the longest sleep, for clocks that jump */
+
+static struct str id_key(const uint64_t *id)
+{
+    return (struct str){(const char *)id, sizeof *id};
+}
+
+/* --- the end of an attempt --- */
+
+static void add_to_mailbox(struct queue *q, struct str address, intptr_t change)
+{
+    intptr_t n = (intptr_t)map_get(q->mailboxes, address) + change;
+    if (n > 0)
+        map_put(q->mailboxes, address, (void *)n);
+    else
+        map_take(q->mailboxes, address);
+}
+
+static void attempt_free(struct queue *q, struct queue_attempt *a)
+{
+    map_take(q->in_flight, id_key(&a->recipient.id));
+    add_to_mailbox(q, a->recipient.address, -1);
+    arena_free(a->arena);
+    free(a);
+}
+
+static void finish(struct queue_attempt *a, enum queue_outcome outcome, const char *why,
+                   struct str text)
+{
+    struct queue *q = a->queue;
+    /* Mail that comes here after a failed delivery has had its first pause already. */
+    uint32_t failures = a->recipient.attempts + (a->message.flags & ENQUEUE_NOW ? 1 : 2);
+    a->outcome = outcome;
+    a->call = 0;
+    if (text.n && !str_is_utf8(text))
+        text.n = 0;
+    snprintf(a->why, sizeof a->why, "%s%s%.*s", why, text.n ? ": " : "", STR_FMT(text));
+    if (outcome == QUEUE_RETRY)
+        a->next_ms = queue_now_ms() + queue_backoff_ms(q->cfg->minimal_backoff_time,
+                                                       q->cfg->maximal_backoff_time, failures,
+                                                       randombytes_random());
+    a->next = q->finished;
+    q->finished = a;
+    queue_turn_soon(q);
+}
+
+void queue_retry_settle(struct queue *q, struct queue_attempt *a)
+{
+    char id[QUEUE_ID_SIZE];
+    queue_id_text(id, a->message.id);
+#define COMMON                                                                                     \
+    LS("session", a->message.session), LZ("queue_id", id), LS("from", a->message.sender),          \
+        LS("to", a->recipient.address), LS("original", a->recipient.original),                     \
+        LN("attempts", a->recipient.attempts + 1)
+    if (a->outcome == QUEUE_DONE) {
+        q->delivered++;
+        log_info("queue-delivered", COMMON,
+                 LN("waited_s", (queue_now_ms() - a->message.created_ms) / 1000));
+    } else if (a->outcome == QUEUE_RETRY) {
+        q->failed++;
+        log_warning("queue-retry", COMMON, LN("next_s", (a->next_ms - queue_now_ms()) / 1000),
+                    LZ("why", a->why));
+    } else {
+        q->failed++;
+        log_error("queue-hold", COMMON, LZ("why", a->why),
+                  LZ("meaning", "not tried again until a person releases it"));
+    }
+#undef COMMON
+    attempt_free(q, a);
+}
+
+/* --- asking the worker --- */
+
+static void on_delivered(void *arg, struct msg *reply)
+{
+    struct queue_attempt *a = arg;
+    if (!reply || reply->type != MSG_deliver_reply) {
+        finish(a, QUEUE_RETRY, "the delivery worker gave no answer", STR(""));
+        return;
+    }
+    struct str text = reply->deliver_reply.text;
+    enum verdict v = (enum verdict)reply->deliver_reply.verdict;
+    if (v == VERDICT_YES)
+        finish(a, QUEUE_DONE, "delivered", STR(""));
+    else if (v == VERDICT_NO || v == VERDICT_REFUSED)
+        finish(a, QUEUE_HOLD, "refused by delivery", text);
+    else
+        finish(a, QUEUE_RETRY, v == VERDICT_FULL ? "mailbox full" : "not delivered", text);
+}
+
+static void give_back(struct queue_attempt *a, const struct grant *g)
+{
+    struct msg m = MSG_INIT(grant_drop);
+    if (grant_is_none(g))
+        return;
+    m.grant_drop.grant = *g;
+    rpc_tell(a->queue->directory, &m);
+}
+
+static void deliver(struct queue_attempt *a)
+{
+    struct queue *q = a->queue;
+    struct err e = {0};
+    bool missing = false;
+    struct msg m = MSG_INIT(deliver_ask);
+    AUTO_FD fd = queue_spool_read(&q->files, a->message.id, a->message.size, &missing, &e);
+    if (fd < 0) {
+        give_back(a, &a->grant);
+        finish(a, missing ? QUEUE_HOLD : QUEUE_RETRY, e.log, STR(""));
+        return;
+    }
+    m.fd = fd;
+    m.deliver_ask.grant = a->grant;
+    m.deliver_ask.size = a->message.size;
+    m.deliver_ask.session = a->message.session;
+    m.deliver_ask.sender = a->message.sender;
+    m.deliver_ask.original = a->recipient.original;
+    a->rpc = q->deliver;
+    a->call = rpc_call(q->deliver, &m, DELIVER_MS, on_delivered, a);
+}
+
+/* --- asking the directory --- */
+
+/* A mailbox leads to itself alone; the grants of anything else are given back. */
+static void take_targets(struct queue_attempt *a, const struct msg_targets *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (a->targets++ == 0)
+            a->grant = t->v[i].grant;
+        else
+            give_back(a, &t->v[i].grant);
+    }
+}
+
+static void on_resolved(void *arg, struct msg *reply)
+{
+    struct queue_attempt *a = arg;
+    if (!reply || reply->type != MSG_resolve_reply) {
+        finish(a, QUEUE_RETRY, "the directory gave no answer", STR(""));
+        return;
+    }
+    struct msg_resolve_reply *r = &reply->resolve_reply;
+    take_targets(a, &r->targets);
+    if (r->more)
+        return;
+    if (r->verdict == VERDICT_YES && a->targets == 1) {
+        deliver(a);
+        return;
+    }
+    give_back(a, &a->grant);
+    if (r->verdict == VERDICT_YES)
+        finish(a, QUEUE_RETRY, "the address is no single mailbox", STR(""));
+    else if (r->verdict == VERDICT_NO || r->verdict == VERDICT_NOT_HERE ||
+             r->verdict == VERDICT_REMOTE)
+        finish(a, QUEUE_HOLD, "no such mailbox any more", r->text);
+    else if (r->verdict == VERDICT_REFUSED)
+        finish(a, QUEUE_HOLD, "refused by the directory", r->text);
+    else
+        finish(a, QUEUE_RETRY, "the directory cannot say", r->text);
+}
+
+static bool start(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+{
+    struct queue *q = ctx;
+    struct queue_attempt *a = MEM_NEW(struct queue_attempt);
+    struct msg ask = MSG_INIT(resolve_ask);
+    a->queue = q;
+    a->arena = arena_new(512);
+    a->message = *m;
+    a->message.session = arena_str(a->arena, m->session);
+    a->message.sender = arena_str(a->arena, m->sender);
+    a->recipient = *r;
+    a->recipient.address = arena_str(a->arena, r->address);
+    a->recipient.original = arena_str(a->arena, r->original);
+    a->recipient.error = STR("");
+    map_put(q->in_flight, id_key(&a->recipient.id), a);
+    add_to_mailbox(q, a->recipient.address, 1);
+    ask.resolve_ask.address = a->recipient.address;
+    ask.resolve_ask.flags = RESOLVE_FINAL;
+    a->rpc = q->directory;
+    a->call = rpc_call(q->directory, &ask, RESOLVE_MS, on_resolved, a);
+    return true;
+}
+
+/* --- what is due --- */
+
+static enum queue_want is_wanted(void *ctx, uint64_t recipient, struct str address)
+{
+    struct queue *q = ctx;
+    if (map_count(q->in_flight) >= QUEUE_IN_FLIGHT_MAX)
+        return QUEUE_STOP;
+    if (map_get(q->in_flight, id_key(&recipient)) ||
+        (intptr_t)map_get(q->mailboxes, address) >= QUEUE_MAILBOX_MAX)
+        return QUEUE_PASS;
+    return QUEUE_TAKE;
+}
+
+static void set_alarm(struct queue *q)
+{
+    struct err e = {0};
+    int64_t now = queue_now_ms(), next, wait = TICK_MS;
+    if (queue_db_next(q->db, now, &next, &e) == 0 && next - now < wait)
+        wait = next - now;
+    struct timeval tv = {wait / 1000, (wait % 1000) * 1000 + 1000};
+    event_add(q->wake, &tv);
+}
+
+void queue_retry_pump(struct queue *q)
+{
+    struct err e = {0};
+    if (q->stopping && map_count(q->in_flight) == 0)
+        program_stop(q->program, 0);
+    if (q->stopping || !q->db || queue_db_is_broken(q->db) || !rpc_connected(q->directory) || !rpc_connected(q->deliver))
+        return;
+    if (map_count(q->in_flight) < QUEUE_IN_FLIGHT_MAX &&
+        queue_db_due(q->db, queue_now_ms(), is_wanted, start, q, &e) != 0)
+        log_error("queue-read", LZ("why", e.log));
+    set_alarm(q);
+}
+
+/* A wait that the clock's jump made longer than any pause can be ends now. */
+static void unstick(struct queue *q)
+{
+    struct err e = {0};
+    int64_t now = queue_now_ms();
+    int64_t longest = q->cfg->maximal_backoff_time > q->cfg->minimal_backoff_time
+                          ? q->cfg->maximal_backoff_time
+                          : q->cfg->minimal_backoff_time;
+    if (queue_db_begin(q->db, &e) != 0 ||
+        queue_db_unstick(q->db, now, now + longest * 1000 + TICK_MS, &e) != 0 ||
+        queue_db_commit(q->db, &e) != 0) {
+        queue_db_rollback(q->db);
+        log_error("queue-clock", LZ("why", e.log));
+    }
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct queue *q = arg;
+    (void)fd;
+    (void)what;
+    if (!q->db)
+        return;
+    unstick(q);
+    queue_retry_pump(q);
+}
+
+void queue_retry_init(struct queue *q)
+{
+    q->in_flight = map_new();
+    q->mailboxes = map_new();
+    q->wake = evtimer_new(q->program->base, on_wake, q);
+    q->directory = rpc_new(q->program->base, QUEUE, DIRECTORY);
+    q->deliver = rpc_new(q->program->base, QUEUE, DELIVER);
+}
+
+bool queue_retry_stop(struct queue *q)
+{
+    size_t at = 0;
+    struct str key;
+    void *value;
+    q->stopping = true;
+    while (map_next(q->in_flight, &at, &key, &value)) {
+        struct queue_attempt *a = value;
+        if (a->call == 0 || a->rpc != q->directory)
+            continue;
+        rpc_cancel(a->rpc, a->call);
+        attempt_free(q, a);
+    }
+    return map_count(q->in_flight) > 0;
+}
+
+static void drop(void *value)
+{
+    struct queue_attempt *a = value;
+    if (a->call)
+        rpc_cancel(a->rpc, a->call);
+    arena_free(a->arena);
+    free(a);
+}
+
+void queue_retry_end(struct queue *q)
+{
+    map_free(q->in_flight, drop);
+    map_free(q->mailboxes, NULL);
+    q->finished = NULL;
+    rpc_free(q->directory);
+    rpc_free(q->deliver);
+    if (q->wake)
+        event_free(q->wake);
+}

@@ -1,0 +1,553 @@
+/* The queue's database, its pauses and files, and the lines that delivery writes before a message. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "deliver/header.h"
+#include "deliver/place.h"
+#include "queue/backoff.h"
+#include "queue/db.h"
+#include "queue/spool.h"
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    char dir[64];
+};
+
+static struct place new_place(void)
+{
+    struct place p = {"/tmp/unit-queue.XXXXXX"};
+    CU_ASSERT_FATAL(mkdtemp(p.dir) != NULL);
+    return p;
+}
+
+static void remove_place(const struct place *p)
+{
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", p->dir);
+    CU_ASSERT(system(command) == 0);
+}
+
+static void path_in(char out[128], const struct place *p, const char *name)
+{
+    snprintf(out, 128, "%s/%s", p->dir, name);
+}
+
+/* --- pauses --- */
+
+static void pauses(void)
+{
+    const int64_t min = 300, max = 4000;
+    for (uint32_t attempts = 0; attempts < 100; attempts++) {
+        int64_t plain = attempts < 2 ? 300000 : attempts < 5 ? 300000LL << (attempts - 1) : 4000000;
+        int64_t low = plain, high = 0;
+        for (uint32_t random = 0; random < 2000000; random += 4999) {
+            int64_t ms = queue_backoff_ms(min, max, attempts, random);
+            low = ms < low ? ms : low;
+            high = ms > high ? ms : high;
+        }
+        CU_ASSERT(low >= plain - plain / 8 && low <= plain - plain / 9);
+        CU_ASSERT(high <= max * 1000 && high <= plain + plain / 8 + 1);
+        CU_ASSERT(plain == max * 1000 || high >= plain + plain / 9);
+    }
+    CU_ASSERT(queue_backoff_ms(1, 864000, UINT32_MAX, 0) > 0);
+    CU_ASSERT(queue_backoff_ms(600, 10, 1, 0) >= 500000); /* bounds the wrong way round */
+}
+
+/* --- trace lines --- */
+
+static void trace_lines(void)
+{
+    struct err e = {0};
+    AUTO_BUF b = BUF_MAX(4096);
+    CU_ASSERT(deliver_header(&b, STR("a@x.example"), STR("info@y.example"), STR("b@y.example"), &e) == 0);
+    UNIT_STR(buf_view(&b), "Return-Path: <a@x.example>\nX-Original-To: info@y.example\n"
+                           "Delivered-To: b@y.example\n");
+    buf_clear(&b);
+    CU_ASSERT(deliver_header(&b, STR(""), STR("\"a b\"@y"), STR("h\xc3\xa9@y"), &e) == 0);
+    UNIT_STR(buf_view(&b), "Return-Path: <>\nX-Original-To: \"a b\"@y\nDelivered-To: h\xc3\xa9@y\n");
+}
+
+static void trace_lines_cannot_be_forged(void)
+{
+    static const struct {
+        struct str sender, original, address;
+    } bad[] = {
+        {STR("a\nX: 1"), STR("o"), STR("d")}, {STR("a"), STR("o\r\nX: 1"), STR("d")},
+        {STR("a"), STR("o"), STR("d\rX: 1")}, {STR("a\0b"), STR("o"), STR("d")},
+        {STR("a\x7f"), STR("o"), STR("d")},   {STR("a\xc2\x85z"), STR("o"), STR("d")},
+        {STR("a\xff"), STR("o"), STR("d")},   {STR("a"), STR(""), STR("d")},
+        {STR("a"), STR("o"), STR("")},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct err e = {0};
+        AUTO_BUF b = BUF_MAX(4096);
+        buf_str(&b, STR("before"));
+        CU_ASSERT(deliver_header(&b, bad[i].sender, bad[i].original, bad[i].address, &e) == -1);
+        CU_ASSERT(e.kind == ERR_PERMANENT);
+        UNIT_STR(buf_view(&b), "before");
+    }
+    char big[5000];
+    struct err e = {0};
+    AUTO_BUF b = BUF_MAX(4096);
+    memset(big, 'a', sizeof big);
+    CU_ASSERT(deliver_header(&b, (struct str){big, sizeof big}, STR("o"), STR("d"), &e) == -1);
+    CU_ASSERT(b.n == 0);
+}
+
+/* --- what a grant may say --- */
+
+static void places(void)
+{
+    struct config *cfg;
+    struct err e = {0};
+    struct deliver_place p;
+    CU_ASSERT_FATAL(config_parse(STR("virtual_mailbox_base = /var/vmail\nvirtual_minimum_uid = 1000\n"),
+                                 "test", "/", &cfg, &e) == 0);
+    struct msg_redeem_reply good = {.uid = 1000, .gid = 1001, .home = STR("/var/vmail/x/anna"),
+                                    .maildir = STR("/var/vmail/x/anna/mailbox/"), .limit = 7};
+    CU_ASSERT(deliver_place_check(cfg, &good, &p, &e) == 0);
+    UNIT_STR(p.name, "mailbox");
+    CU_ASSERT(p.uid == 1000 && p.gid == 1001 && p.limit == 7);
+    static const struct {
+        uint32_t uid, gid;
+        struct str home, maildir;
+    } bad[] = {
+        {0, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/mailbox")},
+        {1000, 0, STR("/var/vmail/a"), STR("/var/vmail/a/mailbox")},
+        {999, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/mailbox")},
+        {1000, 999, STR("/var/vmail/a"), STR("/var/vmail/a/mailbox")},
+        {UINT32_MAX, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/mailbox")},
+        {1000, UINT32_MAX, STR("/var/vmail/a"), STR("/var/vmail/a/mailbox")},
+        {1000, 1000, STR("/var/vmail"), STR("/var/vmail/mailbox")},
+        {1000, 1000, STR("/var/vmailx/a"), STR("/var/vmailx/a/mailbox")},
+        {1000, 1000, STR("/var/vmail/../a"), STR("/var/vmail/../a/mailbox")},
+        {1000, 1000, STR("/etc"), STR("/etc/mailbox")},
+        {1000, 1000, STR("var/vmail/a"), STR("var/vmail/a/mailbox")},
+        {1000, 1000, STR(""), STR("/mailbox")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/b/mailbox")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/ab")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/a")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/..")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/x/y")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/a//mailbox")},
+        {1000, 1000, STR("/var/vmail/a"), STR("/var/vmail/a/m\0x")},
+        {1000, 1000, STR("/var/vmail/a"), STR("")},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct msg_redeem_reply r = {.uid = bad[i].uid, .gid = bad[i].gid, .home = bad[i].home,
+                                     .maildir = bad[i].maildir};
+        e = (struct err){0};
+        int got = deliver_place_check(cfg, &r, &p, &e);
+        if (got != -1 || e.kind != ERR_TEMPORARY)
+            printf("# place %zu was let through\n", i);
+        CU_ASSERT(got == -1 && e.kind == ERR_TEMPORARY && e.log[0]);
+    }
+    config_free(cfg);
+}
+
+/* --- the database --- */
+
+static struct queue_db *open_db(const struct place *p)
+{
+    struct queue_db *db = NULL;
+    struct err e = {0};
+    int r = queue_db_open(p->dir, false, &db, &e);
+    if (r != 0)
+        printf("# %s\n", e.log);
+    CU_ASSERT_FATAL(r == 0);
+    return db;
+}
+
+static void add(struct queue_db *db, uint64_t id, int64_t next, struct str first, struct str second)
+{
+    struct err e = {0};
+    struct queue_message m = {.id = id, .created_ms = (int64_t)id * 10, .size = 99, .flags = 1,
+                              .session = STR("s"), .sender = STR("from@x")};
+    struct queue_recipient r[2] = {
+        {.address = first, .original = STR("o1"), .next_ms = next},
+        {.address = second, .original = STR("o2"), .next_ms = next + 1},
+    };
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_add(db, &m, r, second.n ? 2 : 1, &e) == 0);
+    CU_ASSERT(queue_db_commit(db, &e) == 0);
+}
+
+struct seen {
+    struct buf text;
+    uint64_t ids[20];
+    size_t n, stop_at;
+    const char *pass; /* an address to pass over */
+};
+
+static enum queue_want wanted(void *ctx, uint64_t id, struct str address)
+{
+    struct seen *s = ctx;
+    (void)id;
+    if (s->stop_at && s->n >= s->stop_at)
+        return QUEUE_STOP;
+    return s->pass && str_eq(address, str_from(s->pass)) ? QUEUE_PASS : QUEUE_TAKE;
+}
+
+static bool note(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+{
+    struct seen *s = ctx;
+    s->ids[s->n++ % 20] = r->id;
+    buf_printf(&s->text, "%llu:%.*s:%u:%d:%.*s ", (unsigned long long)m->id, STR_FMT(r->address),
+               r->attempts, r->state, STR_FMT(r->error));
+    return true;
+}
+
+static void see_due(struct queue_db *db, int64_t now, struct seen *s, const char *want)
+{
+    struct err e = {0};
+    s->n = 0;
+    buf_clear(&s->text);
+    CU_ASSERT(queue_db_due(db, now, wanted, note, s, &e) == 0);
+    UNIT_STR(buf_view(&s->text), want);
+}
+
+static void due_in_order(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct seen s = {0};
+    add(db, 3, 300, STR("c"), STR("a"));
+    add(db, 1, 500, STR("a"), STR(""));
+    add(db, 2, 100, STR("b"), STR(""));
+    see_due(db, 99, &s, "");
+    see_due(db, 1000, &s, "2:b:0:0: 3:c:0:0: 3:a:0:0: 1:a:0:0: ");
+    s.pass = "c";
+    see_due(db, 1000, &s, "2:b:0:0: 3:a:0:0: 1:a:0:0: ");
+    s.stop_at = 1;
+    see_due(db, 1000, &s, "2:b:0:0: ");
+    int64_t next;
+    struct err e = {0};
+    CU_ASSERT(queue_db_next(db, 100, &next, &e) == 0 && next == 300);
+    CU_ASSERT(queue_db_next(db, 500, &next, &e) == 0 && next == INT64_MAX);
+    buf_free(&s.text);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+static void outcomes(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct seen s = {0};
+    struct err e = {0};
+    struct queue_counts c;
+    bool gone = true, has;
+    add(db, 7, 100, STR("a"), STR("b"));
+    see_due(db, 200, &s, "7:a:0:0: 7:b:0:0: ");
+    uint64_t a = s.ids[0], b = s.ids[1];
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_done(db, a, &e) == 0);
+    CU_ASSERT(queue_db_sweep(db, 7, &gone, &e) == 0 && !gone);
+    CU_ASSERT(queue_db_retry(db, b, 900, STR("why"), &e) == 0);
+    CU_ASSERT(queue_db_commit(db, &e) == 0);
+    see_due(db, 200, &s, "");
+    see_due(db, 900, &s, "7:b:1:0:why ");
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_hold(db, b, STR("gone"), &e) == 0);
+    CU_ASSERT(queue_db_commit(db, &e) == 0);
+    see_due(db, INT64_MAX, &s, "");
+    CU_ASSERT(queue_db_count(db, 5000, &c, &e) == 0);
+    CU_ASSERT(c.messages == 1 && c.recipients == 1 && c.held == 1 && c.due == 0 && c.oldest_ms == 70);
+    s.n = 0;
+    buf_clear(&s.text);
+    CU_ASSERT(queue_db_list(db, note, &s, &e) == 0);
+    UNIT_STR(buf_view(&s.text), "7:b:2:1:gone ");
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_done(db, b, &e) == 0 && queue_db_sweep(db, 7, &gone, &e) == 0 && gone);
+    queue_db_rollback(db);
+    CU_ASSERT(queue_db_has(db, 7, &has, &e) == 0 && has);
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_done(db, b, &e) == 0 && queue_db_sweep(db, 7, &gone, &e) == 0 && gone);
+    CU_ASSERT(queue_db_commit(db, &e) == 0);
+    CU_ASSERT(queue_db_has(db, 7, &has, &e) == 0 && !has);
+    buf_free(&s.text);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+static void clock_that_jumped(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    struct seen s = {0};
+    add(db, 1, 1000000, STR("far"), STR(""));
+    add(db, 2, 5000, STR("near"), STR(""));
+    CU_ASSERT(queue_db_unstick(db, 1000, 10000, &e) == 0);
+    see_due(db, 1000, &s, "1:far:0:0: ");
+    buf_free(&s.text);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+static void reopened(void)
+{
+    struct place p = new_place();
+    struct err e = {0};
+    struct seen s = {0};
+    uint64_t id = 1;
+    struct queue_db *db = open_db(&p);
+    CU_ASSERT(queue_db_last_id(db, &id, &e) == 0 && id == 0);
+    add(db, 42, 100, STR("a"), STR(""));
+    struct queue_db *reader = NULL;
+    CU_ASSERT(queue_db_open(p.dir, true, &reader, &e) == 0);
+    CU_ASSERT(queue_db_list(reader, note, &s, &e) == 0);
+    UNIT_STR(buf_view(&s.text), "42:a:0:0: ");
+    queue_db_close(reader);
+    queue_db_close(db);
+    db = open_db(&p);
+    CU_ASSERT(queue_db_last_id(db, &id, &e) == 0 && id == 42);
+    see_due(db, 100, &s, "42:a:0:0: ");
+    buf_free(&s.text);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+static void same_id_twice(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    struct queue_message m = {.id = 5};
+    struct queue_recipient r = {.address = STR("a"), .original = STR("a")};
+    add(db, 5, 1, STR("a"), STR(""));
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_add(db, &m, &r, 1, &e) == -1);
+    CU_ASSERT(!queue_db_is_full(db) && !queue_db_is_broken(db));
+    queue_db_rollback(db);
+    add(db, 6, 1, STR("a"), STR(""));
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+/* --- databases that are refused --- */
+
+static void run_sql(const struct place *p, const char *text)
+{
+    char path[128];
+    sqlite3 *raw;
+    path_in(path, p, "queue.db");
+    CU_ASSERT_FATAL(sqlite3_open(path, &raw) == SQLITE_OK);
+    CU_ASSERT(sqlite3_exec(raw, text, NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(raw);
+}
+
+static void expect_refused(const struct place *p, enum err_kind kind, const char *word)
+{
+    struct queue_db *db = NULL;
+    struct err e = {0};
+    CU_ASSERT(queue_db_open(p->dir, false, &db, &e) == -1);
+    bool good = e.kind == kind && strstr(e.log, word) && strstr(e.log, "queue.db");
+    if (!good)
+        printf("# kind %d, \"%s\", want %d with \"%s\"\n", e.kind, e.log, kind, word);
+    CU_ASSERT(good);
+}
+
+static void newer_version(void)
+{
+    struct place p = new_place();
+    queue_db_close(open_db(&p));
+    run_sql(&p, "PRAGMA user_version = 2");
+    expect_refused(&p, ERR_PERMANENT, "version 2");
+    remove_place(&p);
+}
+
+static void foreign_database(void)
+{
+    struct place p = new_place();
+    run_sql(&p, "CREATE TABLE t(x)");
+    expect_refused(&p, ERR_PERMANENT, "not a queue database");
+    remove_place(&p);
+}
+
+static void overwrite(const struct place *p, off_t at, size_t n)
+{
+    char path[128];
+    path_in(path, p, "queue.db");
+    AUTO_FD fd = open(path, O_WRONLY | O_CREAT, 0600);
+    AUTO_FREE char *junk = mem_alloc(n);
+    memset(junk, 0x5a, n);
+    CU_ASSERT(pwrite(fd, junk, n, at) == (ssize_t)n);
+}
+
+static void not_a_database(void)
+{
+    struct place p = new_place();
+    overwrite(&p, 0, 8192);
+    expect_refused(&p, ERR_PERMANENT, "not a database");
+    remove_place(&p);
+}
+
+static void damaged_database(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    for (uint64_t i = 1; i < 200; i++)
+        add(db, i, 1, STR("somebody@somewhere.example"), STR(""));
+    queue_db_close(db);
+    overwrite(&p, 2 * 4096, 4096);
+    expect_refused(&p, ERR_PERMANENT, "damaged");
+    remove_place(&p);
+}
+
+static void locked_database(void)
+{
+    struct place p = new_place();
+    char path[128];
+    sqlite3 *raw;
+    queue_db_close(open_db(&p));
+    path_in(path, &p, "queue.db");
+    CU_ASSERT_FATAL(sqlite3_open(path, &raw) == SQLITE_OK);
+    CU_ASSERT(sqlite3_exec(raw, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", 0, 0, 0) == 0);
+    expect_refused(&p, ERR_TEMPORARY, "locked");
+    sqlite3_close(raw);
+    queue_db_close(open_db(&p));
+    remove_place(&p);
+}
+
+/* --- files --- */
+
+static int body_of(const char *text)
+{
+    int fd = memfd_create("unit-queue", MFD_CLOEXEC);
+    CU_ASSERT(fd_write_all(fd, text, strlen(text)) == 0);
+    return fd;
+}
+
+static void files(void)
+{
+    struct place p = new_place();
+    struct queue_spool s;
+    struct queue_copy why;
+    struct err e = {0};
+    struct stat st;
+    bool missing, full;
+    char text[16] = "";
+    CU_ASSERT_FATAL(queue_spool_open(p.dir, &s, &e) == 0);
+    AUTO_FD body = body_of("0123456789");
+    CU_ASSERT(queue_spool_copy(&s, 0x1f, body, 11, &why, &e) == -1); /* shorter than said */
+    CU_ASSERT(!why.full && !why.taken);
+    CU_ASSERT(queue_spool_read(&s, 0x1f, 11, &missing, &e) == -1 && missing);
+    AUTO_FD file = queue_spool_copy(&s, 0x1f, body, 8, &why, &e);
+    CU_ASSERT(file >= 0);
+    CU_ASSERT(queue_spool_copy(&s, 0x1f, body, 8, &why, &e) == -1 && why.taken);
+    CU_ASSERT(queue_spool_sync(&s, &file, 1, &full, &e) == 0);
+    CU_ASSERT(pwrite(body, "XXXX", 4, 0) == 4); /* too late for our copy */
+    AUTO_FD back = queue_spool_read(&s, 0x1f, 8, &missing, &e);
+    CU_ASSERT(back >= 0 && fd_pread_all(back, text, 8, 0) == 0 && strcmp(text, "01234567") == 0);
+    CU_ASSERT(fstat(back, &st) == 0 && (st.st_mode & 0777) == 0600);
+    CU_ASSERT(queue_spool_read(&s, 0x1f, 9, &missing, &e) == -1 && !missing);
+    queue_spool_remove(&s, 0x1f);
+    CU_ASSERT(queue_spool_read(&s, 0x1f, 8, &missing, &e) == -1 && missing);
+    int ends[2];
+    CU_ASSERT_FATAL(pipe(ends) == 0);
+    CU_ASSERT(queue_spool_copy(&s, 0x20, ends[0], 1, &why, &e) == -1);
+    close(ends[0]);
+    close(ends[1]);
+    AUTO_FD blank = queue_spool_blank(&s, &e);
+    CU_ASSERT(blank >= 0 && fstat(blank, &st) == 0 && st.st_nlink == 0);
+    queue_spool_close(&s);
+    remove_place(&p);
+}
+
+static bool only_five(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id == 5;
+}
+
+static void put_file(const struct place *p, const char *name, int age)
+{
+    char path[128];
+    path_in(path, p, name);
+    AUTO_FD fd = open(path, O_WRONLY | O_CREAT, 0600);
+    struct timespec t[2] = {{clock_real_us() / 1000000 - age, 0}, {clock_real_us() / 1000000 - age, 0}};
+    CU_ASSERT(futimens(fd, t) == 0);
+}
+
+static bool is_there(const struct place *p, const char *name)
+{
+    char path[128];
+    path_in(path, p, name);
+    return access(path, F_OK) == 0;
+}
+
+static void orphans(void)
+{
+    struct place p = new_place();
+    struct queue_spool s;
+    struct err e = {0};
+    CU_ASSERT_FATAL(queue_spool_open(p.dir, &s, &e) == 0);
+    put_file(&p, "messages/5", 90000);
+    put_file(&p, "messages/6", 90000);
+    put_file(&p, "messages/7", 60);
+    put_file(&p, "messages/notes", 90000);
+    put_file(&p, "spool/blank.0123", 1);
+    queue_spool_clean(&s, only_five, NULL);
+    CU_ASSERT(is_there(&p, "messages/5"));
+    CU_ASSERT(!is_there(&p, "messages/6"));
+    CU_ASSERT(is_there(&p, "messages/7"));
+    CU_ASSERT(is_there(&p, "messages/notes"));
+    CU_ASSERT(!is_there(&p, "spool/blank.0123"));
+    queue_spool_close(&s);
+    remove_place(&p);
+}
+
+static void directories_that_are_refused(void)
+{
+    struct place p = new_place();
+    struct queue_spool s, second;
+    struct err e = {0};
+    char path[128], link[128];
+    CU_ASSERT(chmod(p.dir, 0750) == 0);
+    CU_ASSERT(queue_spool_open(p.dir, &s, &e) == -1 && strstr(e.log, "chmod 700"));
+    CU_ASSERT(chmod(p.dir, 0700) == 0);
+    path_in(path, &p, "q");
+    path_in(link, &p, "l");
+    CU_ASSERT(symlink("q", link) == 0);
+    CU_ASSERT(queue_spool_open(path, &s, &e) == 0);
+    CU_ASSERT(queue_spool_open(link, &second, &e) == -1);
+    CU_ASSERT(queue_spool_open(path, &second, &e) == -1 && strstr(e.log, "another queue"));
+    queue_spool_close(&s);
+    CU_ASSERT(queue_spool_open("/nowhere/at/all", &s, &e) == -1);
+    remove_place(&p);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"pauses double within bounds", pauses},
+        {"trace lines", trace_lines},
+        {"trace lines cannot be forged", trace_lines_cannot_be_forged},
+        {"places out of bounds are refused", places},
+        {"due in order", due_in_order},
+        {"outcomes", outcomes},
+        {"a clock that jumped", clock_that_jumped},
+        {"reopened, and read beside the writer", reopened},
+        {"the same id twice", same_id_twice},
+        {"a newer version is refused", newer_version},
+        {"a foreign database is refused", foreign_database},
+        {"a file that is no database is refused", not_a_database},
+        {"a damaged database is refused", damaged_database},
+        {"a locked database is refused", locked_database},
+        {"files", files},
+        {"orphans", orphans},
+        {"directories that are refused", directories_that_are_refused},
+        {NULL, NULL},
+    };
+    return sodium_init() < 0 ? 99 : unit_main("queue", tests);
+}
