@@ -1,2 +1,4 @@
 TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
+TESTS += tests/system/imap_clients.py
+EXTRA_DIST += tests/system/imap_clients.py
