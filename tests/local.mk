@@ -2,3 +2,4 @@
 include tests/unit/local.mk
 include tests/system/local.mk
 include tests/lib/ipc/local.mk
+include tests/lib/fakes/local.mk

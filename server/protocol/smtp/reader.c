@@ -1,9 +1,9 @@
 /* Lines of a client. */
 #include "protocol/smtp/reader.h"
 
-void smtp_reader_init(struct smtp_reader *r, size_t max, bool lf_is_end)
+void smtp_reader_init(struct smtp_reader *r, size_t max, size_t auth_max, bool lf_is_end)
 {
-    *r = (struct smtp_reader){.max = max, .lf_is_end = lf_is_end};
+    *r = (struct smtp_reader){.max = max, .auth_max = auth_max, .lf_is_end = lf_is_end};
 }
 
 void smtp_reader_free(struct smtp_reader *r)
@@ -25,15 +25,39 @@ bool smtp_reader_idle(const struct smtp_reader *r)
     return r->line.n == 0 && !r->cr && !r->nul && !r->too_long;
 }
 
-/* The buffer must not move while it grows: a copy left behind would not be wiped. */
+/* Room for a longer line, and the old place wiped. */
+static void move(struct smtp_reader *r, size_t room)
+{
+    struct buf bigger = {0};
+    buf_room(&bigger, room);
+    buf_str(&bigger, buf_view(&r->line));
+    if (r->line.p)
+        mem_wipe(r->line.p, r->line.n);
+    buf_free(&r->line);
+    r->line = bigger;
+}
+
+static size_t limit(const struct smtp_reader *r)
+{
+    bool auth = str_casestarts(buf_view(&r->line), STR("AUTH "));
+    return auth && r->auth_max > r->max ? r->auth_max : r->max;
+}
+
 static void keep(struct smtp_reader *r, struct str piece)
 {
-    if (r->too_long || r->line.n + piece.n + 2 > r->max) {
+    size_t verb = sizeof "AUTH " - 1;
+    if (r->line.n < verb && piece.n > verb) {
+        struct str first = str_head(piece, verb - r->line.n);
+        keep(r, first);
+        piece = str_skip(piece, first.n);
+    }
+    size_t need = r->line.n + piece.n + 2;
+    if (r->too_long || need > limit(r)) {
         r->too_long = true;
         return;
     }
-    if (r->line.cap < r->max && r->line.n == 0)
-        buf_room(&r->line, r->max);
+    if (r->line.cap < need)
+        move(r, need < 256 ? 256 : need < SMTP_LINE_MAX ? SMTP_LINE_MAX : limit(r));
     buf_str(&r->line, piece);
 }
 

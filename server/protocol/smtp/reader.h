@@ -3,8 +3,8 @@
  *
  * Only CR LF ends a line. A bare CR and a bare LF are told at once, for a client that sends them
  * alone would wait for ever; what other end a peer may see in them is nothing to guess about, so the
- * caller closes. Resumable at any byte; holds at most max octets; lines are wiped when done with,
- * since AUTH carries passwords.
+ * caller closes. Resumable at any byte; bounded; lines are wiped when done with, and never moved
+ * without being wiped, since AUTH carries passwords.
  */
 #ifndef FACTEUR_SMTP_READER_H
 #define FACTEUR_SMTP_READER_H
@@ -26,13 +26,14 @@ enum smtp_line {
 
 struct smtp_reader {
     struct buf line;
-    size_t max;      /* may be changed between lines */
+    size_t max;      /* may be changed between lines; octets, CR LF included */
+    size_t auth_max; /* the same for a line that begins with AUTH (RFC 4954 section 4) */
     bool lf_is_end;  /* this client may end lines with a bare LF */
     bool cr;         /* the last octet was CR */
     bool nul, too_long;
 };
 
-void smtp_reader_init(struct smtp_reader *r, size_t max, bool lf_is_end);
+void smtp_reader_init(struct smtp_reader *r, size_t max, size_t auth_max, bool lf_is_end);
 void smtp_reader_free(struct smtp_reader *r);
 
 /* Eats from the front of *in until something is to be said. */

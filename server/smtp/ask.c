@@ -1,0 +1,62 @@
+/* Asking other programs on behalf of a session, which may end before the answer comes. */
+#include "smtp/smtp.h"
+
+#include <stdlib.h>
+
+struct ask {
+    struct session *s;
+    struct ask *next, **link;
+    struct rpc *rpc;
+    uint64_t id;
+    ask_fn fn;
+    void *arg;
+};
+
+static void ask_free(struct ask *a)
+{
+    *a->link = a->next;
+    if (a->next)
+        a->next->link = a->link;
+    free(a);
+}
+
+static bool more_follow(const struct msg *reply)
+{
+    return reply && reply->type == MSG_resolve_reply && reply->resolve_reply.more;
+}
+
+static void on_reply(void *arg, struct msg *reply)
+{
+    struct ask *a = arg;
+    struct session *s = a->s;
+    ask_fn fn = a->fn;
+    void *fn_arg = a->arg;
+    if (more_follow(reply)) {
+        fn(s, fn_arg, reply);
+        return;
+    }
+    ask_free(a);
+    fn(s, fn_arg, reply);
+    session_release(s);
+}
+
+void ask(struct session *s, struct rpc *rpc, struct msg *m, int64_t timeout_ms, ask_fn fn,
+         void *arg)
+{
+    struct ask *a = MEM_NEW(struct ask);
+    *a = (struct ask){.s = s, .rpc = rpc, .fn = fn, .arg = arg, .next = s->asks};
+    a->link = &s->asks;
+    if (a->next)
+        a->next->link = &a->next;
+    s->asks = a;
+    session_hold(s);
+    a->id = rpc_call(rpc, m, timeout_ms, on_reply, a);
+}
+
+void ask_cancel_all(struct session *s)
+{
+    while (s->asks) {
+        rpc_cancel(s->asks->rpc, s->asks->id);
+        ask_free(s->asks);
+    }
+}

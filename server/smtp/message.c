@@ -1,0 +1,172 @@
+/*
+ * A message on its way in: up to a mebibyte in memory, handed on as a sealed memfd; larger, in a
+ * file of the queue's spool that we get opened and without a name.
+ */
+#include "base/log.h"
+#include "mail/header.h"
+#include "smtp/smtp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define IN_MEMORY_MAX (1024 * 1024)
+
+/* --- what it costs --- */
+
+static void charge(struct session *s, uint64_t octets)
+{
+    struct message *m = &s->mail.message;
+    s->smtpd->memory -= m->charged;
+    s->smtpd->memory += octets;
+    m->charged = octets;
+}
+
+static void forget(struct session *s)
+{
+    struct message *m = &s->mail.message;
+    buf_free(&m->bytes);
+    fd_closep(&m->fd);
+    m->fd = -1;
+    m->fd_size = 0;
+    charge(s, 0);
+}
+
+void message_free(struct session *s)
+{
+    forget(s);
+}
+
+void message_start(struct session *s)
+{
+    forget(s);
+    s->mail.message = (struct message){.fd = -1};
+    smtp_data_init(&s->mail.message.decoder, s->reader.lf_is_end);
+}
+
+/* Its octets are of no use any more; it is still read to its end. */
+void message_refuse(struct session *s, enum refusal why)
+{
+    if (s->mail.message.refusal == REFUSAL_NONE)
+        s->mail.message.refusal = why;
+    forget(s);
+}
+
+struct str message_header(const struct message *m)
+{
+    struct str all = buf_view(&m->bytes);
+    return str_head(all, mail_header_size(all));
+}
+
+/* --- taking octets --- */
+
+static int write_out(struct session *s, struct str bytes)
+{
+    struct message *m = &s->mail.message;
+    if (fd_write_all(m->fd, bytes.p, bytes.n) != 0) {
+        log_error("message-write", LZ("session", s->id), LZ("why", strerror(errno)));
+        return -1;
+    }
+    m->fd_size += bytes.n;
+    return 0;
+}
+
+void message_take(struct session *s, struct str bytes)
+{
+    struct message *m = &s->mail.message;
+    if (m->refusal || bytes.n == 0)
+        return;
+    if (m->fd >= 0) {
+        if (write_out(s, bytes) != 0)
+            message_refuse(s, REFUSAL_SPOOL);
+        return;
+    }
+    buf_str(&m->bytes, bytes);
+    charge(s, m->bytes.cap);
+    if (s->smtpd->memory > session_cfg(s)->message_memory_limit)
+        message_refuse(s, REFUSAL_MEMORY);
+}
+
+/* --- the spool --- */
+
+/* Only the header stays in memory, for the checks at the end. */
+static void keep_header(struct session *s)
+{
+    struct message *m = &s->mail.message;
+    struct buf header = {0};
+    buf_str(&header, message_header(m));
+    buf_free(&m->bytes);
+    m->bytes = header;
+    charge(s, m->bytes.cap);
+}
+
+static void begin_spool(struct session *s, int fd)
+{
+    struct message *m = &s->mail.message;
+    AUTO_BUF prefix = {0};
+    m->fd = fd;
+    trace_build(s, message_header(m), &prefix);
+    if (write_out(s, buf_view(&prefix)) != 0 || write_out(s, buf_view(&m->bytes)) != 0)
+        message_refuse(s, REFUSAL_SPOOL);
+    else
+        keep_header(s);
+}
+
+static void on_spool(struct session *s, void *arg, struct msg *m)
+{
+    (void)arg;
+    if (!m || m->spool_reply.verdict != VERDICT_YES) {
+        log_warning("spool", LZ("session", s->id), LZ("why", m ? "refused" : "no answer"));
+        message_refuse(s, REFUSAL_SPOOL);
+        return;
+    }
+    begin_spool(s, m->fd);
+    m->fd = -1;
+}
+
+void message_make_room(struct session *s)
+{
+    struct message *m = &s->mail.message;
+    if (m->refusal || m->fd >= 0 || m->bytes.n <= IN_MEMORY_MAX)
+        return;
+    if (mail_header_size(buf_view(&m->bytes)) == m->bytes.n) {
+        message_refuse(s, REFUSAL_HEADER);
+        return;
+    }
+    struct msg ask_msg = MSG_INIT(spool_ask);
+    ask_msg.spool_ask.size = s->mail.from.size;
+    ask(s, s->smtpd->queue, &ask_msg, ASK_QUEUE_MS, on_spool, NULL);
+}
+
+/* --- the end --- */
+
+static int make_memfd(struct session *s, struct err *e)
+{
+    struct message *m = &s->mail.message;
+    AUTO_BUF prefix = {0};
+    trace_build(s, message_header(m), &prefix);
+    m->fd = memfd_create("facteur-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (m->fd < 0)
+        return err_temp(e, "memfd: %s", strerror(errno));
+    if (write_out(s, buf_view(&prefix)) != 0 || write_out(s, buf_view(&m->bytes)) != 0)
+        return err_temp(e, "memfd: %s", strerror(errno));
+    /* Who takes it need not fear that we change it while they read. */
+    if (fcntl(m->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return err_temp(e, "sealing: %s", strerror(errno));
+    return 0;
+}
+
+int message_seal(struct session *s, struct err *e)
+{
+    struct message *m = &s->mail.message;
+    if (m->fd < 0) {
+        if (make_memfd(s, e) != 0)
+            return -1;
+        charge(s, m->fd_size);
+    } else {
+        charge(s, 0);
+    }
+    buf_free(&m->bytes);
+    return 0;
+}

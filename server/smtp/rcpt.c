@@ -1,0 +1,280 @@
+/*
+ * RCPT (RFC 5321 section 4.1.1.3): the directory expands the recipient fully, a deliver worker looks
+ * at every mailbox it leads to, and only when all of them could take the message the answer is yes.
+ */
+#include "base/log.h"
+#include "smtp/smtp.h"
+
+#include <stdlib.h>
+
+#define ARENA_FIRST 1024
+/* Mailboxes of one message, as a multiple of smtpd_recipient_limit. */
+#define TARGETS_A_RECIPIENT 10
+
+struct rcpt {
+    struct arena *arena;
+    struct smtp_rcpt said;
+    struct str address; /* what the directory is asked */
+    struct target_list found;
+    enum verdict verdict;
+    char text[256]; /* of the directory or the worker, for the client */
+    size_t probes;
+    bool too_many;
+};
+
+void grant_drop(struct smtpd *d, const struct grant *g)
+{
+    struct msg m = MSG_INIT(grant_drop);
+    m.grant_drop.grant = *g;
+    if (!grant_is_none(g))
+        rpc_tell(d->directory, &m);
+}
+
+void target_add(struct target_list *list, struct target *t)
+{
+    if (list->n == list->cap) {
+        list->cap = list->cap ? 2 * list->cap : 4;
+        list->v = mem_grow(list->v, list->cap, sizeof *list->v);
+    }
+    list->v[list->n++] = t;
+}
+
+void rcpt_free(struct session *s)
+{
+    struct rcpt *r = s->mail.rcpt;
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->found.n; i++) {
+        map_take(s->mail.seen, r->found.v[i]->key);
+        grant_drop(s->smtpd, &r->found.v[i]->grant);
+    }
+    free(r->found.v);
+    arena_free(r->arena);
+    free(r);
+    s->mail.rcpt = NULL;
+}
+
+/* --- what is said --- */
+
+/* The text of the other program when it is fit for a reply line, else ours. */
+static const char *text_or(const struct rcpt *r, const char *ours)
+{
+    struct str t = str_from(r->text);
+    for (size_t i = 0; i < t.n; i++)
+        if ((unsigned char)t.p[i] >= 0x80)
+            return ours;
+    return t.n && str_is_text(t) ? r->text : ours;
+}
+
+static void refuse(struct session *s, const char *status, const char *what, const char *why)
+{
+    struct rcpt *r = s->mail.rcpt;
+    struct str said = r->said.path;
+    const char *text = text_or(r, why);
+    /* A status of its own class in the text is more exact than ours. */
+    if (smtp_has_status(str_from(text), status[0]))
+        reply(s, "%.3s %.*s <%.*s>: %s%s", status, (int)strcspn(text, " "), text, STR_FMT(said),
+              what, text + strcspn(text, " ") + 1);
+    else
+        reply(s, "%s <%.*s>: %s%s", status, STR_FMT(said), what, text);
+    s->mail.rcpts_refused++;
+}
+
+static void refuse_by_verdict(struct session *s, enum verdict v)
+{
+    static const char rejected[] = "Recipient address rejected: ";
+    switch (v) {
+    case VERDICT_NO:
+        refuse(s, "550 5.1.1", rejected, "User unknown");
+        break;
+    case VERDICT_NOT_HERE:
+        refuse(s, "554 5.7.1", "", "Relay access denied");
+        break;
+    case VERDICT_REMOTE:
+        refuse(s, "550 5.7.1", rejected,
+               "it leads to another server, and this server does not send to other servers yet");
+        break;
+    case VERDICT_REFUSED:
+        refuse(s, "550 5.2.1", rejected, "Mailbox disabled");
+        break;
+    case VERDICT_FULL:
+        refuse(s, "452 4.2.2", rejected, "Mailbox full");
+        break;
+    default:
+        refuse(s, "451 4.3.0", rejected, "Temporary lookup failure");
+        break;
+    }
+}
+
+/* --- accepting --- */
+
+static struct target *target_copy(struct arena *a, const struct target *t, struct str original)
+{
+    struct target *copy = ARENA_NEW(a, struct target);
+    *copy = *t;
+    copy->address = arena_str(a, t->address);
+    copy->key = arena_str(a, t->key);
+    copy->original = original;
+    return copy;
+}
+
+static void accept_rcpt(struct session *s)
+{
+    struct mail *m = &s->mail;
+    struct rcpt *r = m->rcpt;
+    struct str original = arena_str(m->arena, r->said.path);
+    for (size_t i = 0; i < r->found.n; i++)
+        target_add(&m->targets, target_copy(m->arena, r->found.v[i], original));
+    r->found.n = 0;
+    if (m->rcpts++ == 0)
+        m->only_rcpt = original;
+    s->state = STATE_RCPT;
+    reply(s, "250 2.1.5 Ok");
+}
+
+static void finish(struct session *s)
+{
+    struct rcpt *r = s->mail.rcpt;
+    s->verb = "RCPT";
+    if (r->verdict == VERDICT_YES)
+        accept_rcpt(s);
+    else
+        refuse_by_verdict(s, r->verdict);
+    rcpt_free(s);
+}
+
+static void set_text(struct rcpt *r, struct str text)
+{
+    struct str t = str_head(text, sizeof r->text - 1);
+    if (t.n)
+        memcpy(r->text, t.p, t.n);
+    r->text[t.n] = '\0';
+}
+
+/* --- looking at the mailboxes --- */
+
+static void on_probed(struct session *s, void *arg, struct msg *m)
+{
+    struct rcpt *r = s->mail.rcpt;
+    enum verdict v = m ? (enum verdict)m->probe_reply.verdict : VERDICT_CANNOT_SAY;
+    struct target *t = arg;
+    if (v != VERDICT_YES) {
+        log_info("probe", LZ("session", s->id), LS("to", t->address), LN("verdict", v),
+                 LS("why", m ? m->probe_reply.text : STR("no answer")));
+        /* Whatever is broken there may be mended: 451, and "full" only when nothing worse is known. */
+        if (v != VERDICT_FULL)
+            v = VERDICT_CANNOT_SAY;
+        if (r->verdict == VERDICT_YES || v == VERDICT_CANNOT_SAY)
+            r->verdict = v;
+        set_text(r, v == VERDICT_FULL ? STR("Mailbox full") : STR("Mailbox not available now"));
+    }
+    if (--r->probes == 0)
+        finish(s);
+}
+
+static void probe(struct session *s)
+{
+    struct rcpt *r = s->mail.rcpt;
+    r->probes = r->found.n;
+    r->text[0] = '\0';
+    if (r->probes == 0) {
+        finish(s); /* every mailbox has been reached by an earlier recipient */
+        return;
+    }
+    for (size_t i = 0; i < r->found.n; i++) {
+        struct msg m = MSG_INIT(probe_ask);
+        m.probe_ask.grant = r->found.v[i]->grant;
+        m.probe_ask.size = s->mail.from.size;
+        ask(s, s->smtpd->deliver, &m, ASK_PROBE_MS, on_probed, r->found.v[i]);
+    }
+}
+
+/* --- asking the directory --- */
+
+static bool room_for_more(const struct session *s)
+{
+    uint64_t max = (uint64_t)session_cfg(s)->smtpd_recipient_limit * TARGETS_A_RECIPIENT;
+    return s->mail.targets.n + s->mail.rcpt->found.n < max;
+}
+
+/* A mailbox reached twice gets the message once. */
+static void found(struct session *s, const struct msg_target *t)
+{
+    struct rcpt *r = s->mail.rcpt;
+    struct str key = mail_fold_case(r->arena, t->address);
+    if (map_get(s->mail.seen, key)) {
+        grant_drop(s->smtpd, &t->grant);
+        return;
+    }
+    if (!room_for_more(s)) {
+        r->too_many = true;
+        grant_drop(s->smtpd, &t->grant);
+        return;
+    }
+    struct target *mine = ARENA_NEW(r->arena, struct target);
+    *mine = (struct target){.grant = t->grant, .address = arena_str(r->arena, t->address),
+                            .key = arena_str(r->arena, key)};
+    map_put(s->mail.seen, mine->key, s); /* any value: it is a set */
+    target_add(&r->found, mine);
+}
+
+static void on_resolved(struct session *s, void *arg, struct msg *m)
+{
+    struct rcpt *r = s->mail.rcpt;
+    const struct msg_resolve_reply *reply_msg = m ? &m->resolve_reply : NULL;
+    (void)arg;
+    r->verdict = reply_msg ? (enum verdict)reply_msg->verdict : VERDICT_CANNOT_SAY;
+    for (size_t i = 0; reply_msg && i < reply_msg->targets.n; i++)
+        found(s, &reply_msg->targets.v[i]);
+    if (reply_msg && reply_msg->more)
+        return;
+    if (reply_msg)
+        set_text(r, reply_msg->text);
+    if (r->verdict == VERDICT_YES && r->too_many) {
+        s->verb = "RCPT";
+        refuse(s, "452 4.5.3", "", "Error: it leads to too many mailboxes");
+        rcpt_free(s);
+    } else if (r->verdict == VERDICT_YES) {
+        probe(s);
+    } else {
+        finish(s);
+    }
+}
+
+static void resolve(struct session *s)
+{
+    struct rcpt *r = s->mail.rcpt;
+    struct msg m = MSG_INIT(resolve_ask);
+    m.resolve_ask.address = r->address;
+    m.resolve_ask.flags = s->login ? RESOLVE_AUTHENTICATED : 0;
+    ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_resolved, NULL);
+}
+
+/* postmaster without a domain is ours (RFC 5321 section 4.5.1). */
+static struct str full_address(struct session *s, struct rcpt *r)
+{
+    struct str origin = session_cfg(s)->myorigin;
+    if (r->said.address.domain.n || origin.n == 0)
+        return r->said.path;
+    return arena_printf(r->arena, "%.*s@%.*s", STR_FMT(r->said.path), STR_FMT(origin));
+}
+
+void command_rcpt(struct session *s, struct str args)
+{
+    struct err e = {0};
+    if (s->mail.rcpts >= (uint64_t)session_cfg(s)->smtpd_recipient_limit) {
+        reply(s, "452 4.5.3 Error: too many recipients");
+        return;
+    }
+    struct rcpt *r = MEM_NEW(struct rcpt);
+    r->arena = arena_new(ARENA_FIRST);
+    s->mail.rcpt = r;
+    if (smtp_parse_rcpt(r->arena, args, s->mail.from.smtputf8, &r->said, &e) != 0) {
+        reply_err(s, &e);
+        s->mail.rcpts_refused++;
+        rcpt_free(s);
+        return;
+    }
+    r->address = full_address(s, r);
+    resolve(s);
+}

@@ -1,0 +1,255 @@
+/*
+ * The smtp program: SMTP from other servers (25) and submission (587, 465). RFC 5321, 6409.
+ *
+ * It runs under its own uid in an empty root; what it knows of recipients are the grants that the
+ * directory gave, and a message leaves it as a descriptor, to a deliver worker or to the queue.
+ * Event-driven: a session waits for other programs by holding itself (session_hold) and goes on
+ * when the last hold is released. Passwords pass through its memory and are wiped.
+ *
+ * Each session keeps the settings it came under; a transaction (struct mail) has an arena, and one
+ * function, mail_reset, ends it.
+ */
+#ifndef FACTEUR_SMTP_SMTP_H
+#define FACTEUR_SMTP_SMTP_H
+
+#include "base/map.h"
+#include "io/conn.h"
+#include "ipc/counters.h"
+#include "ipc/program.h"
+#include "ipc/rpc.h"
+#include "protocol/sasl/sasl.h"
+#include "protocol/smtp/command.h"
+#include "protocol/smtp/data.h"
+#include "protocol/smtp/reader.h"
+
+/* How long other programs may take, in milliseconds; past it their answer is "cannot say". */
+#define ASK_DIRECTORY_MS 100000
+#define ASK_PROBE_MS 60000
+#define ASK_DELIVER_MS 180000
+#define ASK_QUEUE_MS 60000
+
+struct settings {
+    unsigned holders;
+    struct config *cfg;
+    struct tls_server *tls;
+};
+
+struct smtpd {
+    struct program *program;
+    struct settings *settings;
+    struct rpc *directory, *deliver, *queue;
+    struct counters *counters;
+    unsigned row;
+    struct map *listeners; /* number → struct listener */
+    struct session *sessions;
+    size_t session_count;
+    uint64_t memory; /* octets of messages held */
+    uint64_t connections, messages, refusals, logins, login_failures;
+    struct event *last_moment; /* running: what is left is cut off when it fires */
+};
+
+enum state {
+    STATE_NEW = 1,   /* no EHLO or HELO yet */
+    STATE_READY = 2,
+    STATE_MAIL = 4,  /* MAIL was accepted */
+    STATE_RCPT = 8,  /* and a recipient */
+    STATE_BDAT = 16, /* and a chunk that was not the last */
+    STATE_ANY = 31
+};
+
+enum reading { READ_COMMAND, READ_SASL, READ_DATA, READ_CHUNK };
+
+enum outcome { TARGET_WAITS, TARGET_ASKED, TARGET_DELIVERED, TARGET_FAILED, TARGET_QUEUED };
+
+/* One mailbox the message goes to. Lies in the transaction's arena. */
+struct target {
+    struct grant grant;
+    struct str address;
+    struct str key;      /* the address folded */
+    struct str original; /* the recipient as it was said in RCPT */
+    enum outcome outcome;
+};
+
+struct target_list {
+    struct target **v;
+    size_t n, cap;
+};
+
+/* Why a message that is read to its end will not be taken; the first reason counts. */
+enum refusal {
+    REFUSAL_NONE,
+    REFUSAL_BARE,    /* a bare CR or LF */
+    REFUSAL_SIZE,
+    REFUSAL_MEMORY,
+    REFUSAL_SPOOL,
+    REFUSAL_HEADER   /* a header of more than a mebibyte */
+};
+
+/* The message as it comes in. */
+struct message {
+    struct smtp_data decoder;
+    struct buf bytes;    /* decoded; once spooled: only its header */
+    uint64_t charged;    /* what of smtpd.memory is ours */
+    int fd;              /* -1; the spool file; at the end that or the sealed memfd */
+    uint64_t fd_size;    /* octets in fd */
+    enum refusal refusal;
+};
+
+/* One transaction: everything between MAIL and its end. */
+struct mail {
+    struct arena *arena;
+    struct smtp_mail from;
+    struct str id; /* session id and number of the transaction */
+    struct target_list targets;
+    struct map *seen;      /* folded addresses of the targets */
+    size_t rcpts;          /* recipients accepted */
+    size_t rcpts_refused;
+    struct str only_rcpt;  /* the first accepted recipient */
+    struct rcpt *rcpt;     /* the one under way */
+    struct message message;
+    uint64_t chunk_size, chunk_left; /* of the BDAT chunk at hand */
+    bool chunk_last, chunk_stray;    /* stray: out of place, read only to be thrown away */
+    struct handing *handing; /* the message is on its way */
+};
+
+struct session {
+    struct smtpd *smtpd;
+    struct settings *settings;
+    struct session *next, **link;
+    enum service service;
+    struct conn *conn; /* NULL: the client is gone and a message is still on its way */
+    struct addr peer;
+    char id[20];
+    enum state state;
+    enum reading reading;
+    struct smtp_reader reader;
+    char hello[MAIL_DOMAIN_MAX + 1];
+    bool esmtp;
+    const char *verb;       /* of the command at hand, for the log */
+    struct mail mail;
+    unsigned mails;         /* transactions so far */
+    struct sasl sasl;
+    struct grant grant;     /* of the login */
+    char *login;            /* NULL: nobody logged in */
+    struct ask *asks;
+    unsigned holds;         /* reasons not to read on */
+    bool backlog;           /* too much output waits */
+    bool closing, stopped, counted;
+    int64_t reply_delay;    /* the next reply waits, in milliseconds */
+    struct event *delay;
+    struct buf delayed;     /* replies that wait */
+    unsigned errors, junk;
+};
+
+/* --- main.c --- */
+struct settings *settings_hold(struct settings *s);
+void settings_drop(struct settings *s);
+/* A session ended; when the program is stopping, perhaps it can now. */
+void smtpd_session_ended(struct smtpd *d);
+
+/* --- session.c --- */
+void session_accept(struct smtpd *d, enum service service, int fd);
+void session_greet(struct session *s);
+/* Stops reading, and lets time pass, until the matching release. Release may end the session: it is
+ * the last thing a callback does with s. */
+void session_hold(struct session *s);
+void session_release(struct session *s);
+/* After what is said, no more: the connection is closed when nothing holds the session. */
+void session_close(struct session *s);
+/* The program stops: idle sessions end with 421, those with a message on its way finish that. */
+void session_stop(struct session *s);
+/* Frees it at once. */
+void session_cut(struct session *s);
+const struct config *session_cfg(const struct session *s);
+bool session_is_tls(const struct session *s);
+/* Submission rules hold: 587, 465, and whoever has logged in. */
+bool session_is_submission(const struct session *s);
+bool session_may_starttls(const struct session *s);
+/* AUTH is a command here at all; it is offered only under TLS. */
+bool session_has_auth(const struct session *s);
+
+/* --- reply.c --- */
+/* One line, without its end, "250 2.0.0 Ok"; a 5xx counts as an error of the client. */
+void reply(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Several lines of one reply, already with their ends. */
+void reply_lines(struct session *s, struct str text);
+/* The client text of e, or the fallback. */
+void reply_err(struct session *s, const struct err *e);
+void reply_delay_free(struct session *s);
+
+/* --- ask.c --- */
+/* Holds the session until the (last) answer came; reply NULL: nobody can say. The session goes on
+ * after fn returned. */
+typedef void (*ask_fn)(struct session *s, void *arg, struct msg *reply);
+void ask(struct session *s, struct rpc *rpc, struct msg *m, int64_t timeout_ms, ask_fn fn,
+         void *arg);
+void ask_cancel_all(struct session *s);
+
+/* --- commands.c --- */
+void command_run(struct session *s, struct str line);
+
+/* --- hello.c, misc.c, tls.c, auth.c, mail.c, rcpt.c, data.c: the commands --- */
+void command_helo(struct session *s, struct str args);
+void command_ehlo(struct session *s, struct str args);
+void command_rset(struct session *s, struct str args);
+void command_noop(struct session *s, struct str args);
+void command_vrfy(struct session *s, struct str args);
+void command_expn(struct session *s, struct str args);
+void command_etrn(struct session *s, struct str args);
+void command_help(struct session *s, struct str args);
+void command_quit(struct session *s, struct str args);
+void command_alien(struct session *s, struct str args);
+void command_starttls(struct session *s, struct str args);
+void command_auth(struct session *s, struct str args);
+void command_mail(struct session *s, struct str args);
+void command_rcpt(struct session *s, struct str args);
+void command_data(struct session *s, struct str args);
+void command_bdat(struct session *s, struct str args);
+
+unsigned hello_extensions(const struct session *s); /* SMTP_EXT_* offered now */
+void auth_line(struct session *s, enum smtp_line event, struct str line);
+void auth_forget(struct session *s);
+
+/* --- mail.c --- */
+void mail_reset(struct session *s); /* the transaction is over, however it ended */
+void mail_free(struct session *s);
+
+/* --- rcpt.c --- */
+void target_add(struct target_list *list, struct target *t);
+void rcpt_free(struct session *s); /* the recipient under way, if any */
+void grant_drop(struct smtpd *d, const struct grant *g);
+
+/* --- data.c: reading a message --- */
+void data_read(struct session *s);
+void chunk_read(struct session *s);
+
+/* --- message.c: keeping it --- */
+void message_start(struct session *s);
+void message_take(struct session *s, struct str bytes);
+/* More is to come: when it grows large, holds the session and fetches a spool file. */
+void message_make_room(struct session *s);
+void message_refuse(struct session *s, enum refusal why);
+/* Everything is there: prefix and bytes in one descriptor, sealed where it can be. 0, or -1 with a
+ * temporary error. */
+int message_seal(struct session *s, struct err *e);
+struct str message_header(const struct message *m);
+void message_free(struct session *s);
+
+/* --- trace.c: what we write before the message --- */
+/* Received, and on submission Date and Message-ID where they are missing. */
+void trace_build(const struct session *s, struct str header, struct buf *out);
+
+/* --- accept.c: the message is complete --- */
+void accept_message(struct session *s);
+/* Says why a message that was read is not taken; the transaction is over. */
+void accept_refuse(struct session *s, enum refusal why);
+
+/* --- submit.c: the rules for the header of a submitted message --- */
+/* Calls handing_start, perhaps later, or replies and ends the transaction. */
+void submit_message(struct session *s);
+
+/* --- handing.c: to the deliver workers and the queue --- */
+void handing_start(struct session *s);
+void handing_free(struct session *s);
+
+#endif
