@@ -297,7 +297,8 @@ int smtp_parse_auth(struct str args, struct smtp_auth *out, struct err *e)
     *out = (struct smtp_auth){0};
     if (!str_token(&args, " \t", &out->mechanism))
         return wrong(e, "malformed AUTH", "501 5.5.4 Syntax: AUTH mechanism");
-    str_token(&args, " \t", &out->initial);
+    if (!str_token(&args, " \t", &out->initial))
+        out->initial = (struct str){NULL, 0};
     if (str_token(&args, " \t", &extra))
         return wrong(e, "malformed AUTH", "501 5.5.4 Syntax: AUTH mechanism [initial-response]");
     return 0;
