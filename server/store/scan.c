@@ -7,6 +7,7 @@
 #include "store/folder.h"
 #include "base/clock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,8 +67,8 @@ static int list_one(void *ctx, struct str file, unsigned char type)
 {
     struct scan *s = ctx;
     struct store_name n;
-    (void)type; /* what is no regular file is refused when it is opened */
-    if (!store_name_parse(file, &n))
+    /* Where the file system does not tell the type, opening refuses what is no regular file. */
+    if ((type != DT_REG && type != DT_UNKNOWN) || !store_name_parse(file, &n))
         return 0;
     if (s->count >= UINT32_MAX / 4 || s->names.n > UINT32_MAX - 512)
         return err_temp(s->e, "too many messages in one folder");

@@ -2,3 +2,5 @@ TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
 TESTS += tests/system/imap_clients.py
 EXTRA_DIST += tests/system/imap_clients.py
+EXTRA_DIST += %reldir%/store_dovecot.py
+TESTS += %reldir%/store_dovecot.py
