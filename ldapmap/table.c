@@ -390,6 +390,11 @@ const struct ldapmap_conn_settings *ldapmap_table_conn(const struct ldapmap_tabl
     return &t->conn;
 }
 
+const char *const *ldapmap_table_attrs(const struct ldapmap_table *t)
+{
+    return t->attrs;
+}
+
 bool ldapmap_table_shares(const struct ldapmap_table *a, const struct ldapmap_table *b)
 {
     return str_eq(a->query_filter, b->query_filter) && a->conn.scope == b->conn.scope &&
