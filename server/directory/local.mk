@@ -1,0 +1,26 @@
+noinst_LIBRARIES += libdirectory.a
+libdirectory_a_SOURCES = \
+	%reldir%/names.h %reldir%/names.c \
+	%reldir%/mailbox.h %reldir%/mailbox.c \
+	%reldir%/grants.h %reldir%/grants.c \
+	%reldir%/domains.h %reldir%/domains.c \
+	%reldir%/graph.h %reldir%/graph.c \
+	%reldir%/bind_result.h %reldir%/bind_result.c \
+	%reldir%/opener.h %reldir%/opener.c \
+	%reldir%/conns.h %reldir%/conns.c \
+	%reldir%/search.h %reldir%/search.c \
+	%reldir%/binder.h %reldir%/binder.c \
+	%reldir%/pools.h %reldir%/pools.c \
+	%reldir%/dirset.h %reldir%/dirset.c \
+	%reldir%/lookup.h %reldir%/lookup.c \
+	%reldir%/box.h %reldir%/box.c \
+	%reldir%/resolve.h %reldir%/resolve.c \
+	%reldir%/login.h %reldir%/login.c \
+	%reldir%/sender.h %reldir%/sender.c
+
+facteurlibexec_PROGRAMS += directory
+directory_SOURCES = \
+	%reldir%/main.c %reldir%/directory.h \
+	%reldir%/answers.c \
+	%reldir%/peer.h %reldir%/peer.c
+directory_LDADD = libdirectory.a libldapmap.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)

@@ -6,3 +6,7 @@ TESTMASTER_LIBS = libtestmaster.a $(IPC_LIBS)
 check_PROGRAMS += delivclient
 delivclient_SOURCES = %reldir%/delivclient.c
 delivclient_LDADD = $(TESTMASTER_LIBS)
+
+check_PROGRAMS += dirclient
+dirclient_SOURCES = %reldir%/dirclient.c
+dirclient_LDADD = $(TESTMASTER_LIBS)

@@ -1,0 +1,335 @@
+/*
+ * The questions of the other programs and their answers: what is logged, which grants are given and
+ * to whom they are bound. Nothing here waits.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "directory/directory.h"
+#include "directory/login.h"
+#include "directory/resolve.h"
+#include "directory/sender.h"
+
+#include <stdlib.h>
+
+#define TARGETS_A_REPLY 40 /* messages.def */
+
+/* A question under way. */
+struct question {
+    struct peer *peer;
+    uint64_t id;
+    enum service service;
+    int64_t started;
+    char address[256]; /* or login name: for the log */
+    char client[64];
+};
+
+static struct question *question_new(struct peer *p, uint64_t id, struct str about)
+{
+    struct question *q = MEM_NEW(struct question);
+    *q = (struct question){.peer = p, .id = id, .started = clock_mono_ms()};
+    about = str_head(about, sizeof q->address - 1);
+    memcpy(q->address, about.p, about.n);
+    peer_hold(p);
+    return q;
+}
+
+static void question_end(struct question *q)
+{
+    peer_release(q->peer);
+    free(q);
+}
+
+static const char *verdict_name(enum verdict v)
+{
+    static const char *const names[] = {"cannot-say", "yes", "no", "not-here", "remote"};
+    return names[v];
+}
+
+/* True when the peer may not ask more now, or we were not configured yet. */
+static bool is_too_busy(const struct peer *p)
+{
+    return p->under_way >= PEER_UNDER_WAY_MAX || !p->d->set;
+}
+
+static void count_verdict(struct directory *d, enum verdict v)
+{
+    d->counts.cannot_say += v == VERDICT_CANNOT_SAY;
+}
+
+/* --- recipients --- */
+
+static int grant_target(struct directory *d, struct peer *p, const struct resolve_target *t,
+                        struct grant *out)
+{
+    struct grant_fields f = {.kind = GRANT_DELIVER,
+                             .uid = t->box.m.uid,
+                             .gid = t->box.m.gid,
+                             .limit = d->set->cfg->virtual_mailbox_limit,
+                             .home = t->box.m.home,
+                             .maildir = t->box.m.maildir,
+                             .address = t->address,
+                             .login = t->box.login,
+                             .dn = t->box.dn};
+    *out = (struct grant){0};
+    return t->remote ? 0 : grants_issue(d->grants, &f, p->number, clock_mono_ms(), out);
+}
+
+/* All targets with their grants, or -1: too many grants are out. */
+static int grant_targets(struct question *q, const struct resolve_result *r, struct msg_target *v)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        v[i].address = r->targets[i].address;
+        if (grant_target(q->peer->d, q->peer, &r->targets[i], &v[i].grant) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void log_resolved(const struct question *q, const struct resolve_result *r,
+                         enum verdict verdict, const char *why)
+{
+    int64_t ms = clock_mono_ms() - q->started;
+    if (verdict == VERDICT_CANNOT_SAY)
+        log_warning("resolve", LZ("address", q->address), LZ("verdict", verdict_name(verdict)),
+                    LZ("why", why), LN("ms", ms));
+    else
+        log_debug("resolve", LZ("address", q->address), LZ("verdict", verdict_name(verdict)),
+                  LN("targets", r->count), LN("ms", ms));
+}
+
+/* Replies in pieces of what fits one message. */
+static void send_targets(struct question *q, enum verdict verdict, const char *text,
+                         struct msg_target *v, size_t n)
+{
+    size_t at = 0;
+    do {
+        struct msg m = MSG_INIT(resolve_reply);
+        size_t some = n - at < TARGETS_A_REPLY ? n - at : TARGETS_A_REPLY;
+        m.resolve_reply.id = q->id;
+        m.resolve_reply.verdict = (uint8_t)verdict;
+        m.resolve_reply.text = str_from(text);
+        m.resolve_reply.targets = (struct msg_targets){v + at, some};
+        at += some;
+        m.resolve_reply.more = at < n;
+        peer_send(q->peer, &m);
+    } while (at < n);
+}
+
+static void on_resolved(void *arg, const struct resolve_result *r)
+{
+    struct question *q = arg;
+    struct msg_target *v = mem_array(r->count + 1, sizeof *v);
+    enum verdict verdict = r->verdict;
+    const char *text = r->text, *why = r->why;
+    size_t n = r->count;
+    if (q->peer->ch && grant_targets(q, r, v) != 0) {
+        verdict = VERDICT_CANNOT_SAY;
+        text = "too much mail is under way";
+        why = "too many grants are out";
+        n = 0;
+    }
+    count_verdict(q->peer->d, verdict);
+    log_resolved(q, r, verdict, why);
+    send_targets(q, verdict, text, v, n);
+    free(v);
+    question_end(q);
+}
+
+static void on_resolve_ask(struct peer *p, const struct msg_resolve_ask *m)
+{
+    struct question *q = question_new(p, m->id, m->address);
+    p->d->counts.resolves++;
+    if (is_too_busy(p)) {
+        struct resolve_result r = {.verdict = VERDICT_CANNOT_SAY,
+                                   .text = "too many questions",
+                                   .why = "too many questions"};
+        on_resolved(q, &r);
+        return;
+    }
+    resolve_run(p->d->set, m->address, m->flags, on_resolved, q);
+}
+
+/* --- logins --- */
+
+static int grant_login(struct question *q, const struct box *box, struct grant *out)
+{
+    struct directory *d = q->peer->d;
+    struct grant_fields f = {.kind = GRANT_LOGIN,
+                             .service = q->service,
+                             .uid = box->m.uid,
+                             .gid = box->m.gid,
+                             .limit = d->set->cfg->virtual_mailbox_limit,
+                             .home = box->m.home,
+                             .maildir = box->m.maildir,
+                             .login = box->login,
+                             .dn = box->dn};
+    return grants_issue(d->grants, &f, q->peer->number, clock_mono_ms(), out);
+}
+
+static void log_login(const struct question *q, enum verdict verdict, const struct box *box,
+                      const char *why)
+{
+    enum log_level level = verdict == VERDICT_CANNOT_SAY ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO;
+    LOG_AT(level, "auth", LZ("service", service_name(q->service)), LZ("client", q->client),
+           LZ("user", q->address), LZ("verdict", verdict_name(verdict)), LS("login", box->login),
+           LZ("why", why), LN("ms", clock_mono_ms() - q->started));
+}
+
+static void on_logged_in(void *arg, const struct login_result *r)
+{
+    struct question *q = arg;
+    struct msg m = MSG_INIT(auth_reply);
+    enum verdict verdict = r->verdict;
+    const char *why = r->why;
+    if (verdict == VERDICT_YES && q->peer->ch &&
+        grant_login(q, &r->box, &m.auth_reply.grant) != 0) {
+        verdict = VERDICT_CANNOT_SAY;
+        why = "too many grants are out";
+    }
+    m.auth_reply.id = q->id;
+    m.auth_reply.verdict = (uint8_t)verdict;
+    if (verdict == VERDICT_YES)
+        m.auth_reply.login = r->box.login;
+    else
+        m.auth_reply.text = verdict == VERDICT_NO ? STR("wrong name or password")
+                                                  : STR("the directory cannot say now");
+    count_verdict(q->peer->d, verdict);
+    log_login(q, verdict, &r->box, why);
+    peer_send(q->peer, &m);
+    question_end(q);
+}
+
+static void on_auth_ask(struct peer *p, const struct msg_auth_ask *m)
+{
+    struct question *q = question_new(p, m->id, m->user);
+    struct str client = str_head(m->client, sizeof q->client - 1);
+    memcpy(q->client, client.p, client.n);
+    q->service = (enum service)m->service;
+    p->d->counts.logins++;
+    /* An smtp program gets no grant that opens a mailbox, nor access one that sends mail. */
+    bool is_smtp = q->service >= SERVICE_SMTP && q->service <= SERVICE_SUBMISSIONS;
+    if (is_too_busy(p) || is_smtp != (p->program == SMTP) || q->service > SERVICE_POP3S) {
+        struct login_result r = {.verdict = VERDICT_CANNOT_SAY,
+                                 .why = is_too_busy(p) ? "too many questions"
+                                                       : "a service that is not the program's"};
+        on_logged_in(q, &r);
+        return;
+    }
+    login_run(p->d->set, m->user, m->password, on_logged_in, q);
+}
+
+/* --- senders --- */
+
+static void on_sender_known(void *arg, enum verdict verdict, const char *why)
+{
+    struct question *q = arg;
+    struct msg m = MSG_INIT(sender_reply);
+    m.sender_reply.id = q->id;
+    m.sender_reply.verdict = (uint8_t)verdict;
+    if (verdict == VERDICT_CANNOT_SAY) {
+        m.sender_reply.text = STR("the directory cannot say now");
+        log_warning("sender", LZ("address", q->address), LZ("verdict", verdict_name(verdict)),
+                    LZ("why", why));
+    }
+    count_verdict(q->peer->d, verdict);
+    peer_send(q->peer, &m);
+    question_end(q);
+}
+
+/* The record of a login that this peer may speak for: an smtp program for its own sessions, the
+ * queue for mail it was given. Other uses are somebody's fault and told to the log. */
+static const struct grant_record *login_of(struct peer *p, const struct grant *id)
+{
+    struct grant_record *r = grants_find(p->d->grants, id, clock_mono_ms());
+    if (!r)
+        return NULL;
+    const struct grant_fields *f = grants_fields(r);
+    bool fits = f->kind == GRANT_LOGIN && f->service <= SERVICE_SUBMISSIONS &&
+                (p->program == QUEUE || grants_holder(r) == p->number);
+    if (!fits)
+        log_error("grant-misused", LZ("by", program_name(p->program)), LS("login", f->login));
+    return fits ? r : NULL;
+}
+
+static void on_sender_ask(struct peer *p, const struct msg_sender_ask *m)
+{
+    struct question *q = question_new(p, m->id, m->address);
+    const struct grant_record *r = login_of(p, &m->grant);
+    p->d->counts.senders++;
+    if (is_too_busy(p) || !r) {
+        on_sender_known(q, VERDICT_CANNOT_SAY, r ? "too many questions" : "no such login");
+        return;
+    }
+    const struct grant_fields *f = grants_fields(r);
+    sender_run(p->d->set, m->address, f->login, f->dn, on_sender_known, q);
+}
+
+/* --- grants --- */
+
+static void on_redeem_ask(struct peer *p, const struct msg_redeem_ask *m)
+{
+    struct directory *d = p->d;
+    struct grant_record *r = grants_find(d->grants, &m->grant, clock_mono_ms());
+    struct msg reply = MSG_INIT(redeem_reply);
+    struct msg_redeem_reply *out = &reply.redeem_reply;
+    bool may = r && grants_may_redeem(r, p->program);
+    out->id = m->id;
+    /* Not "no": after a restart of ours old grants are unknown, and their mail is good. */
+    out->verdict = may ? VERDICT_YES : VERDICT_CANNOT_SAY;
+    if (may) {
+        const struct grant_fields *f = grants_fields(r);
+        out->service = (uint8_t)f->service;
+        out->uid = f->uid;
+        out->gid = f->gid;
+        out->home = f->home;
+        out->maildir = f->maildir;
+        out->login = f->login;
+        out->limit = f->limit;
+        out->address = f->address;
+        d->counts.redeemed++;
+    } else {
+        log_warning("redeem", LZ("by", program_name(p->program)),
+                    LZ("why", r ? "a grant of another kind" : "unknown or too old"));
+    }
+    peer_send(p, &reply);
+    if (may && m->use == REDEEM_USE && grants_is_single_use(r))
+        grants_remove(d->grants, r);
+}
+
+/* Who may drop a grant: who was given it, and the queue, which was handed it on. */
+static void on_grant_drop(struct peer *p, const struct msg_grant_drop *m)
+{
+    struct grant_record *r = grants_find(p->d->grants, &m->grant, clock_mono_ms());
+    if (r && (p->program == QUEUE || grants_holder(r) == p->number))
+        grants_remove(p->d->grants, r);
+}
+
+/* --- all --- */
+
+void directory_message(struct peer *p, struct msg *m)
+{
+    switch (m->type) {
+    case MSG_resolve_ask:
+        on_resolve_ask(p, &m->resolve_ask);
+        break;
+    case MSG_auth_ask:
+        on_auth_ask(p, &m->auth_ask);
+        break;
+    case MSG_sender_ask:
+        on_sender_ask(p, &m->sender_ask);
+        break;
+    case MSG_redeem_ask:
+        on_redeem_ask(p, &m->redeem_ask);
+        break;
+    case MSG_grant_drop:
+        on_grant_drop(p, &m->grant_drop);
+        break;
+    default:
+        break; /* msg_decode lets nothing else through */
+    }
+}
+
+void directory_peer_gone(struct peer *p)
+{
+    grants_drop_holder(p->d->grants, p->number);
+}

@@ -1,0 +1,286 @@
+/* A pool of connections that log users in. */
+#include "directory/binder.h"
+#include "base/clock.h"
+#include "directory/bind_result.h"
+
+#include <stdlib.h>
+
+#define WAITING_MAX 1000
+#define WAIT_UNCONNECTED_MS 2000
+
+struct op {
+    struct op *next; /* in waiting or finished */
+    struct binder *b;
+    char *dn;
+    struct secret password;
+    binder_fn fn;
+    void *arg;
+    struct dirconn *conn; /* NULL: not sent */
+    int msgid;
+    bool tried, finished;
+    int64_t deadline;
+    struct event *timer;
+    enum verdict verdict;
+    const char *why;
+};
+
+struct op_queue {
+    struct op *first, **last;
+    size_t n;
+};
+
+struct binder {
+    struct event_base *base;
+    struct conns *conns;
+    struct op_queue waiting, finished;
+    struct event *finish;
+    size_t under_way;
+    struct binder_counts counts;
+};
+
+static void queue_init(struct op_queue *q)
+{
+    *q = (struct op_queue){.last = &q->first};
+}
+
+static void queue_put(struct op_queue *q, struct op *o)
+{
+    o->next = NULL;
+    *q->last = o;
+    q->last = &o->next;
+    q->n++;
+}
+
+static void queue_put_first(struct op_queue *q, struct op *o)
+{
+    o->next = q->first;
+    if (!q->first)
+        q->last = &o->next;
+    q->first = o;
+    q->n++;
+}
+
+static void queue_remove(struct op_queue *q, struct op *o)
+{
+    struct op **at = &q->first;
+    while (*at && *at != o)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    *at = o->next;
+    if (!*at)
+        q->last = at;
+    q->n--;
+}
+
+static void op_free(struct op *o)
+{
+    secret_free(&o->password);
+    event_free(o->timer);
+    free(o->dn);
+    free(o);
+}
+
+/* --- the end of a bind --- */
+
+static void detach(struct op *o)
+{
+    if (o->conn) {
+        o->conn->under_way = NULL;
+        o->conn->load = 0;
+        o->conn = NULL;
+        o->b->under_way--;
+    } else {
+        queue_remove(&o->b->waiting, o);
+    }
+}
+
+static void finish(struct op *o, enum verdict verdict, const char *why)
+{
+    struct binder *b = o->b;
+    detach(o);
+    secret_free(&o->password);
+    event_del(o->timer);
+    o->verdict = verdict;
+    o->why = why;
+    b->counts.refused += verdict == VERDICT_NO;
+    b->counts.failed += verdict == VERDICT_CANNOT_SAY;
+    queue_put(&b->finished, o);
+    event_active(b->finish, EV_TIMEOUT, 0);
+}
+
+static void on_finish(evutil_socket_t fd, short what, void *arg)
+{
+    struct binder *b = arg;
+    struct op *o;
+    (void)fd;
+    (void)what;
+    while ((o = b->finished.first)) {
+        queue_remove(&b->finished, o);
+        o->fn(o->arg, o->verdict, o->why);
+        op_free(o);
+    }
+}
+
+/* --- sending --- */
+
+static void set_timer(struct op *o, int64_t at)
+{
+    int64_t ms = at - clock_mono_ms();
+    if (ms < 1)
+        ms = 1;
+    struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+    event_add(o->timer, &tv);
+}
+
+static void op_send(struct op *o, struct dirconn *c)
+{
+    struct berval password = {o->password.n, o->password.p};
+    int code = ldap_sasl_bind(c->ld, o->dn, LDAP_SASL_SIMPLE, &password, NULL, NULL, &o->msgid);
+    if (code != LDAP_SUCCESS) {
+        conns_lost(c, ldap_err2string(code));
+        return;
+    }
+    queue_remove(&o->b->waiting, o);
+    o->b->counts.binds++;
+    o->b->under_way++;
+    o->conn = c;
+    c->under_way = o;
+    c->load = 1;
+    set_timer(o, o->deadline);
+}
+
+static void pump(struct binder *b)
+{
+    struct dirconn *c;
+    while (b->waiting.first && (c = conns_least(b->conns, 1)))
+        op_send(b->waiting.first, c);
+}
+
+static void on_up(struct dirconn *c, void *arg)
+{
+    (void)c;
+    pump(arg);
+}
+
+/* A bind whose connection died is made once more: whether the server saw it does not matter. */
+static void on_down(struct dirconn *c, void *arg)
+{
+    struct binder *b = arg;
+    struct op *o = c->under_way;
+    if (o && o->tried) {
+        finish(o, VERDICT_CANNOT_SAY, "the connection was lost twice");
+    } else if (o) {
+        o->tried = true;
+        detach(o);
+        queue_put_first(&b->waiting, o);
+    }
+    pump(b);
+}
+
+/* A bind cannot be abandoned (RFC 4511 section 4.11), so its connection goes with it. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct op *o = arg;
+    struct dirconn *c = o->conn;
+    (void)fd;
+    (void)what;
+    if (!c && conns_up(o->b->conns) && clock_mono_ms() < o->deadline) {
+        set_timer(o, o->deadline);
+        return;
+    }
+    finish(o, VERDICT_CANNOT_SAY, c ? "no answer in time" : "no connection was free in time");
+    if (c)
+        conns_lost(c, "no answer in time");
+}
+
+static void on_message(struct dirconn *c, void *arg, LDAPMessage *m)
+{
+    struct op *o = c->under_way;
+    int code = LDAP_OTHER;
+    char *text = NULL;
+    const char *why;
+    if (!o || o->msgid != ldap_msgid(m) || ldap_msgtype(m) != LDAP_RES_BIND)
+        return;
+    int r = ldap_parse_result(c->ld, m, &code, NULL, &text, NULL, NULL, 0);
+    enum verdict v = bind_result_verdict(r == LDAP_SUCCESS ? code : r, str_from(text), &why);
+    ldap_memfree(text);
+    finish(o, v, why);
+    pump(arg);
+}
+
+/* --- the binder --- */
+
+struct binder *binder_new(struct event_base *base, struct opener *opener,
+                          const struct ldapmap_conn_settings *settings, size_t connections)
+{
+    static const struct conns_ops ops = {on_up, on_message, on_down};
+    struct binder *b = MEM_NEW(struct binder);
+    b->base = base;
+    queue_init(&b->waiting);
+    queue_init(&b->finished);
+    b->finish = evtimer_new(base, on_finish, b);
+    b->conns = conns_new(base, opener, settings, false, connections, "bind", &ops, b);
+    return b;
+}
+
+static void free_under_way(struct conns *conns)
+{
+    struct dirconn *c;
+    for (size_t i = 0; (c = conns_at(conns, i)); i++)
+        if (c->under_way)
+            op_free(c->under_way);
+}
+
+static void queue_free(struct op_queue *q)
+{
+    while (q->first) {
+        struct op *o = q->first;
+        queue_remove(q, o);
+        op_free(o);
+    }
+}
+
+void binder_free(struct binder *b)
+{
+    if (!b)
+        return;
+    queue_free(&b->waiting);
+    queue_free(&b->finished);
+    free_under_way(b->conns);
+    event_free(b->finish);
+    conns_free(b->conns);
+    free(b);
+}
+
+const struct ldapmap_conn_settings *binder_settings(const struct binder *b)
+{
+    return conns_settings(b->conns);
+}
+
+void binder_run(struct binder *b, struct str dn, struct secret *password, binder_fn fn, void *arg)
+{
+    struct op *o = MEM_NEW(struct op);
+    int64_t now = clock_mono_ms();
+    *o = (struct op){.b = b, .dn = mem_strdup(dn), .password = *password, .fn = fn, .arg = arg};
+    *password = (struct secret){0};
+    o->timer = evtimer_new(b->base, on_timer, o);
+    o->deadline = now + (int64_t)binder_settings(b)->timeout * 1000;
+    queue_put(&b->waiting, o);
+    if (o->password.n == 0 || dn.n == 0)
+        finish(o, VERDICT_NO, "an empty password or name");
+    else if (b->waiting.n > WAITING_MAX)
+        finish(o, VERDICT_CANNOT_SAY, "too many logins wait already");
+    else
+        set_timer(o, conns_up(b->conns) ? o->deadline : now + WAIT_UNCONNECTED_MS);
+    pump(b);
+}
+
+void binder_counts(const struct binder *b, struct binder_counts *out)
+{
+    *out = b->counts;
+    out->connections = conns_count(b->conns);
+    out->up = conns_up(b->conns);
+    out->waiting = b->waiting.n;
+    out->under_way = b->under_way;
+}

@@ -1,0 +1,286 @@
+/* Keeping LDAP connections open. */
+#include "directory/conns.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define PAUSE_FIRST_MS 100
+#define PAUSE_LAST_MS 5000
+#define SETTLED_MS 1000 /* one that lived this long may be opened again at once */
+#define BATCH 256       /* messages taken before others get their turn */
+#define LOG_AGAIN_MS 60000
+
+struct conns {
+    struct event_base *base;
+    struct opener *opener;
+    struct arena *arena; /* the settings' strings */
+    struct ldapmap_conn_settings settings;
+    bool bound;
+    const char *what;
+    const struct conns_ops *ops;
+    void *arg;
+    struct dirconn *v;
+    size_t count, up, opening;
+    bool sound;    /* the last attempt to open succeeded */
+    bool dead;     /* freed while helpers are at work */
+    int64_t pause; /* before the next attempt, milliseconds */
+    struct event *timer;
+    char last_error[512];
+    int64_t last_logged;
+};
+
+static void fill(struct conns *s);
+
+static void settings_copy(struct conns *s, const struct ldapmap_conn_settings *from)
+{
+    struct ldapmap_conn_settings *to = &s->settings;
+    *to = *from;
+    to->bind_pw = secret_copy((struct str){from->bind_pw.p, from->bind_pw.n});
+    for (size_t i = 0; i < from->server_count; i++)
+        to->servers[i] = arena_str(s->arena, from->servers[i]);
+    struct str *strings[] = {&to->bind_dn,          &to->tls_ca_cert_dir, &to->tls_ca_cert_file,
+                             &to->tls_cert,         &to->tls_key,         &to->tls_random_file,
+                             &to->tls_cipher_suite, &to->search_base};
+    for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
+        *strings[i] = arena_str(s->arena, *strings[i]);
+    /* libldap would follow a referral by connecting, blocking, in the middle of our event loop. */
+    to->chase_referrals = false;
+}
+
+static void destroy(struct conns *s)
+{
+    ldapmap_conn_wipe(&s->settings);
+    arena_free(s->arena);
+    free(s->v);
+    free(s);
+}
+
+/* --- one connection --- */
+
+/* Closing sends a goodbye, which must not wait for a server that does not read: the socket is
+ * non-blocking. */
+static void close_handle(LDAP *ld)
+{
+    ldap_unbind_ext(ld, NULL, NULL);
+}
+
+static void shut(struct dirconn *c)
+{
+    event_free(c->readable);
+    c->readable = NULL;
+    close_handle(c->ld);
+    c->ld = NULL;
+    c->set->up--;
+}
+
+static void schedule(struct conns *s)
+{
+    s->pause = s->pause ? s->pause * 2 : PAUSE_FIRST_MS;
+    if (s->pause > PAUSE_LAST_MS)
+        s->pause = PAUSE_LAST_MS;
+    struct timeval tv = {s->pause / 1000, (s->pause % 1000) * 1000};
+    event_add(s->timer, &tv);
+}
+
+void conns_lost(struct dirconn *c, const char *why)
+{
+    struct conns *s = c->set;
+    if (!c->ld)
+        return;
+    log_warning("ldap-lost", LZ("for", s->what), LZ("why", why));
+    bool settled = clock_mono_ms() - c->opened >= SETTLED_MS;
+    shut(c);
+    s->ops->down(c, s->arg);
+    if (settled) {
+        s->pause = 0;
+        fill(s);
+    } else if (!event_pending(s->timer, EV_TIMEOUT, NULL)) {
+        schedule(s);
+    }
+}
+
+/* A notice of disconnection has message id 0 (RFC 4511 section 4.4.1). */
+static bool take_message(struct dirconn *c)
+{
+    LDAPMessage *m = NULL;
+    struct timeval none = {0, 0};
+    int r = ldap_result(c->ld, LDAP_RES_ANY, LDAP_MSG_ONE, &none, &m);
+    if (r == 0)
+        return false;
+    if (r < 0) {
+        conns_lost(c, "the server closed the connection");
+        return false;
+    }
+    c->last_heard = clock_mono_ms();
+    if (ldap_msgid(m) == 0)
+        conns_lost(c, "the server announced that it disconnects");
+    else
+        c->set->ops->message(c, c->set->arg, m);
+    ldap_msgfree(m);
+    return c->ld != NULL;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct dirconn *c = arg;
+    (void)fd;
+    (void)what;
+    for (int i = 0; i < BATCH; i++)
+        if (!take_message(c))
+            return;
+    /* What TLS holds already makes no socket readable. */
+    event_active(c->readable, EV_READ, 0);
+}
+
+static int set_nonblocking(LDAP *ld)
+{
+    int fd = -1;
+    if (ldap_get_option(ld, LDAP_OPT_DESC, &fd) != LDAP_OPT_SUCCESS || fd < 0)
+        return -1;
+    return evutil_make_socket_nonblocking(fd) == 0 ? fd : -1;
+}
+
+static void opened(struct dirconn *c, LDAP *ld)
+{
+    struct conns *s = c->set;
+    int fd = set_nonblocking(ld);
+    if (fd < 0) {
+        close_handle(ld);
+        schedule(s);
+        return;
+    }
+    if (!s->sound)
+        log_info("ldap-connected", LZ("for", s->what), LN("connections", s->count));
+    s->sound = true;
+    s->last_error[0] = 0;
+    s->up++;
+    c->ld = ld;
+    c->opened = c->last_heard = clock_mono_ms();
+    c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    event_add(c->readable, NULL);
+    s->ops->up(c, s->arg);
+    fill(s);
+}
+
+static void open_failed(struct conns *s, const struct err *e)
+{
+    int64_t now = clock_mono_ms();
+    s->sound = false;
+    if (strcmp(s->last_error, e->log) != 0 || now - s->last_logged > LOG_AGAIN_MS) {
+        log_error("ldap-connect", LZ("for", s->what), LZ("why", e->log));
+        memcpy(s->last_error, e->log, sizeof s->last_error);
+        s->last_logged = now;
+    }
+    if (!event_pending(s->timer, EV_TIMEOUT, NULL))
+        schedule(s);
+}
+
+static void on_opened(void *arg, LDAP *ld, const struct err *e)
+{
+    struct dirconn *c = arg;
+    struct conns *s = c->set;
+    c->opening = false;
+    s->opening--;
+    if (!s->dead && ld) {
+        opened(c, ld);
+    } else if (!s->dead) {
+        open_failed(s, e);
+    } else {
+        if (ld)
+            close_handle(ld);
+        if (s->opening == 0)
+            destroy(s);
+    }
+}
+
+/* --- the set --- */
+
+/* Opens what is missing: all at once while the servers answer, else one try at a time. */
+static void fill(struct conns *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct dirconn *c = &s->v[i];
+        if (c->ld || c->opening)
+            continue;
+        if (!s->sound && s->opening > 0)
+            return;
+        c->opening = true;
+        s->opening++;
+        opener_open(s->opener, &s->settings, s->bound, on_opened, c);
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    fill(arg);
+}
+
+struct conns *conns_new(struct event_base *base, struct opener *opener,
+                        const struct ldapmap_conn_settings *settings, bool bound, size_t count,
+                        const char *what, const struct conns_ops *ops, void *arg)
+{
+    struct conns *s = MEM_NEW(struct conns);
+    *s = (struct conns){.base = base,
+                        .opener = opener,
+                        .bound = bound,
+                        .count = count,
+                        .what = what,
+                        .ops = ops,
+                        .arg = arg};
+    s->arena = arena_new(1024);
+    settings_copy(s, settings);
+    s->v = mem_array(count, sizeof *s->v);
+    for (size_t i = 0; i < count; i++)
+        s->v[i].set = s;
+    s->timer = evtimer_new(base, on_timer, s);
+    fill(s);
+    return s;
+}
+
+void conns_free(struct conns *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->v[i].ld)
+            shut(&s->v[i]);
+    event_free(s->timer);
+    s->dead = true;
+    if (s->opening == 0)
+        destroy(s);
+}
+
+const struct ldapmap_conn_settings *conns_settings(const struct conns *s)
+{
+    return &s->settings;
+}
+
+size_t conns_count(const struct conns *s)
+{
+    return s->count;
+}
+
+struct dirconn *conns_at(struct conns *s, size_t i)
+{
+    return i < s->count ? &s->v[i] : NULL;
+}
+
+size_t conns_up(const struct conns *s)
+{
+    return s->up;
+}
+
+struct dirconn *conns_least(struct conns *s, size_t below)
+{
+    struct dirconn *best = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        struct dirconn *c = &s->v[i];
+        if (c->ld && c->load < (best ? best->load : below))
+            best = c;
+    }
+    return best;
+}

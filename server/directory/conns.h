@@ -1,0 +1,47 @@
+/*
+ * A set of LDAP connections to the same servers with the same rights, kept open: opened by helper
+ * threads, read when the event loop says so, opened again after a pause that grows from 0.1 to 5
+ * seconds while the servers fail. While they fail, one connection of the set tries for all.
+ */
+#ifndef FACTEUR_DIRECTORY_CONNS_H
+#define FACTEUR_DIRECTORY_CONNS_H
+
+#include "directory/opener.h"
+
+struct conns;
+
+struct dirconn {
+    struct conns *set;
+    LDAP *ld; /* NULL: not open */
+    struct event *readable;
+    int64_t opened;     /* clock_mono_ms */
+    int64_t last_heard; /* clock_mono_ms of the last message */
+    bool opening;
+    void *under_way; /* the user's */
+    size_t load;     /* the user's: how much is under way */
+};
+
+struct conns_ops {
+    void (*up)(struct dirconn *c, void *arg);
+    void (*message)(struct dirconn *c, void *arg, LDAPMessage *m); /* m is freed afterwards */
+    void (*down)(struct dirconn *c, void *arg); /* c->ld is NULL already: all under way is lost */
+};
+
+/* settings are copied. bound: as their bind_dn, else as nobody. what: "search" or "bind", for the
+ * log. */
+struct conns *conns_new(struct event_base *base, struct opener *opener,
+                        const struct ldapmap_conn_settings *settings, bool bound, size_t count,
+                        const char *what, const struct conns_ops *ops, void *arg);
+/* Closes all without callbacks; never from inside a callback of the set. NULL is fine. */
+void conns_free(struct conns *s);
+const struct ldapmap_conn_settings *conns_settings(const struct conns *s);
+
+size_t conns_count(const struct conns *s);
+struct dirconn *conns_at(struct conns *s, size_t i); /* NULL past the last */
+size_t conns_up(const struct conns *s);
+/* The open connection with the least load below that bound, or NULL. */
+struct dirconn *conns_least(struct conns *s, size_t below);
+/* It failed: closes it, calls down, and opens it anew. */
+void conns_lost(struct dirconn *c, const char *why);
+
+#endif

@@ -1,0 +1,282 @@
+/* Making one configuration ready for use. */
+#include "directory/dirset.h"
+#include "base/log.h"
+#include "directory/domains.h"
+
+#include <stdlib.h>
+
+#define LDAP_PREFIX STR("ldap:")
+#define STATIC_PREFIX STR("static:")
+
+/* --- connection settings --- */
+
+static struct str joined(struct arena *a, const struct config_list *list)
+{
+    AUTO_BUF b = {0};
+    for (size_t i = 0; i < list->n; i++) {
+        if (i)
+            buf_byte(&b, ' ');
+        buf_str(&b, list->v[i]);
+    }
+    return arena_str(a, buf_view(&b));
+}
+
+static struct str yes_no(bool yes)
+{
+    return yes ? STR("yes") : STR("no");
+}
+
+/* The options of facteur.conf are ldap_table(5)'s with "ldap_" before their names; an empty one
+ * stands for ldapmap's own default. */
+static int read_settings(struct dirset *s, struct err *e)
+{
+    static const struct str scopes[] = {{"sub", 3}, {"base", 4}, {"one", 3}};
+    const struct config *c = s->cfg;
+    const struct {
+        const char *name;
+        struct str value;
+    } rows[] = {
+        {"server_host", joined(s->arena, &c->ldap_server_host)},
+        {"version", arena_printf(s->arena, "%d", (int)c->ldap_version)},
+        {"timeout", arena_printf(s->arena, "%d", (int)c->ldap_timeout)},
+        {"start_tls", yes_no(c->ldap_start_tls)},
+        {"tls_ca_cert_file", c->ldap_tls_ca_cert_file},
+        {"tls_ca_cert_dir", c->ldap_tls_ca_cert_dir},
+        {"tls_cert", c->ldap_tls_cert},
+        {"tls_key", c->ldap_tls_key},
+        {"tls_require_cert", yes_no(c->ldap_tls_require_cert)},
+        {"tls_cipher_suite", c->ldap_tls_cipher_suite},
+        {"bind", yes_no(c->ldap_bind)},
+        {"bind_dn", c->ldap_bind_dn},
+        {"bind_pw", c->ldap_bind_pw},
+        {"search_base", c->ldap_search_base},
+        {"scope", scopes[c->ldap_scope]},
+    };
+    ldapmap_conn_init(&s->shared, s->arena);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].value.n == 0)
+            continue;
+        if (ldapmap_conn_set(&s->shared, s->arena, str_from(rows[i].name), rows[i].value, e) != 0)
+            return err_prefix(e, "ldap_%s", rows[i].name);
+    }
+    return 0;
+}
+
+/* --- maps --- */
+
+static int read_table(struct dirset *s, struct map_source *m, const struct bundle *b, struct err *e)
+{
+    AUTO_BUF name = {0};
+    struct str text;
+    buf_str(&name, STR("map:"));
+    buf_str(&name, m->text);
+    if (!bundle_get(b, buf_view(&name), &text))
+        return err_perm(e, "%.*s was not handed over", STR_FMT(m->text));
+    if (ldapmap_table_parse(text, m->text, &s->shared, &m->table, e) != 0)
+        return -1;
+    const struct ldapmap_conn_settings *conn = ldapmap_table_conn(m->table);
+    if (conn->chase_referrals)
+        log_warning("ldap-table", LS("file", m->text), LZ("ignored", "chase_referrals"));
+    m->searcher = pools_searcher(s->pools, conn, (size_t)s->cfg->ldap_search_connections);
+    return 0;
+}
+
+static int read_source(struct dirset *s, struct map_source *m, struct str piece, bool domains,
+                       const struct bundle *b, struct err *e)
+{
+    if (str_starts(piece, LDAP_PREFIX)) {
+        m->kind = SOURCE_LDAP;
+        m->text = arena_str(s->arena, str_skip(piece, LDAP_PREFIX.n));
+        return read_table(s, m, b, e);
+    }
+    if (str_starts(piece, STATIC_PREFIX)) {
+        m->kind = SOURCE_STATIC;
+        m->text = arena_str(s->arena, str_skip(piece, STATIC_PREFIX.n));
+        return 0;
+    }
+    if (!domains || str_find(piece, ':') >= 0 || str_find(piece, '/') >= 0)
+        return err_perm(e, "\"%.*s\" is neither ldap:FILE nor static:VALUE%s", STR_FMT(piece),
+                        domains ? " nor a domain" : "");
+    m->kind = SOURCE_PLAIN;
+    m->text = arena_str(s->arena, piece);
+    str_lower((char *)m->text.p, m->text.n);
+    return 0;
+}
+
+static int read_map(struct dirset *s, struct dirmap *map, const char *option, struct str value,
+                    bool domains, const struct bundle *b, struct err *e)
+{
+    struct str rest = value, piece;
+    size_t n = 0;
+    while (str_token(&rest, ", \t", &piece))
+        n++;
+    *map = (struct dirmap){.option = option, .v = arena_array(s->arena, n + 1, sizeof *map->v)};
+    for (rest = value; str_token(&rest, ", \t", &piece); map->n++)
+        if (read_source(s, &map->v[map->n], piece, domains, b, e) != 0)
+            return err_prefix(e, "%s", option);
+    return 0;
+}
+
+static int read_maps(struct dirset *s, const struct bundle *b, struct err *e)
+{
+#define READ(member, name, domains)                                                                \
+    if (read_map(s, &s->member, #name, s->cfg->name, domains, b, e) != 0)                          \
+        return -1;
+    READ(alias_domains, virtual_alias_domains, true)
+    READ(alias_maps, virtual_alias_maps, false)
+    READ(mailbox_domains, virtual_mailbox_domains, true)
+    READ(mailbox_maps, virtual_mailbox_maps, false)
+    READ(uid_maps, virtual_uid_maps, false)
+    READ(gid_maps, virtual_gid_maps, false)
+    READ(sender_logins, smtpd_sender_login_maps, false)
+#undef READ
+    return 0;
+}
+
+/* --- what users' entries are read by --- */
+
+static int read_user_attr(struct dirset *s, struct str piece, struct err *e)
+{
+    ptrdiff_t eq = str_find(piece, '=');
+    struct str attr = eq < 0 ? piece : str_trim(str_head(piece, (size_t)eq));
+    struct str field = eq < 0 ? (struct str){0} : str_trim(str_skip(piece, (size_t)eq + 1));
+    const char **to = str_eq(field, STR("home"))  ? &s->home_attr
+                      : str_eq(field, STR("uid")) ? &s->uid_attr
+                      : str_eq(field, STR("gid")) ? &s->gid_attr
+                                                  : NULL;
+    if (!to || attr.n == 0)
+        return err_perm(e, "user_attrs: \"%.*s\" is none of ATTRIBUTE=home, =uid, =gid",
+                        STR_FMT(piece));
+    *to = arena_strz(s->arena, attr);
+    return 0;
+}
+
+static int read_user_attrs(struct dirset *s, struct err *e)
+{
+    struct str rest = s->cfg->user_attrs, piece;
+    while (str_token(&rest, ",", &piece))
+        if (read_user_attr(s, str_trim(piece), e) != 0)
+            return -1;
+    if (!s->home_attr || !s->uid_attr || !s->gid_attr)
+        return err_perm(e, "user_attrs: home, uid and gid must all be named");
+    if (s->cfg->user_name_attribute.n == 0)
+        return err_perm(e, "user_name_attribute: needs a value");
+    s->name_attr = arena_strz(s->arena, s->cfg->user_name_attribute);
+    const char *all[] = {s->home_attr, s->uid_attr, s->gid_attr, s->name_attr, NULL};
+    memcpy(s->extra_attrs, all, sizeof all);
+    return 0;
+}
+
+static int read_mail_location(struct dirset *s, struct err *e)
+{
+    struct str v = s->cfg->mail_location, below = {0};
+    if (str_starts(v, STR("maildir:~/")) || str_starts(v, STR("maildir:%h/")))
+        below = str_skip(v, (size_t)str_find(v, '/') + 1);
+    while (below.n && below.p[below.n - 1] == '/')
+        below.n--;
+    if (below.n == 0 || str_find(below, ':') >= 0 || str_find(below, '%') >= 0)
+        return err_perm(e, "mail_location: \"%.*s\" is not maildir:~/PATH", STR_FMT(v));
+    s->mail_below_home = arena_printf(s->arena, "%.*s/", STR_FMT(below));
+    return 0;
+}
+
+static int read_user_rules(struct dirset *s, struct err *e)
+{
+    const struct config *c = s->cfg;
+    if (name_template_check(c->user_filter, "user_filter", e) != 0)
+        return -1;
+    if (c->auth_bind_userdn.n &&
+        name_template_check(c->auth_bind_userdn, "auth_bind_userdn", e) != 0)
+        return -1;
+    return read_user_attrs(s, e) == 0 ? read_mail_location(s, e) : -1;
+}
+
+static struct str lower_copy(struct arena *a, struct str s)
+{
+    struct str copy = arena_str(a, s);
+    str_lower((char *)copy.p, copy.n);
+    return copy;
+}
+
+static void read_rules(struct dirset *s)
+{
+    const struct config *c = s->cfg;
+    struct str base = c->virtual_mailbox_base;
+    while (base.n && base.p[base.n - 1] == '/')
+        base.n--;
+    s->mailboxes = (struct mailbox_rules){base, (uint32_t)c->virtual_minimum_uid};
+    s->names = (struct name_rules){.myhostname = lower_copy(s->arena, c->myhostname),
+                                   .myorigin = lower_copy(s->arena, c->myorigin),
+                                   .delimiters = c->recipient_delimiter,
+                                   .utf8 = c->smtputf8_enable};
+}
+
+/* --- life --- */
+
+static void free_map(struct dirset *s, struct dirmap *map)
+{
+    /* One more than n: the source that could not be read. */
+    for (size_t i = 0; map->v && i < map->n + 1; i++) {
+        if (map->v[i].kind != SOURCE_LDAP)
+            continue;
+        pools_drop_searcher(s->pools, map->v[i].searcher);
+        ldapmap_table_free(map->v[i].table);
+    }
+}
+
+static void dirset_free(struct dirset *s)
+{
+    struct dirmap *maps[] = {&s->alias_domains, &s->alias_maps, &s->mailbox_domains,
+                             &s->mailbox_maps,  &s->uid_maps,   &s->gid_maps,
+                             &s->sender_logins};
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
+        free_map(s, maps[i]);
+    pools_drop_searcher(s->pools, s->searcher);
+    pools_drop_binder(s->pools, s->binder);
+    ldapmap_conn_wipe(&s->shared);
+    domains_free(s->domains);
+    if (s->cfg)
+        config_free(s->cfg);
+    arena_free(s->arena);
+    free(s);
+}
+
+int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
+               struct err *e)
+{
+    struct dirset *s = MEM_NEW(struct dirset);
+    s->users = 1;
+    s->arena = arena_new(4096);
+    s->cfg = cfg;
+    s->pools = pools;
+    s->domains = domains_new();
+    read_rules(s);
+    if (read_settings(s, e) != 0 || read_maps(s, b, e) != 0 || read_user_rules(s, e) != 0) {
+        s->cfg = NULL; /* the caller's still */
+        dirset_free(s);
+        return -1;
+    }
+    s->searcher = pools_searcher(pools, &s->shared, (size_t)cfg->ldap_search_connections);
+    s->binder = pools_binder(pools, &s->shared, (size_t)cfg->ldap_bind_connections);
+    *out = s;
+    return 0;
+}
+
+struct dirset *dirset_hold(struct dirset *s)
+{
+    s->users++;
+    return s;
+}
+
+static void on_unused(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    dirset_free(arg);
+}
+
+void dirset_release(struct dirset *s)
+{
+    if (--s->users == 0)
+        event_base_once(pools_base(s->pools), -1, EV_TIMEOUT, on_unused, s, NULL);
+}

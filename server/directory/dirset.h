@@ -1,0 +1,66 @@
+/*
+ * One configuration of the directory program, ready for use: the maps with their parsed tables and
+ * connections, and the rules that answers are checked against. A reload makes a new set; what is
+ * under way keeps the one it began with.
+ */
+#ifndef FACTEUR_DIRECTORY_DIRSET_H
+#define FACTEUR_DIRECTORY_DIRSET_H
+
+#include "config/config.h"
+#include "directory/mailbox.h"
+#include "directory/names.h"
+#include "directory/pools.h"
+#include "ipc/bundle.h"
+
+enum source_kind {
+    SOURCE_LDAP,   /* ldap:FILE */
+    SOURCE_STATIC, /* static:VALUE: the same for every key */
+    SOURCE_PLAIN,  /* a domain of a list */
+};
+
+struct map_source {
+    enum source_kind kind;
+    struct str text; /* the file's path, the value, or the domain in lower case */
+    struct ldapmap_table *table;
+    struct searcher *searcher;
+};
+
+/* An option of type MAP: its sources are asked in turn until one has an answer. */
+struct dirmap {
+    const char *option; /* its name */
+    struct map_source *v;
+    size_t n;
+};
+
+/* Facts about domains that may be some seconds old; see domains.h. */
+struct domains;
+
+struct dirset {
+    unsigned users;
+    struct arena *arena;
+    struct config *cfg;
+    struct pools *pools;
+    struct ldapmap_conn_settings shared; /* what facteur.conf says */
+    struct searcher *searcher;           /* with these */
+    struct binder *binder;
+
+    struct dirmap alias_domains, alias_maps, mailbox_domains, mailbox_maps, uid_maps, gid_maps;
+    struct dirmap sender_logins;
+
+    struct name_rules names;
+    struct mailbox_rules mailboxes;
+    const char *home_attr, *uid_attr, *gid_attr, *name_attr; /* of user_attrs, and of the name */
+    const char *extra_attrs[5];                              /* the same, NULL-terminated */
+    struct str mail_below_home; /* "mailbox/" of mail_location = maildir:~/mailbox */
+    struct domains *domains;
+};
+
+/* Takes cfg over on success (with one user). -1: a permanent error that names the option or file.
+ */
+int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
+               struct err *e);
+struct dirset *dirset_hold(struct dirset *s);
+/* One user less. What the last one leaves is freed from the event loop. */
+void dirset_release(struct dirset *s);
+
+#endif

@@ -1,0 +1,201 @@
+/* Logging a user in. */
+#include "directory/login.h"
+
+#include <stdlib.h>
+
+struct login {
+    struct dirset *set;
+    struct arena *arena;
+    struct str name;     /* as looked for: folded; after an address was found, the entry's own */
+    struct str entry_dn; /* of the entry whose address was typed; empty: none */
+    struct secret password;
+    login_fn fn;
+    void *arg;
+    struct lookup_want owner;
+    struct box box;
+    bool broken; /* the entry is no mailbox; err says why, to who knows the password */
+    struct err err;
+};
+
+static void search_user(struct login *l);
+
+static void end(struct login *l, enum verdict verdict, const char *why)
+{
+    struct login_result result = {verdict, why, l->box};
+    l->fn(l->arg, &result);
+    secret_free(&l->password);
+    dirset_release(l->set);
+    arena_free(l->arena);
+    free(l);
+}
+
+/* l->err says why. */
+static void cannot_say(struct login *l)
+{
+    end(l, VERDICT_CANNOT_SAY, l->err.log);
+}
+
+/* --- the password --- */
+
+static void on_bound(void *arg, enum verdict verdict, const char *why)
+{
+    struct login *l = arg;
+    if (verdict == VERDICT_YES && l->broken)
+        cannot_say(l);
+    else
+        end(l, verdict, why);
+}
+
+/* The DN to bind as: the template's, which must not lead to another entry than the one that the
+ * filter found and whose uid the session will get; or that entry's. */
+static int bind_dn(struct login *l, struct str *out)
+{
+    struct str template = l->set->cfg->auth_bind_userdn;
+    *out = l->box.dn;
+    if (template.n == 0)
+        return 0;
+    AUTO_BUF text = {0};
+    name_template_expand(&text, template, l->name, ldapmap_escape_dn);
+    *out = arena_str(l->arena, buf_view(&text));
+    /* What is no DN (Active Directory takes user@domain) cannot be compared. */
+    struct str normal = name_dn(l->arena, *out);
+    if (normal.n && !str_eq(normal, name_dn(l->arena, l->box.dn)))
+        return err_temp(&l->err, "auth_bind_userdn gives %.*s, but user_filter finds %.*s",
+                        STR_FMT(str_head(*out, 150)), STR_FMT(str_head(l->box.dn, 150)));
+    return 0;
+}
+
+static void bind_as_user(struct login *l)
+{
+    struct str dn;
+    if (bind_dn(l, &dn) != 0)
+        cannot_say(l);
+    else
+        binder_run(l->set->binder, dn, &l->password, on_bound, l);
+}
+
+/* --- the entry --- */
+
+static int check_entry(struct login *l, const struct ldapmap_entry *entry)
+{
+    if (l->entry_dn.n && !str_eq(name_dn(l->arena, l->entry_dn), name_dn(l->arena, entry->dn)))
+        return err_temp(&l->err, "the address belongs to %.*s, but user_filter finds %.*s",
+                        STR_FMT(str_head(l->entry_dn, 150)), STR_FMT(str_head(entry->dn, 150)));
+    l->broken = box_of_entry(l->set, l->arena, entry, l->name, &l->box, &l->err) != 0;
+    return 0;
+}
+
+static void on_user(void *arg, const struct search_result *r)
+{
+    struct login *l = arg;
+    if (r->count > 1 && (r->code == LDAP_SUCCESS || r->code == LDAP_SIZELIMIT_EXCEEDED)) {
+        err_temp(&l->err, "user_filter matches several entries: %.*s and %.*s",
+                 STR_FMT(str_head(r->entries[0].dn, 150)),
+                 STR_FMT(str_head(r->entries[1].dn, 150)));
+        cannot_say(l);
+    } else if (r->code != LDAP_SUCCESS) {
+        err_temp(&l->err, "user_filter: %s: %.*s", ldap_err2string(r->code),
+                 STR_FMT(str_head(r->diagnostic, 200)));
+        cannot_say(l);
+    } else if (r->count == 0) {
+        end(l, VERDICT_NO, "user_filter matches no entry");
+    } else if (check_entry(l, &r->entries[0]) != 0) {
+        cannot_say(l);
+    } else {
+        bind_as_user(l);
+    }
+}
+
+static void search_user(struct login *l)
+{
+    const struct dirset *set = l->set;
+    AUTO_BUF filter = {0};
+    name_template_expand(&filter, set->cfg->user_filter, l->name, ldapmap_escape_filter);
+    struct ldapmap_search search = {
+        .base = arena_strz(l->arena, set->shared.search_base),
+        .scope = (int)set->shared.scope,
+        .filter = arena_strz(l->arena, buf_view(&filter)),
+        .attrs = set->extra_attrs,
+        .sizelimit = 2, /* one is wanted, a second one is a fault */
+        .timelimit = (int)set->shared.timeout,
+        .deref = (int)set->shared.dereference,
+    };
+    search_run(set->searcher, l->arena, &search, on_user, l);
+}
+
+/* --- a name that is an address --- */
+
+/* All values and entries must be the same one. */
+static int only_owner(struct login *l)
+{
+    const struct lookup_want *w = &l->owner;
+    for (size_t i = 1; i < w->count; i++) {
+        const struct ldapmap_entry *x = lookup_entry(w, 0), *y = lookup_entry(w, i);
+        if (x && y && !str_eq(x->dn, y->dn))
+            return err_temp(&l->err, "several entries have this address: %.*s and %.*s",
+                            STR_FMT(str_head(x->dn, 150)), STR_FMT(str_head(y->dn, 150)));
+        if (!str_caseeq(w->values[0].value, w->values[i].value))
+            return err_temp(&l->err, "several logins own this address: %.*s and %.*s",
+                            STR_FMT(str_head(w->values[0].value, 100)),
+                            STR_FMT(str_head(w->values[i].value, 100)));
+    }
+    return 0;
+}
+
+static void on_owner(void *arg)
+{
+    struct login *l = arg;
+    if (l->owner.answer == LDAPMAP_CANNOT_SAY) {
+        err_temp(&l->err, "%s", l->owner.why);
+        cannot_say(l);
+        return;
+    }
+    if (l->owner.answer == LDAPMAP_YES) {
+        const struct ldapmap_entry *entry = lookup_entry(&l->owner, 0);
+        if (only_owner(l) != 0 ||
+            name_login_read(l->arena, l->owner.values[0].value, &l->name, &l->err) != 0) {
+            cannot_say(l);
+            return;
+        }
+        l->entry_dn = entry ? entry->dn : (struct str){0};
+    }
+    search_user(l);
+}
+
+static bool search_owner(struct login *l)
+{
+    struct name_address addr;
+    struct err ignored;
+    if (str_find(l->name, '@') < 0 || l->set->sender_logins.n == 0 ||
+        name_address_read(l->arena, &l->set->names, l->name, &addr, &ignored) != 0)
+        return false;
+    l->owner = (struct lookup_want){.map = &l->set->sender_logins};
+    lookup_run(l->set, l->arena, &l->owner, 1, addr.key, NULL, on_owner, l);
+    return true;
+}
+
+/* --- the beginning --- */
+
+void login_run(struct dirset *set, struct str user, struct str password, login_fn fn, void *arg)
+{
+    struct login *l = MEM_NEW(struct login);
+    *l = (struct login){.set = dirset_hold(set), .fn = fn, .arg = arg};
+    l->arena = arena_new(4096);
+    if (name_login_read(l->arena, user, &l->name, &l->err) != 0) {
+        end(l, VERDICT_NO, "no login name");
+        return;
+    }
+    /* RFC 4513 section 5.1.2: an empty password would be no check at all. RFC 4616 section 2 knows
+     * no NUL in one, and what follows it must not be cut off. */
+    if (password.n == 0 || memchr(password.p, '\0', password.n)) {
+        end(l, VERDICT_NO, password.n ? "a NUL in the password" : "an empty password");
+        return;
+    }
+    l->password = secret_copy(password);
+    if (!l->password.p) {
+        end(l, VERDICT_CANNOT_SAY, "no guarded memory for the password");
+        return;
+    }
+    if (!search_owner(l))
+        search_user(l);
+}

@@ -1,0 +1,23 @@
+/*
+ * Logging a user in: from the name that was typed to one entry, and from the password to yes, no or
+ * cannot say by binding as that entry. A name with "@" is looked for among the users' addresses
+ * (smtpd_sender_login_maps) first. In every case user_filter must match exactly one entry.
+ */
+#ifndef FACTEUR_DIRECTORY_LOGIN_H
+#define FACTEUR_DIRECTORY_LOGIN_H
+
+#include "directory/box.h"
+
+struct login_result {
+    enum verdict verdict; /* YES, NO or CANNOT_SAY */
+    const char *why;      /* for the log */
+    struct box box;       /* with YES */
+};
+
+/* Once, possibly from inside login_run. The result is valid until fn returns. */
+typedef void (*login_fn)(void *arg, const struct login_result *r);
+
+/* The password is copied into guarded memory, and wiped there. The set is held meanwhile. */
+void login_run(struct dirset *set, struct str user, struct str password, login_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * directory: the only program that speaks LDAP, and the only one that names a uid.
+ *
+ * The other programs ask over their channels; answers.c says what. One thread runs all of it,
+ * except that opening a connection blocks inside libldap and is left to helper threads (opener.h).
+ * Runs as its own user; needs the network towards the LDAP servers, and reads certificates when it
+ * connects.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "directory/directory.h"
+
+#include <unistd.h>
+
+#define GRANTS_MAX 50000 /* of each lifetime */
+#define SWEEP_SECONDS 5
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    struct directory *d = arg;
+    (void)fd;
+    (void)what;
+    grants_sweep(d->grants, clock_mono_ms());
+}
+
+static int prepare(struct program *p, struct err *e)
+{
+    struct directory *d = p->arg;
+    LDAPAPIInfo info = {.ldapai_info_version = LDAP_API_INFO_VERSION};
+    /* libldap sets itself up at its first use, which must not happen in several threads at once. */
+    if (ldap_get_option(NULL, LDAP_OPT_API_INFO, &info) != LDAP_OPT_SUCCESS)
+        return err_perm(e, "libldap cannot be used");
+    ldap_memfree(info.ldapai_vendor_name);
+    ber_memvfree((void **)info.ldapai_extensions);
+    d->program = p;
+    d->pools = pools_new(p->base);
+    d->grants = grants_new(GRANTS_MAX);
+    d->sweep = event_new(p->base, -1, EV_PERSIST, on_sweep, d);
+    event_add(d->sweep, &(struct timeval){SWEEP_SECONDS, 0});
+    return 0;
+}
+
+static int configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
+                     struct err *e)
+{
+    struct directory *d = p->arg;
+    struct dirset *set;
+    if (dirset_new(d->pools, cfg, b, &set, e) != 0)
+        return -1;
+    if (d->set)
+        dirset_release(d->set);
+    d->set = set;
+    log_info(reload ? "reloaded" : "configured",
+             LN("search_connections", cfg->ldap_search_connections),
+             LN("bind_connections", cfg->ldap_bind_connections));
+    return 0;
+}
+
+static void link_peer(struct program *p, unsigned peer, unsigned index, int fd)
+{
+    (void)index;
+    peer_new(p->arg, peer, fd);
+}
+
+static void message(struct program *p, struct msg *m)
+{
+    struct directory *d = p->arg;
+    if (!d->master)
+        d->master = peer_of_master(d, p->master);
+    directory_message(d->master, m);
+}
+
+static void status(struct program *p, struct buf *out)
+{
+    struct directory *d = p->arg;
+    const struct directory_counts *c = &d->counts;
+    struct searcher_counts s;
+    struct binder_counts b;
+    pools_counts(d->pools, &s, &b);
+    buf_printf(out,
+               "search_connections=%zu/%zu searches=%llu under_way=%zu waiting=%zu failed=%llu",
+               s.up, s.connections, (unsigned long long)s.searches, s.under_way, s.waiting,
+               (unsigned long long)s.failed);
+    buf_printf(out, " bind_connections=%zu/%zu binds=%llu refused=%llu binds_waiting=%zu", b.up,
+               b.connections, (unsigned long long)b.binds, (unsigned long long)b.refused,
+               b.waiting);
+    buf_printf(out,
+               " resolves=%llu logins=%llu senders=%llu redeemed=%llu cannot_say=%llu grants=%zu",
+               (unsigned long long)c->resolves, (unsigned long long)c->logins,
+               (unsigned long long)c->senders, (unsigned long long)c->redeemed,
+               (unsigned long long)c->cannot_say, grants_count(d->grants));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program_ops ops = {
+        .self = DIRECTORY,
+        .name = "facteur/directory",
+        .prepare = prepare,
+        .configure = configure,
+        .link = link_peer,
+        .message = message,
+        .status = status,
+    };
+    struct directory d = {0};
+    /* Helper threads may be inside libldap: no exit handlers under their feet. */
+    _exit(program_run(&ops, &d, argc, argv));
+}

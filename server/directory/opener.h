@@ -1,0 +1,25 @@
+/*
+ * Opening LDAP connections without stopping the event loop: libldap connects, starts TLS and binds
+ * blocking, so a few helper threads do that and hand the ready handle back through an eventfd. A
+ * handle belongs to one thread at a time: the helper's until it is handed over. The threads live as
+ * long as the process, which ends by _exit, without running libraries' exit handlers under them.
+ */
+#ifndef FACTEUR_DIRECTORY_OPENER_H
+#define FACTEUR_DIRECTORY_OPENER_H
+
+#include "ldapmap/ldapmap_conn.h"
+
+#include <event2/event.h>
+
+struct opener;
+
+/* In the event loop: ld is NULL with an error, else the callee's. */
+typedef void (*opener_fn)(void *arg, LDAP *ld, const struct err *e);
+
+struct opener *opener_new(struct event_base *base);
+/* Opens with the settings (bound as their bind_dn, or unbound); settings must stay until fn comes.
+ */
+void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, bool bound,
+                 opener_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * What a recipient leads to: the class of its domain, aliases of aliases as Postfix expands them
+ * (virtual(5): user+extension@domain, then user@domain, then @domain), and the mailboxes at the
+ * end.
+ */
+#ifndef FACTEUR_DIRECTORY_RESOLVE_H
+#define FACTEUR_DIRECTORY_RESOLVE_H
+
+#include "directory/box.h"
+
+struct resolve_target {
+    struct str address; /* the mailbox address the expansion ended at, or a remote one */
+    bool remote;        /* no box then */
+    struct box box;
+};
+
+struct resolve_result {
+    enum verdict verdict;           /* YES, NO, NOT_HERE, REMOTE (some target is), CANNOT_SAY */
+    const char *text;               /* for the client */
+    const char *why;                /* for the log; empty with YES */
+    struct resolve_target *targets; /* with YES and REMOTE: no two the same */
+    size_t count;
+};
+
+/* Once, possibly from inside resolve_run. The result is valid until fn returns. */
+typedef void (*resolve_fn)(void *arg, const struct resolve_result *r);
+
+/* flags: RESOLVE_* of ipc/message.h. The set is held meanwhile. */
+void resolve_run(struct dirset *set, struct str address, unsigned flags, resolve_fn fn, void *arg);
+
+#endif
