@@ -47,11 +47,12 @@ static void give_up(struct parser *p)
 }
 
 /* phrase = 1*word, with the dots of obs-phrase; words are joined by one blank. False when a quoted
- * string or a comment does not end. */
+ * string or a comment does not end; text holds what came before. */
 static bool phrase(struct parser *p, struct str *text, size_t *words)
 {
     size_t from = p->out.n;
     *words = 0;
+    *text = written(p, from);
     for (;;) {
         int c = mail_lex_peek(&p->x);
         size_t mark = p->out.n;
@@ -72,10 +73,10 @@ static bool phrase(struct parser *p, struct str *text, size_t *words)
         if (p->out.n == word)
             p->out.n = mark; /* an empty quoted string adds no blank */
         ++*words;
+        *text = written(p, from);
         if (!mail_lex_cfws(&p->x))
             return false;
     }
-    *text = written(p, from);
     return true;
 }
 
@@ -163,7 +164,7 @@ static bool domain(struct parser *p, struct str *text)
     return true;
 }
 
-/* obs-route = *("," / CFWS) "@" domain *("," ["@" domain]) ":"  (RFC 5322 section 4.4) */
+/* obs-route = "@" domain *("," ["@" domain]) ":"  (RFC 5322 section 4.4) */
 static void route(struct parser *p, struct mail_addr *m)
 {
     size_t from = p->out.n;
@@ -200,7 +201,7 @@ static void angle(struct parser *p, struct mail_addr *m)
 {
     p->x.at++;
     bool whole = mail_lex_cfws(&p->x);
-    if (whole && (mail_lex_peek(&p->x) == '@' || mail_lex_peek(&p->x) == ','))
+    if (whole && mail_lex_peek(&p->x) == '@')
         route(p, m);
     whole = whole && !m->bad_angle && local_part(p, &m->local);
     if (whole && mail_lex_peek(&p->x) == '@') {
@@ -215,25 +216,22 @@ static void angle(struct parser *p, struct mail_addr *m)
         m->bad_angle = true;
     }
     m->broken |= !whole || m->bad_angle || !m->local.p || !m->domain.p;
-    if (m->bad_angle)
-        give_up(p);
 }
 
-/* addr-spec, or what stands for one; words is what was read there as a phrase. */
-static void bare(struct parser *p, struct mail_addr *m, struct str words, size_t word_count,
-                 size_t behind)
+/* addr-spec, or what stands for one; words is what was read there as a phrase. Several words, or one
+ * that is quoted, without "@" are a name. */
+static void bare(struct parser *p, struct mail_addr *m, struct str words, bool name, size_t behind)
 {
     size_t from = p->out.n;
     p->x.comment = (struct str){0};
     bool whole = local_part(p, &m->local);
-    if (!whole)
-        m->local = (struct str){0};
     if (whole && mail_lex_peek(&p->x) == '@') {
         p->x.at++;
         if (!domain(p, &m->domain))
             m->domain = (struct str){0};
-    } else if (whole && word_count > 1) {
-        m->name = words;
+    } else if (!whole || name) {
+        if (name)
+            m->name = words;
         m->local = (struct str){0};
         p->out.n = from;
         p->x.at = behind;
@@ -266,10 +264,11 @@ static void address(struct parser *p)
         return;
     } else {
         size_t behind = p->x.at;
-        if (words <= 1)
+        bool name = words > 1 || (words == 1 && p->x.s.p[start] == '"');
+        if (!name)
             p->out.n = from;
         p->x.at = start;
-        bare(p, &m, text, words, behind);
+        bare(p, &m, text, name, behind);
     }
     add(p, m);
 }

@@ -5,7 +5,7 @@
 
 /* How a string is made fit before it is written. */
 enum clean {
-    CLEAN_LINES, /* CR and LF go away */
+    CLEAN_LINES, /* line ends go away, a bare CR becomes a blank */
     CLEAN_HUMAN, /* each run of white space becomes one blank, none at the ends */
 };
 
@@ -31,8 +31,10 @@ static int add_clean(struct buf *out, struct str s, enum clean how)
             blank_due = out->n > start;
             continue;
         }
-        if (c == '\r' || c == '\n')
+        if (c == '\n' || (c == '\r' && i + 1 < s.n && s.p[i + 1] == '\n'))
             continue;
+        if (c == '\r')
+            c = ' ';
         if (blank_due)
             TRY(buf_byte(out, ' '));
         blank_due = false;

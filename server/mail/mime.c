@@ -320,7 +320,8 @@ struct mail_part *mail_mime_parse(struct arena *a, struct str message)
         struct open_part *owner = &ps.open[h.open];
         close_parts(&ps, cur, owner->part);
         next_line(&ps);
-        if (h.closing || ps.parts >= MAIL_MIME_PARTS_MAX) {
+        bool whole = ps.m.p[ps.pos.at - 1] == '\n'; /* else the message was cut there */
+        if (h.closing || !whole || ps.parts >= MAIL_MIME_PARTS_MAX) {
             cur = owner->part;
             ps.open_count = h.open; /* what follows is the epilogue */
             h = skip_text(&ps);

@@ -4,8 +4,8 @@
 #include "mail/lex.h"
 #include "mail/mime_value.h"
 
-/* One parameter as it stands; false when there is no more or it cannot be understood. The value may be
- * left empty ("name=;"), the "=" may not. */
+/* One parameter as it stands; false when it cannot be understood. Name and value may be empty ("name=;"),
+ * the "=" must be there. */
 static bool take_param(struct mail_lex *x, struct mail_lex_out *out, struct mail_param *p)
 {
     if (!mail_lex_cfws(x))
@@ -18,19 +18,16 @@ static bool take_param(struct mail_lex *x, struct mail_lex_out *out, struct mail
         return false;
     if (mail_lex_peek(x) != '"') {
         p->value = mail_lex_token(x);
-        mail_lex_cfws(x);
-        return true;
+        return mail_lex_cfws(x);
     }
     size_t from = out->n;
     if (!mail_lex_quoted(x, out))
         return false;
     p->value = (struct str){out->p + from, out->n - from};
-    mail_lex_cfws(x);
-    return true;
+    return mail_lex_cfws(x);
 }
 
-/* Moves past the next ";". Damage behind a value ends at the next one; a damaged name or value ends the
- * list, because what follows may be the inside of a quoted string. */
+/* Moves past the next ";". */
 static bool to_next(struct mail_lex *x)
 {
     ptrdiff_t semi = str_find(str_skip(x->s, x->at), ';');
@@ -139,14 +136,11 @@ void mail_params_parse(struct arena *a, struct mail_lex *x, struct mail_param **
     bool sections = false;
     while (n < MAIL_MIME_PARAMS_MAX && to_next(x)) {
         raw[n] = (struct mail_param){0};
-        size_t name_at = x->at;
-        bool ok = take_param(x, &out, &raw[n]);
-        if (!ok && !raw[n].name.n)
-            break;
-        if (!ok && mail_lex_peek(x) >= 0 && mail_lex_peek(x) != ';' && x->at > name_at)
+        if (!take_param(x, &out, &raw[n])) {
+            /* What cannot be understood is passed over with the ";" it may stop at. */
+            x->at += x->at < x->s.n;
             continue;
-        if (!ok)
-            break;
+        }
         sections |= str_find(raw[n].name, '*') >= 0;
         n++;
     }
@@ -181,10 +175,8 @@ void mail_type_parse(struct arena *a, struct str value, struct mail_part *p)
         x.at++;
         ok = mail_lex_cfws(&x);
         p->subtype = mail_lex_token(&x);
-        ok = ok && p->subtype.n;
-        if (!mail_lex_cfws(&x))
-            x.at = x.s.n;
-        ok = ok && (mail_lex_peek(&x) < 0 || mail_lex_peek(&x) == ';');
+        ok = ok && p->subtype.n && mail_lex_cfws(&x) &&
+             (mail_lex_peek(&x) < 0 || mail_lex_peek(&x) == ';');
     } else {
         ok = ok && mail_lex_peek(&x) < 0;
     }

@@ -10,6 +10,7 @@ include tests/unit/config.mk
 include tests/unit/confine.mk
 include tests/unit/imap.mk
 include tests/unit/io.mk
+include tests/unit/mail.mk
 include tests/unit/smtp.mk
 include tests/unit/store.mk
 include tests/unit/queue.mk

@@ -1,0 +1,300 @@
+/* mail/encoding.h: transfer encodings, charsets, encoded words, folding for search. */
+#include "mail/encoding.h"
+#include "tests/unit/mail_prefix.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+
+/* Decodes in pieces of step bytes. */
+static struct str base64(struct arena *a, struct str in, size_t step, bool *broken)
+{
+    struct mail_base64 s = {0};
+    char *out = arena_alloc(a, in.n + 8);
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i += step)
+        n += mail_base64_decode(&s, str_head(str_skip(in, i), step), out + n);
+    mail_base64_end(&s);
+    *broken = s.broken;
+    return (struct str){out, n};
+}
+
+static void base64_decoding(void)
+{
+    static const struct {
+        const char *in, *want;
+        bool broken;
+    } t[] = {
+        {"", "", false},           {"Zg==", "f", false},         {"Zm8=", "fo", false},
+        {"Zm9v", "foo", false},    {"Zm9vYmFy", "foobar", false}, {"Zm9v\r\nYmFy\r\n", "foobar", false},
+        {"Z m 9\tv", "foo", false}, {"Zm9v!YmFy", "foobar", true}, {"Zg", "f", true},
+        {"Zg==Zg==", "ff", true},  {"Zm9vY", "foo", true},       {"====", "", false},
+        {"Zm9v--", "foo", true},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        for (size_t step = 1; step < 10; step++) {
+            AUTO_ARENA a = arena_new(256);
+            bool broken;
+            UNIT_STR(base64(a, str_from(t[i].in), step, &broken), t[i].want);
+            CU_ASSERT(broken == t[i].broken);
+        }
+    }
+}
+
+static void base64_encoding(void)
+{
+    static const char *const t[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
+                                       {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+                                       {"foobar", "Zm9vYmFy"}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        AUTO_BUF b = {0}, back = {0};
+        CU_ASSERT(mail_base64_encode(&b, str_from(t[i][0]), false) == 0);
+        UNIT_STR(buf_view(&b), t[i][1]);
+        CU_ASSERT(mail_base64_decode_strict(&back, buf_view(&b)) == 0);
+        UNIT_STR(buf_view(&back), t[i][0]);
+    }
+    char bytes[58];
+    memset(bytes, 0xff, sizeof bytes);
+    AUTO_BUF b = {0};
+    CU_ASSERT(mail_base64_encode(&b, (struct str){bytes, 57}, true) == 0);
+    CU_ASSERT(b.n == 78 && memcmp(b.p + 76, "\r\n", 2) == 0);
+    buf_clear(&b);
+    CU_ASSERT(mail_base64_encode(&b, (struct str){bytes, 58}, true) == 0);
+    CU_ASSERT(b.n == 78 + 6);
+    AUTO_BUF small = BUF_MAX(3);
+    CU_ASSERT(mail_base64_encode(&small, STR("f"), false) == -1 && small.n == 0);
+}
+
+static void base64_strict(void)
+{
+    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg= =", "Zg==\n", "Z===", "====", "=Zg=",
+                                      "Zh==", "Zm9=", "Zm9v Zm9v", "Zg==Zg=="};
+    AUTO_BUF b = {0};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CU_ASSERT(mail_base64_decode_strict(&b, str_from(bad[i])) == -1 && b.n == 0);
+        if (b.n)
+            printf("# %s\n", bad[i]);
+    }
+}
+
+static void quoted_printable(void)
+{
+    static const struct {
+        const char *in, *want;
+        bool broken;
+    } t[] = {
+        {"", "", false},
+        {"a=3Db", "a=b", false},
+        {"a=e9=E9", "a\xe9\xe9", false},
+        {"Now's the time =\r\nfor all folk=\r\n to come", "Now's the time for all folk to come", false},
+        {"soft=\nbreak", "softbreak", false},
+        {"soft= \t\r\nbreak", "softbreak", false},
+        {"trailing \t\r\nblanks  \nx  ", "trailing\r\nblanks\nx", false},
+        {"a  b", "a  b", false},
+        {"a\rb", "a\rb", false},
+        {"a=20\r\nb", "a \r\nb", false},
+        {"a=", "a", false},
+        {"a=3", "a=3", true},
+        {"a=XY=", "a=XY", true},
+        {"a=3X", "a=3X", true},
+        {"a==3D", "a==", true},
+        {"a= b", "a= b", true},
+        {"a=\rb", "a=\rb", true},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct str in = str_from(t[i].in);
+        for (size_t step = 1; step < 8; step++) {
+            struct mail_qp s = {.held_n = 0};
+            char out[256];
+            size_t n = 0;
+            for (size_t k = 0; k < in.n; k += step)
+                n += mail_qp_decode(&s, str_head(str_skip(in, k), step), out + n);
+            n += mail_qp_end(&s, out + n);
+            unit_str(out, n, t[i].want, __FILE__, __LINE__);
+            CU_ASSERT(s.broken == t[i].broken);
+        }
+    }
+}
+
+/* Blanks beyond what is held back go out; nothing is written past in.n + MAIL_QP_SLACK. */
+static void quoted_printable_blanks(void)
+{
+    char in[300];
+    memset(in, ' ', sizeof in);
+    for (int equals = 0; equals < 2; equals++) {
+        struct mail_qp s = {.held_n = 0};
+        size_t total = 0;
+        in[0] = equals ? '=' : ' ';
+        for (size_t i = 0; i < sizeof in; i++) {
+            char *out = malloc(1 + MAIL_QP_SLACK);
+            total += mail_qp_decode(&s, (struct str){in + i, 1}, out);
+            free(out);
+        }
+        CU_ASSERT(total <= sizeof in && total >= sizeof in - 2 * MAIL_QP_SLACK);
+    }
+}
+
+/* --- charsets --- */
+
+static void charsets(void)
+{
+    static const struct {
+        const char *charset, *in, *want;
+    } t[] = {
+        {"utf-8", "h\xc3\xa9", "h\xc3\xa9"},
+        {"UTF-8", "a\xff" "b\xc3", "a\xef\xbf\xbd" "b\xef\xbf\xbd"},
+        {"iso-8859-1", "h\xe9", "h\xc3\xa9"},
+        {" ISO-8859-15 ", "\xa4", "\xe2\x82\xac"},
+        {"windows-1252", "\x80", "\xe2\x82\xac"},
+        {"koi8-r", "\xcd\xc9\xd2", "\xd0\xbc\xd0\xb8\xd1\x80"},
+        {"iso-2022-jp", "\x1b$B$\"\x1b(B!", "\xe3\x81\x82!"},
+        {"utf-7", "a+AOk-b", "a\xc3\xa9" "b"},
+        {"gb2312", "\xc4\xe3", "\xe4\xbd\xa0"},
+        {"shift_jis", "\x82\xa0", "\xe3\x81\x82"},
+        {"utf-16be", "", ""},
+        {"us-ascii", "abc", "abc"},
+        {"us-ascii", "h\xc3\xa9", "h\xc3\xa9"},          /* UTF-8 under a wrong label */
+        {"us-ascii", "h\xe9!", "h\xef\xbf\xbd!"},
+        {"", "h\xc3\xa9", "h\xc3\xa9"},
+        {"no-such-charset", "h\xe9", "h\xef\xbf\xbd"},
+        {"../../etc/passwd", "h\xe9", "h\xef\xbf\xbd"},
+        {"utf-8//ignore", "h\xe9", "h\xef\xbf\xbd"},
+        {"x-unknown", "h\xc3\xa9", "h\xc3\xa9"},
+        {"euc-jp", "a\xa4", "a\xef\xbf\xbd"},               /* cut character */
+        {"iso-8859-3", "\xa5x", "\xef\xbf\xbdx"},            /* no such character */
+    };
+    struct mail_conv *c = mail_conv_new();
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+            AUTO_BUF out = {0};
+            CU_ASSERT(mail_conv_utf8(c, str_from(t[i].charset), str_from(t[i].in), &out) == 0);
+            UNIT_STR(buf_view(&out), t[i].want);
+        }
+    }
+    CU_ASSERT(mail_conv_known(c, STR("US-ASCII")) && mail_conv_known(c, STR("utf-8")));
+    CU_ASSERT(mail_conv_known(c, STR("ISO-8859-2")) && !mail_conv_known(c, STR("no-such")));
+    CU_ASSERT(!mail_conv_known(c, STR("")) && !mail_conv_known(c, STR("x-unknown")));
+    AUTO_BUF small = BUF_MAX(2);
+    CU_ASSERT(mail_conv_utf8(c, STR("iso-8859-1"), STR("abc\xe9"), &small) == -1);
+    mail_conv_free(c);
+}
+
+/* Many names do not make the table grow without end, and what was opened early stays. */
+static void charset_cache(void)
+{
+    struct mail_conv *c = mail_conv_new();
+    mail_conv_preload(c);
+    for (int i = 0; i < 500; i++) {
+        char name[32];
+        int n = snprintf(name, sizeof name, "x-none-%d", i);
+        CU_ASSERT(!mail_conv_known(c, (struct str){name, (size_t)n}));
+    }
+    CU_ASSERT(mail_conv_known(c, STR("iso-8859-1")));
+    mail_conv_free(c);
+    mail_conv_free(NULL);
+}
+
+/* --- encoded words --- */
+
+static const struct {
+    const char *in, *want;
+} words[] = {
+    /* RFC 2047 section 8 */
+    {"=?US-ASCII?Q?Keith_Moore?= <moore@cs.utk.edu>", "Keith Moore <moore@cs.utk.edu>"},
+    {"=?ISO-8859-1?Q?Keld_J=F8rn_Simonsen?=", "Keld J\xc3\xb8rn Simonsen"},
+    {"=?ISO-8859-1?Q?Andr=E9?= Pirard", "Andr\xc3\xa9 Pirard"},
+    {"=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?=\r\n =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=",
+     "If you can read this you understand the example."},
+    {"(=?ISO-8859-1?Q?a?=)", "(a)"},
+    {"(=?ISO-8859-1?Q?a?= b)", "(a b)"},
+    {"(=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=)", "(ab)"},
+    {"(=?ISO-8859-1?Q?a?=  =?ISO-8859-1?Q?b?=)", "(ab)"},
+    {"(=?ISO-8859-1?Q?a?=\r\n  =?ISO-8859-1?Q?b?=)", "(ab)"},
+    {"(=?ISO-8859-1?Q?a_b?=)", "(a b)"},
+    {"(=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=)", "(a b)"},
+    /* what mailers do */
+    {"=?utf-8?b?4oI=?= =?utf-8?b?rA==?=", "\xe2\x82\xac"},      /* a character cut in two */
+    {"=?utf-8*en?q?x?=", "x"},
+    {"=?utf-8?q?a b?=", "a b"},
+    {"x=?utf-8?q?y?=z", "xyz"},
+    {"plain text", "plain text"},
+    {"folded\r\n text\n\tmore", "folded text\tmore"},
+    {"raw \xe9 byte", "raw \xef\xbf\xbd byte"},
+    {"raw \xc3\xa9", "raw \xc3\xa9"},
+    {"=?no-such?q?=E9?=", "\xef\xbf\xbd"},
+    /* no words */
+    {"=?utf-8?x?y?=", "=?utf-8?x?y?="},
+    {"=?utf-8?q?y", "=?utf-8?q?y"},
+    {"=?utf-8?q?y?", "=?utf-8?q?y?"},
+    {"=??q?y?=", "=??q?y?="},
+    {"=?=", "=?="},
+    {"a=b ?= =?", "a=b ?= =?"},
+    {"", ""},
+};
+
+static void feed_words(struct arena *a, struct str s)
+{
+    struct mail_conv *c = mail_conv_new();
+    struct str out = mail_words_text(a, c, s);
+    CU_ASSERT(out.n <= 3 * s.n);
+    mail_conv_free(c);
+}
+
+static void encoded_words(void)
+{
+    struct mail_conv *c = mail_conv_new();
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        AUTO_ARENA a = arena_new(256);
+        UNIT_STR(mail_words_text(a, c, str_from(words[i].in)), words[i].want);
+        if (i % 4 == 0)
+            each_prefix(str_from(words[i].in), feed_words);
+    }
+    mail_conv_free(c);
+}
+
+/* --- search --- */
+
+static void casemap(void)
+{
+    static const char *const t[][2] = {
+        {"Hello, World 1", "HELLO, WORLD 1"},
+        {"\xc3\xa9", "E\xcc\x81"},
+        {"\xc3\x89", "E\xcc\x81"},
+        {"\xc7\x84", "Dz\xcc\x8c"},        /* U+01C4, RFC 5051 section 2 */
+        {"\xc7\x86", "Dz\xcc\x8c"},        /* U+01C6 */
+        {"\xef\xac\x81", "fi"},            /* ligature: decomposed after the title case step */
+        {"\xd0\xb0", "\xd0\x90"},
+        {"\xc3\x9f", "\xc3\x9f"},
+        {"a\xff" "b", "A\xff" "B"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        AUTO_BUF b = {0};
+        CU_ASSERT(mail_casemap(str_from(t[i][0]), &b) == 0);
+        UNIT_STR(buf_view(&b), t[i][1]);
+    }
+    AUTO_BUF b = {0}, scratch = {0};
+    mail_casemap(STR("\xc3\x89t\xc3\xa9"), &b);
+    CU_ASSERT(mail_casemap_contains(STR("un \xc3\xa9T\xc3\x89 chaud"), buf_view(&b), &scratch));
+    CU_ASSERT(!mail_casemap_contains(STR("un ete"), buf_view(&b), &scratch));
+    CU_ASSERT(mail_casemap_contains(STR(""), STR(""), &scratch));
+    CU_ASSERT(!mail_casemap_contains(STR(""), STR("X"), &scratch));
+    AUTO_BUF small = BUF_MAX(1);
+    CU_ASSERT(mail_casemap(STR("ab"), &small) == -1);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"base64 decoding in pieces", base64_decoding},
+        {"base64 encoding", base64_encoding},
+        {"base64 strict", base64_strict},
+        {"quoted-printable in pieces", quoted_printable},
+        {"quoted-printable, long runs of blanks", quoted_printable_blanks},
+        {"charsets", charsets},
+        {"charset cache", charset_cache},
+        {"encoded words", encoded_words},
+        {"i;unicode-casemap", casemap},
+        {NULL, NULL},
+    };
+    return unit_main("mail-encoding", tests);
+}
