@@ -4,3 +4,5 @@ TESTS += tests/system/imap_clients.py
 EXTRA_DIST += tests/system/imap_clients.py
 EXTRA_DIST += %reldir%/store_dovecot.py
 TESTS += %reldir%/store_dovecot.py
+TESTS += tests/system/imap_model.py
+EXTRA_DIST += tests/system/imap_model.py
