@@ -27,3 +27,4 @@ fuzz-mail: $(FUZZ_MAIL)
 fuzz: fuzz-mail
 .PHONY: fuzz fuzz-mail
 CLEANFILES += $(FUZZ_MAIL)
+include tests/fuzz/imap.mk
