@@ -1,0 +1,140 @@
+/* Reading everything, and the bundles. */
+#include "master/material.h"
+#include "ipc/bundle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- the directory's tables --- */
+
+static bool has_piece(const struct buf *b, struct str name)
+{
+    struct bundle view = {b->p, b->n};
+    struct str bytes;
+    return bundle_get(&view, name, &bytes);
+}
+
+static void add_table(const struct material *m, const char *option, struct str path,
+                      struct buf *out, struct findings *f)
+{
+    AUTO_FREE char *file = mem_strdup(path);
+    AUTO_BUF piece = {0};
+    AUTO_BUF text = {0};
+    buf_printf(&piece, "map:%s", file);
+    if (has_piece(out, buf_view(&piece)))
+        return;
+    if (file_read(m, option, file, true, &text, f) == 0)
+        bundle_add(out, buf_view(&piece), buf_view(&text));
+    mem_wipe(text.p, text.n);
+}
+
+/* An element is ldap:FILE, TYPE:SOMETHING of another kind, or a plain word. */
+static void add_tables_of(const struct material *m, const struct config_option *o,
+                          struct buf *out, struct findings *f)
+{
+    struct str rest = m->cfg->value[o - config_options], piece;
+    while (str_token(&rest, ", \t", &piece)) {
+        if (str_starts(piece, STR("ldap:")))
+            add_table(m, o->name, str_skip(piece, 5), out, f);
+        else if (str_find(piece, ':') >= 0 && !str_starts(piece, STR("static:")))
+            finding_error(f, "%s: \"%.*s\": only ldap:FILE, static:VALUE and plain words are known",
+                          o->name, STR_FMT(str_head(piece, 200)));
+    }
+}
+
+static void add_tables(const struct material *m, struct buf *out, struct findings *f)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+        if (strcmp(config_options[i].type, "MAP") == 0)
+            add_tables_of(m, &config_options[i], out, f);
+}
+
+/* The files libldap opens itself. */
+static void check_ldap_files(const struct material *m, struct findings *f)
+{
+    const struct config *c = m->cfg;
+    const struct {
+        const char *name;
+        struct str path;
+        bool secret;
+    } files[] = {
+        {"ldap_tls_ca_cert_file", c->ldap_tls_ca_cert_file, false},
+        {"ldap_tls_cert", c->ldap_tls_cert, false},
+        {"ldap_tls_key", c->ldap_tls_key, true},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        AUTO_FREE char *path = mem_strdup(files[i].path);
+        if (files[i].path.n)
+            file_check(m, files[i].name, path, files[i].secret, f);
+    }
+}
+
+/* --- bundles --- */
+
+static void make_bundle(struct material *m, enum kind k, struct findings *f)
+{
+    AUTO_BUF b = {0};
+    AUTO_BUF conf = {0};
+    config_export(m->cfg, kind_program(k), &conf);
+    bundle_add(&b, STR("facteur.conf"), buf_view(&conf));
+    if (k == KIND_DIRECTORY)
+        add_tables(m, &b, f);
+    if (k == KIND_SMTP)
+        certificates_add(m, &b, f);
+    if (k == KIND_ACCESS) { /* the findings about certificates were made once */
+        struct findings again = {0};
+        certificates_add(m, &b, &again);
+        findings_free(&again);
+    }
+    if (f->errors == 0 && (m->bundle[k] = bundle_memfd(&b)) < 0)
+        finding_error(f, "memfd: %s", strerror(errno));
+    mem_wipe(conf.p, conf.n);
+    mem_wipe(b.p, b.n);
+}
+
+static int load_config(struct material *m, const char *file, struct findings *f)
+{
+    struct err e = {0};
+    m->file = realpath(file, NULL);
+    if (!m->file) {
+        finding_error(f, "%s: %s", file, strerror(errno));
+        return -1;
+    }
+    m->dir = mem_strdup(str_from(m->file));
+    *strrchr(m->dir, '/') = '\0';
+    if (config_load(m->file, &m->cfg, &e) != 0) {
+        finding_error(f, "%s", e.log);
+        return -1;
+    }
+    return 0;
+}
+
+struct material *material_load(const char *file, struct findings *f)
+{
+    struct material *m = MEM_NEW(struct material);
+    for (int k = 0; k < KINDS; k++)
+        m->bundle[k] = -1;
+    if (load_config(m, file, f) != 0) {
+        material_free(m);
+        return NULL;
+    }
+    users_resolve(m, f);
+    file_check(m, "facteur.conf", m->file, m->cfg->ldap_bind_pw.n > 0, f);
+    check_ldap_files(m, f);
+    for (int k = 0; k < KINDS; k++)
+        make_bundle(m, (enum kind)k, f);
+    return m;
+}
+
+void material_free(struct material *m)
+{
+    if (!m)
+        return;
+    for (int k = 0; k < KINDS; k++)
+        fd_closep(&m->bundle[k]);
+    config_free(m->cfg);
+    free(m->file);
+    free(m->dir);
+    free(m);
+}

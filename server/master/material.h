@@ -1,0 +1,60 @@
+/*
+ * What the master reads before anything runs: the configuration, the users, certificates and keys,
+ * the LDAP tables; and what it makes of it: one bundle for each kind of program.
+ *
+ * Findings name everything that is wrong in one go, each with what mends it.
+ */
+#ifndef FACTEUR_MASTER_MATERIAL_H
+#define FACTEUR_MASTER_MATERIAL_H
+
+#include "master/kinds.h"
+
+#include <sys/types.h>
+
+struct findings {
+    struct buf text; /* lines, "error: …" or "warning: …" */
+    unsigned errors, warnings;
+};
+
+void finding_error(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void finding_warning(struct findings *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void findings_free(struct findings *f);
+
+struct identity {
+    uid_t uid; /* 0: as the master */
+    gid_t gid;
+};
+
+struct material {
+    struct config *cfg;
+    char *file, *dir;             /* the configuration's path, and its directory's; absolute */
+    bool own_uids;                /* root: every program has a user of its own */
+    struct identity user[KINDS];
+    int bundle[KINDS];            /* sealed memfds */
+};
+
+/* Reads everything that file names. NULL when there is no configuration to go by; otherwise fit for
+ * use only if the findings hold no errors. */
+struct material *material_load(const char *file, struct findings *f);
+void material_free(struct material *m); /* NULL is fine */
+
+/* Directories and programs, as a start would find them; creates nothing. */
+void material_check_places(const struct material *m, struct findings *f);
+
+/* --- the parts, each adding to the findings --- */
+
+void users_resolve(struct material *m, struct findings *f);
+
+/* Reads a file of at most 1 MiB that option names. secret: it holds a password or a key, so its
+ * owner and mode are looked at closely. 0, or -1 with a finding. */
+int file_read(const struct material *m, const char *option, const char *path, bool secret,
+              struct buf *out, struct findings *f);
+/* Looks at the owner and mode of a file only. */
+void file_check(const struct material *m, const char *option, const char *path, bool secret,
+                struct findings *f);
+
+/* Adds the "tls:NAME" pieces to out, after trying them. */
+void certificates_add(const struct material *m, struct buf *out, struct findings *f);
+
+#endif
