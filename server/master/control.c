@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -276,13 +277,22 @@ struct control *control_open(struct master *m, struct err *e)
     return c;
 }
 
+/* Who waits for our end hears of it when this process is gone: its connection stays open, by a
+ * descriptor that nobody closes. */
+static void client_leave(struct control_client *cl)
+{
+    if (cl->waiting == WAIT_STOP)
+        fcntl(bufferevent_getfd(cl->be), F_DUPFD_CLOEXEC, 0);
+    client_close(cl);
+}
+
 void control_close(struct control *c)
 {
     if (!c)
         return;
     for (int i = 0; i < CLIENTS_MAX; i++)
         if (c->client[i].be)
-            client_close(&c->client[i]);
+            client_leave(&c->client[i]);
     evconnlistener_free(c->listener);
     event_free(c->status_timer);
     unlink(c->path);

@@ -199,7 +199,7 @@ static void close_all(struct master *m)
         fd_closep(&m->counters_fd[k]);
     }
     fd_closep(&m->null_fd);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4 && m->signals[i]; i++)
         event_free(m->signals[i]);
     event_free(m->timer);
     event_base_free(m->base);
@@ -250,7 +250,7 @@ int master_run(struct material *mat, int ready_fd)
         log_error("start-failed", LZ("why", e.log));
     close_all(m);
     if (lock >= 0)
-        life_unlock(mat, lock);
+        life_unlock(m->now, lock);
     fd_closep(&m->ready_fd);
     material_free(m->now);
     free(m);

@@ -103,6 +103,9 @@ static int load_config(struct material *m, const char *file, struct findings *f)
     }
     m->dir = mem_strdup(str_from(m->file));
     *strrchr(m->dir, '/') = '\0';
+    file_check(m, "facteur.conf", m->file, false, f);
+    if (f->errors)
+        return -1;
     if (config_load(m->file, &m->cfg, &e) != 0) {
         finding_error(f, "%s", e.log);
         return -1;
@@ -113,6 +116,7 @@ static int load_config(struct material *m, const char *file, struct findings *f)
 struct material *material_load(const char *file, struct findings *f)
 {
     struct material *m = MEM_NEW(struct material);
+    m->own_uids = geteuid() == 0;
     for (int k = 0; k < KINDS; k++)
         m->bundle[k] = -1;
     if (load_config(m, file, f) != 0) {
@@ -120,7 +124,8 @@ struct material *material_load(const char *file, struct findings *f)
         return NULL;
     }
     users_resolve(m, f);
-    file_check(m, "facteur.conf", m->file, m->cfg->ldap_bind_pw.n > 0, f);
+    if (m->cfg->ldap_bind_pw.n)
+        file_check(m, "facteur.conf", m->file, true, f);
     check_ldap_files(m, f);
     for (int k = 0; k < KINDS; k++)
         make_bundle(m, (enum kind)k, f);

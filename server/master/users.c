@@ -82,11 +82,10 @@ static void resolve_all(struct material *m, struct findings *f)
 
 void users_resolve(struct material *m, struct findings *f)
 {
-    bool root = geteuid() == 0;
-    if (root && m->cfg->single_uid)
+    if (m->own_uids && m->cfg->single_uid)
         finding_error(f, "single_uid: is for ordinary users; root gives every program a user of "
                          "its own");
-    else if (root)
+    else if (m->own_uids)
         resolve_all(m, f);
     else if (!m->cfg->single_uid)
         finding_error(f, "started without root: every program needs a user of its own; start it as "
@@ -94,5 +93,4 @@ void users_resolve(struct material *m, struct findings *f)
     else
         finding_warning(f, "single_uid: every program runs as the same user, so none is protected "
                            "from another");
-    m->own_uids = root;
 }

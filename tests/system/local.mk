@@ -6,3 +6,6 @@ EXTRA_DIST += %reldir%/store_dovecot.py
 TESTS += %reldir%/store_dovecot.py
 TESTS += tests/system/imap_model.py
 EXTRA_DIST += tests/system/imap_model.py
+
+TESTS += tests/system/master.py
+EXTRA_DIST += tests/system/master.py tests/lib/dummy.py

@@ -1,0 +1,26 @@
+/* The subcommands of the facteur command: each gets its own arguments, argv[0] being its name, and
+ * returns an exit status. */
+#ifndef FACTEUR_TOOLS_TOOLS_H
+#define FACTEUR_TOOLS_TOOLS_H
+
+#include "config/config.h"
+
+int tool_check(const char *file, int argc, char **argv);
+int tool_conf(const char *file, int argc, char **argv);
+int tool_status(const char *file, int argc, char **argv);
+int tool_reload(const char *file, int argc, char **argv);
+int tool_stop(const char *file, int argc, char **argv);
+
+/* Shows the message after "facteur NAME: " and returns 1. */
+int tool_fail(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Loads the configuration: 0, or -1 after telling why. */
+int tool_config(const char *name, const char *file, struct config **out);
+
+/* Asks the running facteurd over its control socket and reads the whole answer, at most 4 MiB: 0,
+ * or -1 after telling why. */
+int tool_ask(const char *name, const char *file, const char *line, struct buf *answer);
+/* The same for an answer that is "ok" or "error: …": the exit status. */
+int tool_order(const char *name, const char *file, const char *line, int argc);
+
+#endif
