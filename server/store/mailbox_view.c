@@ -327,6 +327,8 @@ int store_mailbox_open(int root_fd, struct str name, bool read_only, const struc
         store_mailbox_close(mb);
         return -1;
     }
+    if (!read_only)
+        (void)store_maildir_clean(f->dir_fd, clock_real_us() / 1000000, NULL);
     tell(mb, true);
     *out = mb;
     return 0;

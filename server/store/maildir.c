@@ -2,7 +2,6 @@
 #include "store/maildir.h"
 #include "store/folders.h"
 #include "store/uidlist.h"
-#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,11 +102,11 @@ static int clean_one(void *ctx, struct str name, unsigned char type)
     return 0;
 }
 
-int store_maildir_clean(int dir_fd, struct err *e)
+int store_maildir_clean(int dir_fd, int64_t now, struct err *e)
 {
     AUTO_FD tmp = store_dir_open(dir_fd, "tmp");
     if (tmp < 0)
         return store_errno(e, "open tmp");
-    struct cleaning c = {tmp, clock_real_us() / 1000000};
+    struct cleaning c = {tmp, now};
     return store_dir_each(tmp, clean_one, &c, e);
 }

@@ -22,8 +22,9 @@ int store_maildir_open(int home_fd, struct str name, bool create, int *fd, struc
 /* Makes cur, new and tmp where they are missing (a maildir someone made by hand). */
 int store_maildir_complete(int dir_fd, struct err *e);
 
-/* Removes files in tmp/ that are older than 36 hours. */
-int store_maildir_clean(int dir_fd, struct err *e);
+/* Removes what lies in tmp/ for more than 36 hours before now (seconds since 1970): what crashed writers
+ * left. Opening a mailbox does it. */
+int store_maildir_clean(int dir_fd, int64_t now, struct err *e);
 
 /* ---- one message ---- */
 struct store_writer {

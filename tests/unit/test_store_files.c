@@ -237,8 +237,16 @@ static void tmp_cleaned(void)
     fixture_put(tmp, "old-message-being-written", "x");
     struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
     utimensat(tmp, "old-message-being-written", old, 0);
-    CU_ASSERT(store_maildir_clean(root, &e) == 0);
+    int64_t now = time(NULL);
+    CU_ASSERT(store_maildir_clean(root, now, &e) == 0);
     CU_ASSERT(fixture_count(root, "tmp") == 2); /* ctime is fresh: an old date is no sign of age */
+    CU_ASSERT(store_maildir_clean(root, now + 36 * 3600 - 5, &e) == 0);
+    CU_ASSERT(fixture_count(root, "tmp") == 2);
+    CU_ASSERT_FATAL(mkdirat(tmp, "facteur-gone-1", 0700) == 0 && mkdirat(tmp, "facteur-gone-1/cur", 0700) == 0 &&
+                    mkdirat(tmp, "somebody's", 0700) == 0);
+    fixture_put(tmp, "facteur-gone-1/cur/1.a:2,", "x");
+    CU_ASSERT(store_maildir_clean(root, now + 36 * 3600 + 5, &e) == 0);
+    CU_ASSERT(fixture_count(root, "tmp") == 1 && faccessat(tmp, "somebody's", F_OK, 0) == 0);
 }
 
 /* ---- delivery ---- */
