@@ -241,7 +241,7 @@ static void bare(struct parser *p, struct mail_addr *m, struct str words, bool n
         mail_lex_unquote(&p->out, p->x.comment);
         m->name = written(p, at);
     }
-    m->broken = !whole || !m->local.p || !m->domain.p;
+    m->broken = !m->local.p || !m->domain.p;
 }
 
 static void address(struct parser *p)
@@ -264,7 +264,7 @@ static void address(struct parser *p)
         return;
     } else {
         size_t behind = p->x.at;
-        bool name = words > 1 || (words == 1 && p->x.s.p[start] == '"');
+        bool name = words > 1 || (whole && words == 1 && p->x.s.p[start] == '"');
         if (!name)
             p->out.n = from;
         p->x.at = start;
