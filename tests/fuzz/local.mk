@@ -7,14 +7,14 @@ FUZZ_CC = clang
 FUZZ_SECONDS = 60
 FUZZ_FLAGS = -g -O1 -std=gnu17 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 	-DFACTEUR_SANITIZERS=1
-FUZZ_MAIL_SOURCES = $(libmail_a_SOURCES) $(libbase_a_SOURCES)
+FUZZ_MAIL_FILES = $(libmail_a_SOURCES) $(libbase_a_SOURCES)
 FUZZ_MAIL_LIBS = $(SODIUM_LIBS) $(UNISTRING_LIBS) $(IDN2_LIBS) -lpthread
 FUZZ_MAIL = fuzz_mime fuzz_address fuzz_header
 
-$(FUZZ_MAIL): config.h $(FUZZ_MAIL_SOURCES)
+$(FUZZ_MAIL): config.h $(FUZZ_MAIL_FILES)
 	$(AM_V_CC)$(FUZZ_CC) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(FUZZ_FLAGS) -o $@ \
 		$(top_srcdir)/tests/fuzz/$@.c \
-		$$(for f in $(FUZZ_MAIL_SOURCES); do case $$f in \
+		$$(for f in $(FUZZ_MAIL_FILES); do case $$f in \
 			*.c) echo $(top_srcdir)/$$f;; esac; done) $(FUZZ_MAIL_LIBS)
 
 fuzz-mail: $(FUZZ_MAIL)
