@@ -32,6 +32,8 @@ void imap_cmd_create(struct imap_session *s, struct imap_cursor *args)
     if (get_one_name(s, args, &name) != 0)
         return;
     name = without_separator(name);
+    if (imap_refuse_spelling(s, name))
+        return;
     int r = store_folder_is_inbox(name) ? 1 : store_folder_create(s->settings->maildir_fd, name, &e);
     if (r < 0)
         imap_reply_error(s, &e);
@@ -90,6 +92,8 @@ void imap_cmd_rename(struct imap_session *s, struct imap_cursor *args)
     if (imap_get_folder(s, args, &from) != 0 || get_one_name(s, args, &to) != 0)
         return;
     to = without_separator(to);
+    if (imap_refuse_spelling(s, to))
+        return;
     int r = 1;
     if (store_folder_is_inbox(to))
         existing = true;

@@ -53,6 +53,7 @@ struct imap_session {
     struct buf reply;    /* "OK ...": the tagged reply without the tag */
     unsigned enabled;    /* capabilities that ENABLE turned on (RFC 5161) */
     unsigned wrong;      /* BAD replies in a row */
+    uint64_t commands, bytes_in; /* for the log */
     bool done;           /* the session ends after this reply */
     int status;          /* exit status */
 };
@@ -83,6 +84,8 @@ void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid);
 void imap_unselect(struct imap_session *s);
 /* Parses a mailbox name into the form the store knows; the name is NUL-terminated. */
 int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
+/* True, and a reply, when a mailbox cannot be made by this name. */
+bool imap_refuse_spelling(struct imap_session *s, struct str name);
 /* Message indexes (ascending, in the arena) of a set of numbers or UIDs. -1: a number that does not
  * exist (*why), which is wrong for sequence numbers only. */
 struct imap_indexes {

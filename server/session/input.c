@@ -63,5 +63,6 @@ int imap_input_read(struct imap_session *s)
         return 0;
     }
     s->in.n += (size_t)r;
+    s->bytes_in += (uint64_t)r;
     return 1;
 }

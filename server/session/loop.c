@@ -78,6 +78,7 @@ static void set_tag(struct imap_session *s, struct str tag)
 static void on_command(struct imap_session *s, struct imap_line *line)
 {
     set_tag(s, line->tag);
+    s->commands++;
     buf_clear(&s->reply);
     run_command(s, line);
     /* A command that refused its literal has moved the reader on already. */
@@ -175,6 +176,8 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     serve(&s);
     output_flush(&s.out);
     imap_unselect(&s);
+    log_info("imap-end", LS("user", settings->user), LS("client", settings->client),
+             LN("commands", s.commands), LN("in", s.bytes_in), LN("out", s.out.written));
     mail_conv_free(s.conv);
     arena_free(s.arena);
     imap_reader_free(&s.reader);

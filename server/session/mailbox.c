@@ -1,6 +1,8 @@
 /* The selected mailbox: message sets, keywords, names; see imap.h. */
 #include "session/imap.h"
 
+#include "protocol/imap/write.h"
+
 #include <stdlib.h>
 
 void imap_unselect(struct imap_session *s)
@@ -10,6 +12,16 @@ void imap_unselect(struct imap_session *s)
     free(s->mailbox_name);
     s->mailbox_name = NULL;
     buf_free(&s->told_flags);
+}
+
+/* A name is made only in the one spelling that clients can read (RFC 3501 5.1.3). */
+bool imap_refuse_spelling(struct imap_session *s, struct str name)
+{
+    AUTO_BUF utf8 = {0};
+    if (imap_utf7_decode(&utf8, name) == 0)
+        return false;
+    imap_reply_no(s, "[CANNOT] The name is not in modified UTF-7");
+    return true;
 }
 
 int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name)
@@ -23,15 +35,6 @@ int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *n
 
 /* --- message sets --- */
 
-static int add_range(struct imap_session *s, struct imap_indexes *out, size_t first, size_t end)
-{
-    if (out->n + (end - first) > store_mailbox_count(s->mailbox))
-        return -1;
-    for (size_t i = first; i < end; i++)
-        out->v[out->n++] = i;
-    return 0;
-}
-
 /* A sequence number that does not exist is an error of the client (RFC 9051 9: seq-number); "*" in
  * an empty mailbox names nothing. */
 static bool numbers_exist(const struct imap_set *set, size_t count)
@@ -44,10 +47,27 @@ static bool numbers_exist(const struct imap_set *set, size_t count)
     return true;
 }
 
+/* The indexes from first to (not with) end that a range of numbers or UIDs covers. */
+static void range_bounds(struct imap_session *s, const struct imap_range *r, bool uid,
+                         size_t *first, size_t *end)
+{
+    size_t count = store_mailbox_count(s->mailbox);
+    bool exact = false;
+    *first = r->first - 1;
+    *end = r->last;
+    if (uid) {
+        *first = store_mailbox_find(s->mailbox, r->first, &exact);
+        *end = store_mailbox_find(s->mailbox, r->last, &exact);
+        *end += exact;
+    }
+    *end = *end < count ? *end : count;
+    *first = *first < *end ? *first : *end;
+}
+
 int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
                  struct imap_indexes *out)
 {
-    size_t count = store_mailbox_count(s->mailbox);
+    size_t count = store_mailbox_count(s->mailbox), total = 0, first, end;
     *out = (struct imap_indexes){0};
     if (!uid && !numbers_exist(set, count))
         return -1;
@@ -55,17 +75,15 @@ int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
         return 0;
     uint32_t max = uid ? store_mailbox_at(s->mailbox, count - 1)->uid : (uint32_t)count;
     struct imap_set r = imap_set_resolve(s->arena, set, max);
-    out->v = arena_array(s->arena, count, sizeof *out->v);
     for (size_t i = 0; i < r.n; i++) {
-        size_t first = r.ranges[i].first - 1, end = r.ranges[i].last;
-        if (uid) {
-            bool exact;
-            first = store_mailbox_find(s->mailbox, r.ranges[i].first, &exact);
-            end = store_mailbox_find(s->mailbox, r.ranges[i].last, &exact);
-            end += exact;
-        }
-        if (add_range(s, out, first, end < count ? end : count) != 0)
-            return -1;
+        range_bounds(s, &r.ranges[i], uid, &first, &end);
+        total += end - first;
+    }
+    out->v = arena_array(s->arena, total, sizeof *out->v);
+    for (size_t i = 0; i < r.n; i++) {
+        range_bounds(s, &r.ranges[i], uid, &first, &end);
+        for (size_t at = first; at < end; at++)
+            out->v[out->n++] = at;
     }
     return 0;
 }

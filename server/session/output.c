@@ -57,6 +57,7 @@ void output_flush(struct output *o)
         else if (r == 0 || (errno != EINTR && errno != EAGAIN))
             o->failed = true;
     }
+    o->written += at;
     buf_clear(&o->b);
     if (o->b.cap > 4 * (size_t)GATHER)
         buf_free(&o->b);

@@ -14,6 +14,7 @@ struct output {
     int64_t timeout_ms;
     struct buf b;
     bool failed;
+    uint64_t written; /* bytes */
 };
 
 void output_init(struct output *o, int fd, int64_t timeout_ms);

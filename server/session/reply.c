@@ -42,9 +42,10 @@ void imap_reply_error(struct imap_session *s, const struct err *e)
     buf_clear(&s->reply);
     buf_printf(&s->reply, "NO %s ", code);
     imap_write_text(&s->reply, str_from(text));
-    log_warning("imap-command", LS("user", s->settings->user),
-                LZ("command", s->command ? s->command->name : ""),
-                LZ("mailbox", s->mailbox_name ? s->mailbox_name : ""), LZ("error", e->log));
+    /* What is permanent is most often a client's mistake, and it is told. */
+    LOG_AT(e->kind == ERR_TEMPORARY ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "imap-command",
+           LS("user", s->settings->user), LZ("command", s->command ? s->command->name : ""),
+           LZ("mailbox", s->mailbox_name ? s->mailbox_name : ""), LZ("error", e->log));
 }
 
 void imap_reply_done(struct imap_session *s)
