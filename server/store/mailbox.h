@@ -53,7 +53,9 @@ int store_mailbox_open(int root_fd, struct str name, bool read_only, const struc
 void store_mailbox_close(struct store_mailbox *mb); /* NULL is fine */
 
 size_t store_mailbox_count(const struct store_mailbox *mb);
-const struct store_msg *store_mailbox_at(const struct store_mailbox *mb, size_t index); /* seq - 1 */
+/* index is seq - 1. The pointer is good until the next call that takes a mailbox that is not const: any
+ * of them may look at the folder and find more messages. */
+const struct store_msg *store_mailbox_at(const struct store_mailbox *mb, size_t index);
 /* Index of the message with this UID, or of the first with a larger one (== count: none); *exact tells. */
 size_t store_mailbox_find(const struct store_mailbox *mb, uint32_t uid, bool *exact);
 size_t store_mailbox_recent(const struct store_mailbox *mb);
