@@ -89,7 +89,8 @@ static struct hit boundary_here(const struct parser *ps)
         line.n--;
     for (size_t i = ps->open_count; i-- > 0;) {
         struct str b = ps->open[i].boundary;
-        if (!str_starts(line, b) || (h.found && b.n <= ps->open[h.open].boundary.n))
+        if (line.n < b.n || (b.n && memcmp(line.p, b.p, b.n) != 0) ||
+            (h.found && b.n <= ps->open[h.open].boundary.n))
             continue;
         h = (struct hit){.found = true, .open = i};
         struct str behind = str_skip(line, b.n);

@@ -11,7 +11,7 @@ FUZZ_MAIL_FILES = $(libmail_a_SOURCES) $(libbase_a_SOURCES)
 FUZZ_MAIL_LIBS = $(SODIUM_LIBS) $(UNISTRING_LIBS) $(IDN2_LIBS) -lpthread
 FUZZ_MAIL = fuzz_mime fuzz_address fuzz_header
 
-$(FUZZ_MAIL): config.h $(FUZZ_MAIL_FILES)
+$(FUZZ_MAIL): config.h $(FUZZ_MAIL_FILES) $(FUZZ_MAIL:%=tests/fuzz/%.c)
 	$(AM_V_CC)$(FUZZ_CC) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(FUZZ_FLAGS) -o $@ \
 		$(top_srcdir)/tests/fuzz/$@.c \
 		$$(for f in $(FUZZ_MAIL_FILES); do case $$f in \
