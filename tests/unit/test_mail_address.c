@@ -7,6 +7,7 @@
 
 #define A10 "aaaaaaaaaa"
 #define A60 A10 A10 A10 A10 A10 A10
+#define L60 A60
 #define L63 A60 "aaa"
 
 struct row {
@@ -97,6 +98,8 @@ static const struct row rows[] = {
     {"\"" A60 " aaaa\"@example.org", 0, NULL, "longer than 64"},
     {"user@" L63 "a.example", 0, NULL, "longer than 63"},
     {"user@" L63 "." L63 "." L63 "." L63, 0, NULL, "path longer than 256"},
+    {"@" L63 "." L63 "." L63 ".example:u@b.example", 0, "u@b.example", NULL},
+    {"@" L63 "." L63 "." L63 "." L60 ":u@b.example", 0, NULL, "path longer than 256"},
     {"user@" L63 "." L63 "." L63 "." L63 ".aa", 0, NULL, "longer than 255"},
 };
 
