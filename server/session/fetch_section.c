@@ -63,12 +63,21 @@ static const struct mail_part *find_part(const struct mail_part *root,
     return p->kind == MAIL_PART_MESSAGE ? p->first : NULL;
 }
 
+static bool has_empty_line(struct str header)
+{
+    return str_eq(header, STR("\n")) || str_eq(header, STR("\r\n")) ||
+           str_ends(header, STR("\n\n")) || str_ends(header, STR("\n\r\n"));
+}
+
 static void send_fields(struct imap_session *s, const struct imap_section *section,
                         struct str header)
 {
     AUTO_BUF text = {0};
     mail_header_select(&text, header, section->fields, section->field_n,
                        section->text == IMAP_SECTION_FIELDS_NOT);
+    /* The empty line is given only where there is one (RFC 3501 6.4.5). */
+    if (!has_empty_line(header) && str_ends(buf_view(&text), STR("\r\n")))
+        text.n -= 2;
     send_view(s, section, buf_view(&text));
 }
 
@@ -100,8 +109,8 @@ void fetch_section_send(struct imap_session *s, struct arena *a, struct message 
         const struct mail_part *p = find_part(message_mime(m, a), section);
         if (p)
             send_part(s, m->raw, section, p);
-        else
-            output_z(&s->out, " NIL");
+        else /* clients take an empty text better than NIL for what is not there */
+            output_z(&s->out, " {0}\r\n");
         return;
     }
     if (section->text == IMAP_SECTION_ALL)
