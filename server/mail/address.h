@@ -10,7 +10,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* Limits in octets (RFC 5321 section 4.5.3.1.1 to 4.5.3.1.3). The path counts its angle brackets. */
+/* Limits in octets (RFC 5321 section 4.5.3.1.1 to 4.5.3.1.3). The path counts its angle brackets.
+ * */
 #define MAIL_LOCAL_MAX 64
 #define MAIL_DOMAIN_MAX 255
 #define MAIL_PATH_MAX 256
@@ -19,12 +20,13 @@ enum {
     MAIL_ADDRESS_UTF8 = 1,      /* SMTPUTF8 is in force: UTF-8 in the local part, U-labels */
     MAIL_ADDRESS_NULL = 2,      /* "<>" (or an empty view) is allowed */
     MAIL_ADDRESS_NO_DOMAIN = 4, /* a local part alone is allowed ("postmaster", RFC 5321 4.1.1.3) */
-    MAIL_ADDRESS_LENIENT = 8    /* Postfix's strict_rfc821_envelopes = no: empty atoms in the local part */
+    MAIL_ADDRESS_LENIENT = 8    /* empty atoms in the local part, paths without brackets (Postfix's
+                                 * strict_rfc821_envelopes = no) */
 };
 
 struct mail_address {
     struct str local;  /* without quoting; empty only for the null path */
-    struct str domain; /* A-labels in lower case, or a literal with its brackets; empty: none given */
+    struct str domain; /* A-labels in lower case, or a literal with its brackets; empty: none */
     struct str utf8_domain; /* U-labels in lower case, NFC; equals domain when it is all ASCII */
     bool literal;      /* domain is an address literal */
     bool utf8;         /* the local part has bytes over 0x7f: relaying needs SMTPUTF8 */
@@ -50,20 +52,20 @@ int mail_local_print(struct buf *out, struct str local);
 /* Same mailbox: folded local parts and equal domains. */
 bool mail_address_same(struct arena *a, const struct mail_address *x, const struct mail_address *y);
 
-/* Checks and normalises a domain name (no literal, no trailing dot): A-labels in lower case, and the
- * U-label form when utf8 is not NULL. 8-bit names are refused without MAIL_ADDRESS_UTF8. */
+/* Checks and normalises a domain name (no literal, no trailing dot): A-labels in lower case, and
+ * the U-label form when utf8 is not NULL. 8-bit names are refused without MAIL_ADDRESS_UTF8. */
 int mail_domain_parse(struct arena *a, struct str text, unsigned flags, struct str *ascii,
                       struct str *utf8, struct err *e);
 
 /* Splits a local part at the first byte that is one of delimiters (recipient_delimiter). False, and
- * *user is the whole local part, when there is none, when nothing would be left in front, or when the
- * address is one that Postfix never splits: postmaster, mailer-daemon, double-bounce, and with '-'
- * as delimiter owner-… and …-request. */
+ * *user is the whole local part, when there is none, when nothing would be left in front, or when
+ * the address is one that Postfix never splits: postmaster, mailer-daemon, double-bounce, and with
+ * '-' as delimiter owner-… and …-request. */
 bool mail_local_split(struct str local, struct str delimiters, struct str *user,
                       struct str *extension);
 
-/* Folds case for look-ups: full Unicode case folding and NFC; bytes that are not UTF-8 fold as ASCII
- * alone. */
+/* Folds case for look-ups: full Unicode case folding and NFC; bytes that are not UTF-8 fold as
+ * ASCII alone. */
 struct str mail_fold_case(struct arena *a, struct str s);
 
 #endif

@@ -80,8 +80,8 @@ static bool phrase(struct parser *p, struct str *text, size_t *words)
     return true;
 }
 
-/* local-part, and obs-local-part with blanks around its dots. False when a quoted string or a comment
- * does not end; text.p is NULL when there is none. */
+/* local-part, and obs-local-part with blanks around its dots. False when a quoted string or a
+ * comment does not end; text.p is NULL when there is none. */
 static bool local_part(struct parser *p, struct str *text)
 {
     size_t from = p->out.n;
@@ -218,8 +218,8 @@ static void angle(struct parser *p, struct mail_addr *m)
     m->broken |= !whole || m->bad_angle || !m->local.p || !m->domain.p;
 }
 
-/* addr-spec, or what stands for one; words is what was read there as a phrase. Several words, or one
- * that is quoted, without "@" are a name. */
+/* addr-spec, or what stands for one; words is what was read there as a phrase. Several words, or
+ * one that is quoted, without "@" are a name. */
 static void bare(struct parser *p, struct mail_addr *m, struct str words, bool name, size_t behind)
 {
     size_t from = p->out.n;

@@ -50,8 +50,8 @@ void mail_conv_free(struct mail_conv *c)
     free(c);
 }
 
-/* What a label means in mail, where it is not what iconv takes it for: the superset that writers of the
- * label use. */
+/* What a label means in mail, where it is not what iconv takes it for: the superset that writers of
+ * the label use. */
 static const char *real_name(const char *name)
 {
     static const struct {
@@ -109,8 +109,8 @@ static bool same_through(iconv_t cd, char *in, size_t n)
            memcmp(in, out, n) == 0;
 }
 
-/* True when text without bytes over 0x7f converts to itself. Tried out on every ASCII byte, and on the
- * shifts of the charsets that hide others behind ASCII: ISO 2022, UTF-7 ("+"), HZ ("~"). */
+/* True when text without bytes over 0x7f converts to itself. Tried out on every ASCII byte, and on
+ * the shifts of the charsets that hide others behind ASCII: ISO 2022, UTF-7 ("+"), HZ ("~"). */
 static bool keeps_ascii(iconv_t cd)
 {
     char escape[] = {0x1b, '$', 'B'}, shift[] = {0x0e, 'a', 'a'};

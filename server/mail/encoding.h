@@ -1,8 +1,8 @@
 /*
  * Transfer encodings, charsets, encoded words, and folding for search (RFC 2045, 2047, 2231, 5051).
  *
- * Decoders take their input in pieces of any size, and never refuse: what is damaged is passed over or
- * kept, and remembered in the state. A struct mail_conv owns the open charset converters of one
+ * Decoders take their input in pieces of any size, and never refuse: what is damaged is passed over
+ * or kept, and remembered in the state. A struct mail_conv owns the open charset converters of one
  * process; there is no other state.
  */
 #ifndef FACTEUR_MAIL_ENCODING_H
@@ -21,7 +21,8 @@ struct mail_base64 {
 size_t mail_base64_decode(struct mail_base64 *s, struct str in, char *out);
 /* At the end of the input: notes missing bits in s->broken. */
 void mail_base64_end(struct mail_base64 *s);
-/* Appends the encoding, a CR LF after every 76 characters when lines is true. 0, or -1 past the bound. */
+/* Appends the encoding, a CR LF after every 76 characters when lines is true. 0, or -1 past the
+ * bound. */
 int mail_base64_encode(struct buf *out, struct str in, bool lines);
 /* Strict, whole (SASL, RFC 4648): no blanks, right padding. 0, or -1 and out as it was. */
 int mail_base64_decode_strict(struct buf *out, struct str in);
@@ -33,7 +34,8 @@ struct mail_qp {
     unsigned held_n;
     bool broken;
 };
-/* Decodes a piece; out has room for in.n + MAIL_QP_SLACK bytes. Trailing blanks of a line are dropped. */
+/* Decodes a piece; out has room for in.n + MAIL_QP_SLACK bytes. Trailing blanks of a line are
+ * dropped. */
 size_t mail_qp_decode(struct mail_qp *s, struct str in, char *out);
 /* What was held back at the end of the input; out has room for MAIL_QP_SLACK bytes. */
 size_t mail_qp_end(struct mail_qp *s, char *out);
@@ -46,8 +48,9 @@ void mail_conv_free(struct mail_conv *c);
 void mail_conv_preload(struct mail_conv *c);
 /* True when the charset can be converted. */
 bool mail_conv_known(struct mail_conv *c, struct str charset);
-/* Appends in as UTF-8. What does not convert becomes U+FFFD. An unknown or empty charset: taken as UTF-8
- * when it is, else each 8-bit byte becomes U+FFFD. 0, or -1 past the bound (what fits is there). */
+/* Appends in as UTF-8. What does not convert becomes U+FFFD. An unknown or empty charset: taken as
+ * UTF-8 when it is, else each 8-bit byte becomes U+FFFD. 0, or -1 past the bound (what fits is
+ * there). */
 int mail_conv_utf8(struct mail_conv *c, struct str charset, struct str in, struct buf *out);
 
 /* Appends a header value with its encoded words decoded to UTF-8 and its folds taken out (RFC 2047

@@ -2,8 +2,8 @@
 #include "mail/header.h"
 #include "mail/imap_text.h"
 
-/* Of several fields of one kind: the last Date, Subject, In-Reply-To and Message-ID counts; addresses
- * are joined. A field without a colon is none. */
+/* Of several fields of one kind: the last Date, Subject, In-Reply-To and Message-ID counts;
+ * addresses are joined. A field without a colon is none. */
 void mail_envelope_parse(struct arena *a, struct str message, struct mail_envelope *out)
 {
     *out = (struct mail_envelope){0};

@@ -37,7 +37,8 @@ struct str mail_fold_case(struct arena *a, struct str s)
 
 /* --- i;unicode-casemap (RFC 5051 section 2) --- */
 
-/* Appends a code point fully decomposed: canonical and compatibility mappings both, without reordering. */
+/* Appends a code point fully decomposed: canonical and compatibility mappings both, without
+ * reordering. */
 static int add_decomposed(ucs4_t uc, unsigned depth, struct buf *out)
 {
     ucs4_t parts[UC_DECOMPOSITION_MAX_LENGTH];

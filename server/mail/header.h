@@ -2,8 +2,8 @@
  * Header fields of a message in memory (RFC 5322 section 2.2), lines ending in LF or CR LF.
  *
  * Tolerant: a line without a colon is a field with an empty value, a continuation line at the very
- * start is a field of its own, a missing empty line means that everything is header. All views point
- * into the message. Nothing here allocates except where an arena or a buffer is asked for.
+ * start is a field of its own, a missing empty line means that everything is header. All views
+ * point into the message. Nothing here allocates except where an arena or a buffer is asked for.
  */
 #ifndef FACTEUR_MAIL_HEADER_H
 #define FACTEUR_MAIL_HEADER_H
@@ -16,7 +16,7 @@
 
 struct mail_field {
     struct str name;  /* no blanks before the colon; the whole line when there is no colon */
-    struct str value; /* raw: behind the colon and the blanks after it, folds inside, last line end not */
+    struct str value; /* raw: behind the colon and its blanks, with folds, without the last line end */
     struct str whole; /* the field as it stands, with its last line end */
     bool colon;       /* there is a colon */
 };
@@ -27,7 +27,8 @@ struct mail_header_walk {
 };
 
 /* Bytes of the header with the empty line that ends it: where the body begins. All of the message
- * when there is no empty line. A message that starts with an empty line has a header of that line. */
+ * when there is no empty line. A message that starts with an empty line has a header of that line.
+ * */
 size_t mail_header_size(struct str message);
 
 /* Takes a message or a header; false at the empty line, the end, or past MAIL_FIELDS_MAX. */
@@ -38,12 +39,12 @@ bool mail_header_next(struct mail_header_walk *w, struct mail_field *f);
 bool mail_header_find(struct str message, struct str name, size_t nth, struct mail_field *f);
 size_t mail_header_count(struct str message, struct str name);
 
-/* A value without its line ends (RFC 5322 section 2.2.3); nothing else changes. The view itself when
- * it holds none. */
+/* A value without its line ends (RFC 5322 section 2.2.3); nothing else changes. The view itself
+ * when it holds none. */
 struct str mail_value_unfold(struct arena *a, struct str value);
 
-/* Appends, with CR LF line ends, the fields whose name is (not: is not) among names and an empty line
- * (RFC 3501 section 6.4.5, HEADER.FIELDS and HEADER.FIELDS.NOT). 0, or -1 past the bound. */
+/* Appends, with CR LF line ends, the fields whose name is (not: is not) among names and an empty
+ * line (RFC 3501 section 6.4.5, HEADER.FIELDS and HEADER.FIELDS.NOT). 0, or -1 past the bound. */
 int mail_header_select(struct buf *out, struct str message, const struct str *names, size_t count,
                        bool not);
 

@@ -105,8 +105,8 @@ static int add_string(struct buf *out, struct str s, enum clean how, unsigned fl
 
 /* --- ENVELOPE --- */
 
-/* A mailbox without a domain would read as the start of a group, one without a local part as its end:
- * words stand for them, the same that Dovecot uses. */
+/* A mailbox without a domain would read as the start of a group, one without a local part as its
+ * end: words stand for them, the same that Dovecot uses. */
 static int add_address(struct buf *out, const struct mail_addr *m, unsigned flags)
 {
     if (m->kind == MAIL_ADDR_GROUP_END)
@@ -220,8 +220,8 @@ static int add_extension(struct writer *w, const struct mail_part *p)
     return add_string(w->out, p->location, CLEAN_LINES, w->flags);
 }
 
-/* Type and subtype. A message or multipart that was not taken apart must not be called one, because its
- * grammar differs. */
+/* Type and subtype. A message or multipart that was not taken apart must not be called one, because
+ * its grammar differs. */
 static int add_type(struct writer *w, const struct mail_part *p)
 {
     struct str type = p->type, subtype = p->subtype;
@@ -246,7 +246,8 @@ static int add_multipart(struct writer *w, const struct mail_part *p)
 {
     /* A multipart has at least one part in the grammar (RFC 3501 section 9, body-type-mpart). */
     if (!p->first)
-        TRY(buf_printf(w->out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0%s)",
+        TRY(buf_printf(w->out,
+                       "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0%s)",
                        w->extended ? " NIL NIL NIL NIL" : ""));
     for (const struct mail_part *c = p->first; c; c = c->next)
         TRY(add_part(w, c));

@@ -1,7 +1,8 @@
 /*
  * ENVELOPE, BODY and BODYSTRUCTURE as text (RFC 3501 section 7.4.2, RFC 9051 section 7.5.2).
  *
- * Appends to a buffer; 0, or -1 when its bound would be passed (then part of the text may be there).
+ * Appends to a buffer; 0, or -1 when its bound would be passed (then part of the text may be
+ * there).
  */
 #ifndef FACTEUR_MAIL_IMAP_TEXT_H
 #define FACTEUR_MAIL_IMAP_TEXT_H

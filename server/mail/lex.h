@@ -1,7 +1,9 @@
 /*
- * The lexical tokens of RFC 822 fields (RFC 5322 section 3.2, RFC 2045 section 5.1), for this room only.
+ * The lexical tokens of RFC 822 fields (RFC 5322 section 3.2, RFC 2045 section 5.1), for this room
+ * only.
  *
- * A value may hold folds and any byte. CR and LF count as white space; bytes over 0x7f as atom text.
+ * A value may hold folds and any byte. CR and LF count as white space; bytes over 0x7f as atom
+ * text.
  */
 #ifndef FACTEUR_MAIL_LEX_H
 #define FACTEUR_MAIL_LEX_H
@@ -22,14 +24,14 @@ struct mail_lex_out {
 
 /* The byte at the front, -1 at the end. */
 int mail_lex_peek(const struct mail_lex *x);
-/* Skips white space and comments; false when a comment does not end or is nested too deep (then all is
- * skipped). */
+/* Skips white space and comments; false when a comment does not end or is nested too deep (then all
+ * is skipped). */
 bool mail_lex_cfws(struct mail_lex *x);
 /* Takes a run of atom text (with dots: and dots), or of MIME token text; empty: none. */
 struct str mail_lex_atom(struct mail_lex *x, bool dots);
 struct str mail_lex_token(struct mail_lex *x);
-/* Takes a quoted string whose opening quote is at the front, appends it without quoting and line ends;
- * false when it does not end (then all is skipped). */
+/* Takes a quoted string whose opening quote is at the front, appends it without quoting and line
+ * ends; false when it does not end (then all is skipped). */
 bool mail_lex_quoted(struct mail_lex *x, struct mail_lex_out *out);
 /* Appends text without line ends, and without the backslashes of quoted pairs. */
 void mail_lex_unquote(struct mail_lex_out *out, struct str text);

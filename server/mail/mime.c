@@ -1,9 +1,9 @@
 /*
  * The tree of parts, in one pass over the lines.
  *
- * Sizes come from two running counts, line ends and line ends without CR; a part notes them where it
- * begins and ends. A boundary line that follows text owns the line end before it (RFC 2046 section
- * 5.1.1); one that follows a header or another boundary line at once owns none.
+ * Sizes come from two running counts, line ends and line ends without CR; a part notes them where
+ * it begins and ends. A boundary line that follows text owns the line end before it (RFC 2046
+ * section 5.1.1); one that follows a header or another boundary line at once owns none.
  */
 #include "mail/header.h"
 #include "mail/mime_value.h"
@@ -74,8 +74,8 @@ static struct mark before_line_end(const struct parser *ps, struct mark start)
 
 /* --- boundaries --- */
 
-/* Is the line at pos a boundary of an open multipart? The longest one that the line begins with counts,
- * so that "--ab" is not taken for a boundary "a"; what stands behind it does not matter. */
+/* Is the line at pos a boundary of an open multipart? The longest one that the line begins with
+ * counts, so that "--ab" is not taken for a boundary "a"; what stands behind it does not matter. */
 static struct hit boundary_here(const struct parser *ps)
 {
     struct hit h = {0};
@@ -291,7 +291,8 @@ static void open_body(const struct parser *ps, struct mail_part *p)
                                  .lines = (uint32_t)ps->pos.lines};
 }
 
-/* Reads one part from its header on: the part that is current afterwards, and the boundary it met. */
+/* Reads one part from its header on: the part that is current afterwards, and the boundary it met.
+ * */
 static struct mail_part *read_part(struct parser *ps, struct mail_part *p, struct hit *h)
 {
     for (;;) {

@@ -1,9 +1,10 @@
 /*
  * The MIME tree of a message in memory (RFC 2045, 2046, 2183, 2231, 3282).
  *
- * Offsets and lengths are physical (into the message as it is stored); "wire" sizes count every line
- * end as CR LF, as IMAP does (RFC 3501 section 2.3.4). A bare CR ends no line. Everything lives in the
- * arena or points into the message. Never fails: past a limit, what is left is a leaf of its type.
+ * Offsets and lengths are physical (into the message as it is stored); "wire" sizes count every
+ * line end as CR LF, as IMAP does (RFC 3501 section 2.3.4). A bare CR ends no line. Everything
+ * lives in the arena or points into the message. Never fails: past a limit, what is left is a leaf
+ * of its type.
  */
 #ifndef FACTEUR_MAIL_MIME_H
 #define FACTEUR_MAIL_MIME_H
@@ -22,7 +23,7 @@ enum mail_cte { MAIL_CTE_PLAIN, MAIL_CTE_BASE64, MAIL_CTE_QP, MAIL_CTE_UNKNOWN }
 
 struct mail_param {
     struct str name;  /* as written, without "*" and section numbers (RFC 2231) */
-    struct str value; /* sections joined; percent codes and charset'language' still in it if extended */
+    struct str value; /* sections joined; if extended: with charset'language' and percent codes */
     bool extended;    /* the name ended in "*" */
 };
 
@@ -50,7 +51,7 @@ struct mail_part {
     size_t disposition_param_count;
     struct str *languages;
     size_t language_count;
-    bool mime;   /* Content-Type or MIME-Version is there: the other Content- fields mean something */
+    bool mime;   /* Content-Type or MIME-Version is there: other Content- fields mean something */
     bool digest; /* multipart/digest: children default to message/rfc822 (RFC 2046 section 5.1.5) */
 };
 
@@ -60,7 +61,8 @@ struct mail_part *mail_mime_parse(struct arena *a, struct str message);
 /* A part by its IMAP number (RFC 3501 section 6.4.5): path {4,2} is "4.2"; n == 0 is the root. A
  * message/rfc822 part is looked through; the only part of a message that is no multipart is 1.
  * NULL: no such part. */
-const struct mail_part *mail_part_find(const struct mail_part *root, const uint32_t *path, size_t n);
+const struct mail_part *mail_part_find(const struct mail_part *root, const uint32_t *path,
+                                       size_t n);
 
 /* Next part in depth-first order below root, NULL at the end. */
 const struct mail_part *mail_part_next(const struct mail_part *root, const struct mail_part *p);
@@ -80,7 +82,8 @@ struct str mail_part_filename(struct arena *a, struct mail_conv *c, const struct
 int mail_part_text(struct mail_conv *c, struct str message, const struct mail_part *p,
                    struct buf *out);
 
-/* One Content-Type-like value ("token *(; name=value)") on its own: the token and the parameters. */
+/* One Content-Type-like value ("token *(; name=value)") on its own: the token and the parameters.
+ * */
 void mail_mime_value_parse(struct arena *a, struct str value, struct str *token,
                            struct mail_param **params, size_t *count);
 

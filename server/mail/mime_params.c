@@ -4,8 +4,8 @@
 #include "mail/lex.h"
 #include "mail/mime_value.h"
 
-/* One parameter as it stands; false when it cannot be understood. Name and value may be empty ("name=;"),
- * the "=" must be there. */
+/* One parameter as it stands; false when it cannot be understood. Name and value may be empty
+ * ("name=;"), the "=" must be there. */
 static bool take_param(struct mail_lex *x, struct mail_lex_out *out, struct mail_param *p)
 {
     if (!mail_lex_cfws(x))
@@ -67,7 +67,8 @@ static bool belongs(const struct section *s, const struct section *first)
 
 /* The indexes of the sections of one name in their order; 0 unless each number from 0 on is there
  * once. Otherwise all of them are left alone. */
-static size_t order_sections(struct section *s, size_t n, const struct section *first, size_t *order)
+static size_t order_sections(struct section *s, size_t n, const struct section *first,
+                             size_t *order)
 {
     size_t count = 0, placed = 0;
     for (size_t i = 0; i < n; i++)
@@ -128,7 +129,8 @@ static size_t merge(struct arena *a, const struct mail_param *raw, size_t n, str
     return out;
 }
 
-void mail_params_parse(struct arena *a, struct mail_lex *x, struct mail_param **params, size_t *count)
+void mail_params_parse(struct arena *a, struct mail_lex *x, struct mail_param **params,
+                       size_t *count)
 {
     struct mail_param raw[MAIL_MIME_PARAMS_MAX];
     struct mail_lex_out out = {.p = arena_alloc(a, x->s.n - x->at + 1)};

@@ -20,7 +20,8 @@ static const struct mail_part *child(const struct mail_part *p, uint32_t number)
     return number ? c : NULL;
 }
 
-const struct mail_part *mail_part_find(const struct mail_part *root, const uint32_t *path, size_t n)
+const struct mail_part *mail_part_find(const struct mail_part *root, const uint32_t *path,
+                                       size_t n)
 {
     const struct mail_part *p = root;
     bool message = true; /* p is a message whose parts are counted, not one of its parts */

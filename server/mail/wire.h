@@ -1,8 +1,8 @@
 /*
  * A stored message as IMAP and POP3 send it: every line end as CR LF (RFC 3501 section 2.3.4).
  *
- * LF becomes CR LF, CR LF stays, a bare CR stays a bare CR. The reader goes forward only and can stop
- * at any wire byte, also between CR and LF.
+ * LF becomes CR LF, CR LF stays, a bare CR stays a bare CR. The reader goes forward only and can
+ * stop at any wire byte, also between CR and LF.
  */
 #ifndef FACTEUR_MAIL_WIRE_H
 #define FACTEUR_MAIL_WIRE_H

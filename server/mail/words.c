@@ -1,8 +1,9 @@
 /*
  * Encoded words (RFC 2047).
  *
- * More is taken than the grammar allows, because much mail needs it: words that touch other text, that are
- * longer than 75 bytes, that hold blanks, and characters that were cut between two words of one charset.
+ * More is taken than the grammar allows, because much mail needs it: words that touch other text,
+ * that are longer than 75 bytes, that hold blanks, and characters that were cut between two words
+ * of one charset.
  */
 #include "mail/encoding.h"
 #include "mail/header.h"

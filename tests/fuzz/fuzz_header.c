@@ -1,4 +1,5 @@
-/* Header fields, address lists, dates, message identifiers, encoded words, and the decoders cut in two. */
+/* Header fields, address lists, dates, message identifiers, encoded words, and the decoders cut in
+ * two. */
 #include "mail/encoding.h"
 #include "mail/header.h"
 #include "mail/imap_text.h"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ENVELOPE, BODYSTRUCTURE and size of the difficult messages, and of messages made from them by chance,
+"""ENVELOPE, BODYSTRUCTURE and size of the difficult messages, and of others made from them by chance,
 beside those of Dovecot's imap program on a private maildir. Skipped where Dovecot is not installed."""
 import glob, os, random, re, shutil, subprocess, sys, tempfile
 

@@ -1,5 +1,5 @@
-/* Prints "SIZE ENVELOPE … BODYSTRUCTURE …" with its length for each message file, for comparison with
- * another server's answer. */
+/* Prints "SIZE ENVELOPE … BODYSTRUCTURE …" with its length for each message file, for comparison
+ * with another server's answer. */
 #include "mail/imap_text.h"
 #include "mail/wire.h"
 

@@ -1,4 +1,5 @@
-/* mail/header.h, mail/wire.h, mail/rfc5322.h: fields, addresses in them, dates, message identifiers. */
+/* mail/header.h, mail/wire.h, mail/rfc5322.h: fields, addresses in them, dates, message
+ * identifiers. */
 #include "mail/header.h"
 #include "mail/rfc5322.h"
 #include "mail/wire.h"

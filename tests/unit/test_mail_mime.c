@@ -2,7 +2,8 @@
  * mail/mime.h and mail/imap_text.h: the tree, its sizes, and IMAP's words for it.
  *
  * tests/corpus/mime holds difficult messages (.eml) and the ENVELOPE and BODYSTRUCTURE expected for
- * them (.want, two lines of a file; a CR or LF inside a literal makes no difference to the comparison).
+ * them (.want, two lines of a file; a CR or LF inside a literal makes no difference to the
+ * comparison).
  */
 #include "mail/encoding.h"
 #include "mail/imap_text.h"
