@@ -10,8 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* Limits in octets (RFC 5321 section 4.5.3.1.1 to 4.5.3.1.3). The path counts its angle brackets.
- * */
+/* Limits in octets (RFC 5321 section 4.5.3.1.1 to 4.5.3.1.3). A path counts its brackets. */
 #define MAIL_LOCAL_MAX 64
 #define MAIL_DOMAIN_MAX 255
 #define MAIL_PATH_MAX 256

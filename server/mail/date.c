@@ -118,8 +118,7 @@ static void gap(struct mail_lex *x)
     }
 }
 
-/* RFC 5322 section 4.3: two digits below 50 are of this century, two and three others of the last.
- * */
+/* RFC 5322 section 4.3: two digits below 50 are of this century, others of the last. */
 static int read_year(struct mail_lex *x)
 {
     size_t start = x->at;

@@ -16,7 +16,7 @@
 
 struct mail_field {
     struct str name;  /* no blanks before the colon; the whole line when there is no colon */
-    struct str value; /* raw: behind the colon and its blanks, with folds, without the last line end */
+    struct str value; /* raw: behind the colon and its blanks, folds inside, last line end off */
     struct str whole; /* the field as it stands, with its last line end */
     bool colon;       /* there is a colon */
 };
@@ -27,8 +27,7 @@ struct mail_header_walk {
 };
 
 /* Bytes of the header with the empty line that ends it: where the body begins. All of the message
- * when there is no empty line. A message that starts with an empty line has a header of that line.
- * */
+ * when there is no empty line. One that starts with an empty line has a header of that line. */
 size_t mail_header_size(struct str message);
 
 /* Takes a message or a header; false at the empty line, the end, or past MAIL_FIELDS_MAX. */

@@ -291,8 +291,7 @@ static void open_body(const struct parser *ps, struct mail_part *p)
                                  .lines = (uint32_t)ps->pos.lines};
 }
 
-/* Reads one part from its header on: the part that is current afterwards, and the boundary it met.
- * */
+/* Reads a part from its header on: the part that is current afterwards, the boundary it met. */
 static struct mail_part *read_part(struct parser *ps, struct mail_part *p, struct hit *h)
 {
     for (;;) {

@@ -82,8 +82,7 @@ struct str mail_part_filename(struct arena *a, struct mail_conv *c, const struct
 int mail_part_text(struct mail_conv *c, struct str message, const struct mail_part *p,
                    struct buf *out);
 
-/* One Content-Type-like value ("token *(; name=value)") on its own: the token and the parameters.
- * */
+/* One Content-Type-like value ("token *(; name=value)") alone: the token and the parameters. */
 void mail_mime_value_parse(struct arena *a, struct str value, struct str *token,
                            struct mail_param **params, size_t *count);
 

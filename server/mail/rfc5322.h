@@ -55,8 +55,7 @@ struct str mail_date_print(char *out, int64_t unix_time, int zone);
 /* " 1-Nov-2024 08:04:00 +0100" without quotes (RFC 3501 section 9, date-time), both ways. */
 struct str mail_date_print_imap(char *out, int64_t unix_time, int zone);
 int mail_date_parse_imap(struct str text, int64_t *unix_time, int *zone);
-/* Days since 1970 of the date as it is written, the zone ignored (SEARCH SENTON, RFC 3501 6.4.4).
- * */
+/* Days since 1970 of the date as it is written, zone ignored (SEARCH SENTON, RFC 3501 6.4.4). */
 int64_t mail_date_day(int64_t unix_time, int zone);
 
 #endif

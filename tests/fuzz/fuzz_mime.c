@@ -1,5 +1,4 @@
-/* The MIME tree, its texts and IMAP's words for it; checks that every span lies inside its parent.
- * */
+/* The MIME tree, its texts and IMAP's words for it; checks that every span lies inside its parent. */
 #include "mail/encoding.h"
 #include "mail/imap_text.h"
 #include "mail/wire.h"
