@@ -19,6 +19,7 @@ struct rcpt {
     enum verdict verdict;
     char text[256]; /* of the directory or the worker, for the client */
     size_t probes;
+    size_t named; /* mailboxes in the directory's answer, with those reached before */
     bool too_many;
 };
 
@@ -226,10 +227,14 @@ static void on_resolved(struct session *s, void *arg, struct msg *m)
     r->verdict = reply_msg ? (enum verdict)reply_msg->verdict : VERDICT_CANNOT_SAY;
     for (size_t i = 0; reply_msg && i < reply_msg->targets.n; i++)
         found(s, &reply_msg->targets.v[i]);
+    r->named += reply_msg ? reply_msg->targets.n : 0;
     if (reply_msg && reply_msg->more)
         return;
     if (reply_msg)
         set_text(r, reply_msg->text);
+    /* A yes that leads nowhere would be mail lost in silence. */
+    if (r->verdict == VERDICT_YES && r->named == 0)
+        r->verdict = VERDICT_CANNOT_SAY;
     if (r->verdict == VERDICT_YES && r->too_many) {
         s->verb = "RCPT";
         refuse(s, "452 4.5.3", "", "Error: it leads to too many mailboxes");

@@ -9,3 +9,5 @@ EXTRA_DIST += tests/system/imap_model.py
 
 TESTS += tests/system/master.py
 EXTRA_DIST += tests/system/master.py tests/lib/dummy.py
+TESTS += tests/system/smtp_dialogues.py
+EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp

@@ -136,7 +136,7 @@ static const struct rule *rule_for(struct str local)
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (str_eq(local, str_from(rules[i].local)))
             return &rules[i];
-    return str_starts(local, STR("user")) ? &user : &nobody;
+    return str_casestarts(local, STR("user")) ? &user : &nobody;
 }
 
 static void collect(struct world *w, struct arena *a, const struct rule *rule, struct str address,
