@@ -28,3 +28,4 @@ fuzz: fuzz-mail
 .PHONY: fuzz fuzz-mail
 CLEANFILES += $(FUZZ_MAIL)
 include tests/fuzz/imap.mk
+include tests/fuzz/smtp.mk
