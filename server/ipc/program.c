@@ -191,5 +191,10 @@ int program_run(const struct program_ops *ops, void *arg, int argc, char **argv)
     event_add(term, NULL);
     event_base_dispatch(p.base);
     event_free(term);
+    if (ops->end) {
+        ops->end(&p);
+        channel_free(p.master);
+        event_base_free(p.base);
+    }
     return p.exit_status;
 }

@@ -42,6 +42,9 @@ struct program_ops {
     bool (*stop)(struct program *p);
     /* key=value text for "facteur status". May be NULL. */
     void (*status)(struct program *p, struct buf *out);
+    /* The loop is over: frees everything that uses p->base, which is freed then. May be NULL: nothing
+     * is freed, the process ends anyway. */
+    void (*end)(struct program *p);
 };
 
 /* Runs until the master goes away or SIGTERM; returns the exit status for main. */

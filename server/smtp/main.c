@@ -193,8 +193,9 @@ static int on_prepare(struct program *p, struct err *e)
     return 0;
 }
 
-static void smtpd_free(struct smtpd *d)
+static void on_end(struct program *p)
 {
+    struct smtpd *d = p->arg;
     while (d->sessions)
         session_cut(d->sessions);
     rpc_free(d->directory);
@@ -221,9 +222,8 @@ int main(int argc, char **argv)
         .message = on_message,
         .stop = on_stop,
         .status = on_status,
+        .end = on_end,
     };
     struct smtpd d = {0};
-    int status = program_run(&ops, &d, argc, argv);
-    smtpd_free(&d);
-    return status;
+    return program_run(&ops, &d, argc, argv);
 }

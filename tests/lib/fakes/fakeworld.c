@@ -486,6 +486,13 @@ static void say_status(struct world *w)
     printf("%.*s grants=%u dropped=%u\n", (int)b.n, b.p, w->grant_count, dropped);
 }
 
+/* Its answer comes after it has handled what was sent before. */
+static void wait_until_heard(struct world *w)
+{
+    AUTO_BUF b = {0};
+    testmaster_status(&w->smtp, &b);
+}
+
 static void command(struct world *w, struct str line)
 {
     struct str verb, rest = line, arg = {0};
@@ -502,8 +509,11 @@ static void command(struct world *w, struct str line)
         kill(w->smtp.pid, SIGTERM);
     if (str_eq(verb, STR("status")))
         say_status(w);
-    else
+    else {
+        if (!str_eq(verb, STR("term")))
+            wait_until_heard(w);
         printf("done\n");
+    }
     fflush(stdout);
 }
 
