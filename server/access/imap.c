@@ -89,15 +89,15 @@ static bool do_starttls(struct client *c, const char *tag, struct imap_cursor *a
         say(c, tag, conn_is_tls(c->conn) ? "BAD TLS is already active." : "NO TLS is not available.");
         return true;
     }
-    say(c, tag, "OK Begin TLS negotiation now.");
-    conn_deadline(c->conn, c->settings->cfg->smtpd_starttls_timeout * 1000);
-    size_t thrown = conn_start_tls(c->conn, c->settings->tls);
-    if (thrown > 0) { /* RFC 9051 section 6.2.1: nothing may follow in the same flight */
+    if (conn_in(c->conn).n > 0) { /* RFC 9051 section 6.2.1 */
         log_warning("starttls-injection", LZ("session", c->id),
-                    LZ("client", conn_peer(c->conn)->text), LN("bytes", thrown));
-        client_end(c);
+                    LZ("client", conn_peer(c->conn)->text));
+        client_bye(c, "Nothing may follow STARTTLS");
         return false;
     }
+    say(c, tag, "OK Begin TLS negotiation now.");
+    conn_deadline(c->conn, c->settings->cfg->smtpd_starttls_timeout * 1000);
+    conn_start_tls(c->conn, c->settings->tls);
     return true;
 }
 

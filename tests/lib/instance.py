@@ -20,7 +20,7 @@ from slapd import PEOPLE, SRCDIR, PrivateSlapd
 
 BUILD = os.environ.get("FACTEUR_BUILDDIR") or os.path.join(SRCDIR, "build")
 PORTS = ("smtp", "submission", "submissions", "imap", "imaps")
-UIDS = {"smtp": 64301, "access": 64302, "directory": 64303, "queue": 64304}
+UIDS = {"smtp": 15301, "access": 15302, "directory": 15303, "queue": 15304}
 
 
 def free_ports(count):
@@ -138,6 +138,7 @@ class Instance:
             "virtual_mailbox_domains": "mail.example.org",
             "postmaster_address": "amelie@mail.example.org",
             "recipient_delimiter": "+",
+            "virtual_minimum_uid": "20000",
         }
         for port in PORTS:
             values[port + "_port"] = str(self.ports[port])

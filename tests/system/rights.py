@@ -28,8 +28,6 @@ def descriptors(pid):
 
 
 def main(mail):
-    client = mail.imap("amelie")
-    client.select()
 
     def each(*programs):
         for program in programs:
@@ -125,4 +123,7 @@ def in_memory(pid, secret):
 
 
 with Instance() as instance:
+    client = instance.imap("amelie")  # held open: its session is looked at
+    client.select()
     tap.run(main(instance))
+    client.logout()
