@@ -8,6 +8,7 @@ endif
 include tests/unit/base.mk
 include tests/unit/config.mk
 include tests/unit/confine.mk
+include tests/unit/ipc.mk
 include tests/unit/imap.mk
 include tests/unit/io.mk
 include tests/unit/mail.mk
