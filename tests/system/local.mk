@@ -1,3 +1,5 @@
+TESTS += tests/system/master.py tests/system/life.py
+EXTRA_DIST += tests/system/master.py tests/system/life.py tests/lib/dummy.py
 TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
 TESTS += tests/system/imap_clients.py
@@ -6,8 +8,5 @@ EXTRA_DIST += %reldir%/store_dovecot.py
 TESTS += %reldir%/store_dovecot.py
 TESTS += tests/system/imap_model.py
 EXTRA_DIST += tests/system/imap_model.py
-
-TESTS += tests/system/master.py
-EXTRA_DIST += tests/system/master.py tests/lib/dummy.py
 TESTS += tests/system/smtp_dialogues.py
 EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp
