@@ -1,7 +1,10 @@
 /* Blocking questions to the directory. */
 #include "deliver/redeem.h"
 #include "base/clock.h"
-#include "base/log.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 void deliver_redeemer_init(struct deliver_redeemer *r)
 {
@@ -18,37 +21,38 @@ void deliver_redeemer_free(struct deliver_redeemer *r)
 
 void deliver_redeemer_link(struct deliver_redeemer *r, int fd)
 {
+    struct timeval limit = {DELIVER_REDEEM_MS / 1000, 0};
     fd_closep(&r->fd);
     r->fd = fd;
+    r->silent = false;
+    /* A directory that stands still must not hold us in send(2) either. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
-static int lost(struct deliver_redeemer *r, struct err *e)
-{
-    fd_closep(&r->fd);
-    log_warning("ipc-lost", LZ("peer", "directory"), LZ("why", e->log));
-    return -1;
-}
-
-/* Waits for the answer to id; answers to older questions (whose time was up) are passed over. */
+/* Waits for the answer to id: 0, or -1 and the channel is closed when it has ended. */
 static int await(struct deliver_redeemer *r, uint64_t id, struct msg_redeem_reply *out,
                  struct err *e)
 {
-    int64_t end = clock_mono_ms() + DELIVER_REDEEM_MS;
+    int64_t end = clock_mono_ms() + (r->silent ? DELIVER_REDEEM_SILENT_MS : DELIVER_REDEEM_MS);
+    r->silent = true;
     for (;;) {
         struct msg m;
+        struct pollfd p = {.fd = r->fd, .events = POLLIN};
         int64_t left = end - clock_mono_ms();
+        if (poll(&p, 1, left > 0 ? (int)left : 0) <= 0)
+            return err_temp(e, "no answer from the directory in time");
         arena_reset(r->arena);
-        int got = channel_recv_now(r->fd, DIRECTORY, DELIVER, left > 0 ? (int)left : 0, &r->bytes,
-                                   r->arena, &m, e);
-        if (got == 0)
-            err_temp(e, "directory went away");
-        if (got != 1)
-            return -1;
-        fd_closep(&m.fd);
-        if (m.type == MSG_redeem_reply && m.redeem_reply.id == id) {
-            *out = m.redeem_reply;
-            return 0;
+        int got = channel_recv_now(r->fd, DIRECTORY, DELIVER, 0, &r->bytes, r->arena, &m, e);
+        if (got != 1) {
+            fd_closep(&r->fd);
+            return got == 0 ? err_temp(e, "the directory went away") : -1;
         }
+        fd_closep(&m.fd);
+        if (m.type != MSG_redeem_reply || m.redeem_reply.id != id)
+            continue;
+        r->silent = false;
+        *out = m.redeem_reply;
+        return 0;
     }
 }
 
@@ -62,7 +66,7 @@ int deliver_redeem(struct deliver_redeemer *r, const struct grant *g, unsigned u
     m.redeem_ask.grant = *g;
     m.redeem_ask.use = (uint8_t)use;
     if (channel_send_now(r->fd, &m, e) != 0 || await(r, m.redeem_ask.id, out, e) != 0)
-        return lost(r, e);
+        return -1;
     if (out->verdict != VERDICT_YES)
         return err_temp(e, "the directory does not know this grant (verdict %u)",
                         (unsigned)out->verdict);

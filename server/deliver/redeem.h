@@ -1,7 +1,10 @@
 /*
  * Redeeming grants at the directory, blocking: the worker does one thing at a time, and nothing else
- * waits in it meanwhile. Owns the descriptor of the channel. When no answer comes in time the channel
- * is closed, and every grant is "cannot say" until the master gives a new one.
+ * waits in it meanwhile. Owns the descriptor of the channel.
+ *
+ * A directory that was silent once is waited for only briefly until it answers again; what it answers
+ * too late is passed over by its id. Only a channel that has ended is given up: the master then lays a
+ * new one.
  */
 #ifndef FACTEUR_DELIVER_REDEEM_H
 #define FACTEUR_DELIVER_REDEEM_H
@@ -9,9 +12,11 @@
 #include "ipc/channel.h"
 
 #define DELIVER_REDEEM_MS 10000
+#define DELIVER_REDEEM_SILENT_MS 1000
 
 struct deliver_redeemer {
     int fd; /* -1: no channel */
+    bool silent; /* the last question had no answer in time */
     uint64_t last_id;
     struct buf bytes;
     struct arena *arena;

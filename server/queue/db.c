@@ -67,19 +67,23 @@ struct queue_db {
 
 /* --- errors --- */
 
-static bool out_of_room(struct queue_db *db, int code)
+/* SQLite knows ENOSPC as "full"; a quota and a limit on file size are the same to us. */
+static bool out_of_room(struct queue_db *db, int code, int system)
 {
-    int system = sqlite3_system_errno(db->db);
-    return code == SQLITE_FULL || (code == SQLITE_IOERR && (system == EDQUOT || system == EFBIG));
+    return code == SQLITE_FULL ||
+           (sqlite3_extended_errcode(db->db) == SQLITE_IOERR_WRITE &&
+            (system == ENOSPC || system == EDQUOT || system == EFBIG));
 }
 
 static int fail(struct queue_db *db, const char *what, struct err *e)
 {
+    int system = errno; /* set to 0 before the call */
     int code = sqlite3_errcode(db->db) & 0xff;
-    db->full = out_of_room(db, code);
+    db->full = out_of_room(db, code, system);
     db->broken = !db->full && (code == SQLITE_IOERR || code == SQLITE_CORRUPT ||
                                code == SQLITE_NOTADB || code == SQLITE_MISUSE);
-    return err_temp(e, "queue database: %s: %s", what, sqlite3_errmsg(db->db));
+    return err_temp(e, "queue database: %s: %s (code %d, %s)", what, sqlite3_errmsg(db->db),
+                    sqlite3_extended_errcode(db->db), strerror(system));
 }
 
 bool queue_db_is_full(const struct queue_db *db)
@@ -102,6 +106,7 @@ static void bind_str(sqlite3_stmt *st, int at, struct str s)
 /* Steps a statement that gives no row and is ready for its next use afterwards. */
 static int run(struct queue_db *db, enum statement n, struct err *e)
 {
+    errno = 0;
     int r = sqlite3_step(db->st[n]);
     int result = r == SQLITE_DONE || r == SQLITE_ROW ? 0 : fail(db, "change", e);
     sqlite3_reset(db->st[n]);
@@ -111,6 +116,7 @@ static int run(struct queue_db *db, enum statement n, struct err *e)
 
 static int execute(struct queue_db *db, const char *text, struct err *e)
 {
+    errno = 0;
     return sqlite3_exec(db->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, text, e);
 }
 

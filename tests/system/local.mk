@@ -10,3 +10,4 @@ TESTS += tests/system/imap_model.py
 EXTRA_DIST += tests/system/imap_model.py
 TESTS += tests/system/smtp_dialogues.py
 EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp
+include tests/system/queue.mk

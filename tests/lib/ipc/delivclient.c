@@ -208,18 +208,38 @@ static void start(struct client *c, struct str *w)
     say("refused %.*s %s", STR_FMT(w[1]), why);
 }
 
-static void reap(struct testmaster_child *k, struct str name)
+/* Waits without blocking: the program may need an answer of ours before it can end. */
+struct reaper {
+    struct testmaster_child *child;
+    struct event *timer;
+    char name[16];
+};
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
 {
+    struct reaper *r = arg;
+    struct timeval tv = {0, 10000};
     int status = -1;
-    for (int i = 0; i < 2000; i++) {
-        if (waitpid(k->pid, &status, WNOHANG) == k->pid)
-            break;
-        status = -1;
-        usleep(10000);
+    (void)fd;
+    (void)what;
+    if (waitpid(r->child->pid, &status, WNOHANG) == 0) {
+        event_add(r->timer, &tv);
+        return;
     }
-    fd_closep(&k->fd);
-    k->pid = 0;
-    say("reaped %.*s %d", STR_FMT(name), status);
+    fd_closep(&r->child->fd);
+    r->child->pid = 0;
+    say("reaped %s %d", r->name, status);
+    event_free(r->timer);
+    free(r);
+}
+
+static void reap(struct client *c, struct testmaster_child *k, struct str name)
+{
+    struct reaper *r = MEM_NEW(struct reaper);
+    r->child = k;
+    r->timer = evtimer_new(c->base, on_reap, r);
+    snprintf(r->name, sizeof r->name, "%.*s", STR_FMT(name));
+    on_reap(-1, 0, r);
 }
 
 static void manage(struct client *c, struct str *w, size_t n)
@@ -241,7 +261,7 @@ static void manage(struct client *c, struct str *w, size_t n)
         kill(k->pid, (int)signal);
         say("sent");
     } else if (str_eq(w[0], STR("reap"))) {
-        reap(k, w[1]);
+        reap(c, k, w[1]);
     }
 }
 
