@@ -11,50 +11,31 @@
 #include "base/map.h"
 #include "confine/confine.h"
 #include "ipc/program.h"
+#include "mail/encoding.h"
 #include "session/session.h"
 #include "store/home.h"
 #include "store/maildir.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <iconv.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct parent {
     struct config *cfg;
     struct map *sessions; /* pid → uid */
     struct event *child_ended;
+    struct mail_conv *charsets;
     uint64_t started;
 };
+
+static const char program_log_name[] = "facteur/session";
 
 static struct str pid_key(const pid_t *pid)
 {
     return (struct str){(const char *)pid, sizeof *pid};
-}
-
-/* Charsets of mail (the MIME names seen in the wild). Their tables stay loaded because the
- * descriptors stay open; a confined session could not read them. */
-static void warm_charsets(void)
-{
-    static const char *const names[] = {
-        "ISO-8859-1",   "ISO-8859-2",   "ISO-8859-3",   "ISO-8859-4",  "ISO-8859-5",
-        "ISO-8859-6",   "ISO-8859-7",   "ISO-8859-8",   "ISO-8859-9",  "ISO-8859-10",
-        "ISO-8859-13",  "ISO-8859-14",  "ISO-8859-15",  "ISO-8859-16", "WINDOWS-1250",
-        "WINDOWS-1251", "WINDOWS-1252", "WINDOWS-1253", "WINDOWS-1254", "WINDOWS-1255",
-        "WINDOWS-1256", "WINDOWS-1257", "WINDOWS-1258", "KOI8-R",      "KOI8-U",
-        "GB2312",       "GBK",          "GB18030",      "BIG5",        "EUC-JP",
-        "SHIFT_JIS",    "ISO-2022-JP",  "EUC-KR",       "ISO-2022-KR", "CP949",
-        "UTF-7",        "UTF-16",       "UTF-16LE",     "UTF-16BE",    "UTF-32",
-        "CP437",        "CP850",        "CP866",        "MACINTOSH",   "TIS-620",
-        "ISO-8859-11",  "US-ASCII",     "BIG5-HKSCS",   "CP932",       "VISCII",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (iconv_open("UTF-8", names[i]) == (iconv_t)-1)
-            log_debug("charset", LZ("missing", names[i]));
 }
 
 /* --- the child --- */
@@ -93,7 +74,7 @@ static struct str name_below(struct str home, struct str maildir)
 static void child(struct parent *p, const struct msg_session_start *m, int stream, int home,
                   uid_t uid, gid_t gid)
 {
-    enum { STREAM = 3, HOME = 4 };
+    enum { STREAM = 3, HOME = 4, LOG = 5 };
     AUTO_FREE char *path = mem_strdup(m->home);
     const char *const reachable[] = {path, NULL};
     struct session_settings settings;
@@ -101,10 +82,13 @@ static void child(struct parent *p, const struct msg_session_start *m, int strea
     int maildir;
     signal(SIGTERM, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
-    int high = fcntl(home, F_DUPFD, HOME + 1); /* dup2 below must not close it first */
-    if (high < 0 || dup2(stream, STREAM) != STREAM || dup2(high, HOME) != HOME ||
-        close_range(HOME + 1, ~0u, 0) != 0)
+    int high_stream = fcntl(stream, F_DUPFD, LOG + 1); /* so that no dup2 closes what is still wanted */
+    int high_home = fcntl(home, F_DUPFD, LOG + 1);
+    int high_log = fcntl(log_fd(), F_DUPFD, LOG + 1);
+    if (dup2(high_stream, STREAM) != STREAM || dup2(high_home, HOME) != HOME ||
+        dup2(high_log, LOG) != LOG || close_range(LOG + 1, ~0u, 0) != 0)
         _exit(1);
+    log_open(log_target(), program_log_name, LOG);
     if (confine_become(uid, gid, reachable, &e) != 0 ||
         store_maildir_open(HOME, name_below(m->home, m->maildir), true, &maildir, &e) != 0) {
         say_bye(STREAM, &e);
@@ -193,7 +177,9 @@ static int on_prepare(struct program *program, struct err *e)
 {
     struct parent *p = program->arg;
     (void)e;
-    warm_charsets();
+    tzset(); /* a confined session cannot read the zone */
+    p->charsets = mail_conv_new();
+    mail_conv_preload(p->charsets); /* nor the tables, which stay loaded with their descriptors */
     p->sessions = map_new();
     p->child_ended = evsignal_new(program->base, SIGCHLD, on_child_ended, program);
     event_add(p->child_ended, NULL);
@@ -224,7 +210,7 @@ int parent_main(int argc, char **argv)
     static const struct program_ops ops = {
         .self = SESSION,
         .keep_privilege = true,
-        .name = "facteur/session",
+        .name = program_log_name,
         .prepare = on_prepare,
         .configure = on_configure,
         .message = on_message,
@@ -233,6 +219,7 @@ int parent_main(int argc, char **argv)
     struct parent p = {0};
     int status = program_run(&ops, &p, argc, argv);
     map_free(p.sessions, NULL);
+    mail_conv_free(p.charsets);
     config_free(p.cfg);
     return status;
 }
