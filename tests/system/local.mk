@@ -11,3 +11,4 @@ EXTRA_DIST += tests/system/imap_model.py
 TESTS += tests/system/smtp_dialogues.py
 EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp
 include tests/system/queue.mk
+include tests/system/whole.mk
