@@ -7,6 +7,7 @@
 
 #define WAITING_MAX 1000
 #define WAIT_UNCONNECTED_MS 2000
+#define LOSSES_MAX 2 /* connections that may die under one of them; a server's end takes all */
 
 struct op {
     struct op *next; /* in waiting or finished */
@@ -17,7 +18,7 @@ struct op {
     void *arg;
     struct dirconn *conn; /* NULL: not sent */
     int msgid;
-    bool tried, finished;
+    unsigned losses;
     int64_t deadline;
     struct event *timer;
     enum verdict verdict;
@@ -109,19 +110,6 @@ static void finish(struct op *o, enum verdict verdict, const char *why)
     event_active(b->finish, EV_TIMEOUT, 0);
 }
 
-static void on_finish(evutil_socket_t fd, short what, void *arg)
-{
-    struct binder *b = arg;
-    struct op *o;
-    (void)fd;
-    (void)what;
-    while ((o = b->finished.first)) {
-        queue_remove(&b->finished, o);
-        o->fn(o->arg, o->verdict, o->why);
-        op_free(o);
-    }
-}
-
 /* --- sending --- */
 
 static void set_timer(struct op *o, int64_t at)
@@ -157,25 +145,40 @@ static void pump(struct binder *b)
         op_send(b->waiting.first, c);
 }
 
+static void on_finish(evutil_socket_t fd, short what, void *arg)
+{
+    struct binder *b = arg;
+    struct op *o;
+    (void)fd;
+    (void)what;
+    while ((o = b->finished.first)) {
+        queue_remove(&b->finished, o);
+        o->fn(o->arg, o->verdict, o->why);
+        op_free(o);
+    }
+    pump(b);
+}
+
 static void on_up(struct dirconn *c, void *arg)
 {
     (void)c;
     pump(arg);
 }
 
-/* A bind whose connection died is made once more: whether the server saw it does not matter. */
+/* A bind whose connection died is made anew: whether the server saw it does not matter. */
 static void on_down(struct dirconn *c, void *arg)
 {
     struct binder *b = arg;
     struct op *o = c->under_way;
-    if (o && o->tried) {
-        finish(o, VERDICT_CANNOT_SAY, "the connection was lost twice");
+    if (o && o->losses == LOSSES_MAX) {
+        finish(o, VERDICT_CANNOT_SAY, "connections were lost again and again");
     } else if (o) {
-        o->tried = true;
+        o->losses++;
         detach(o);
         queue_put_first(&b->waiting, o);
     }
-    pump(b);
+    /* Not now: the other connections may be dead too, and about to say so. */
+    event_active(b->finish, EV_TIMEOUT, 0);
 }
 
 /* A bind cannot be abandoned (RFC 4511 section 4.11), so its connection goes with it. */
@@ -220,7 +223,7 @@ struct binder *binder_new(struct event_base *base, struct opener *opener,
     queue_init(&b->waiting);
     queue_init(&b->finished);
     b->finish = evtimer_new(base, on_finish, b);
-    b->conns = conns_new(base, opener, settings, false, connections, "bind", &ops, b);
+    b->conns = conns_new(base, opener, settings, connections, "bind", &ops, b);
     return b;
 }
 

@@ -50,13 +50,29 @@ static int report_several(struct arena *a, const struct lookup_want *w, struct e
                     DN(first), DN(second));
 }
 
+/* An entry with this address that is a person's and yet gives no value. Entries that are aliases
+ * alone match a mailbox filter such as maildrop=%s too, and have nothing of a mailbox. */
+static const struct ldapmap_entry *broken_entry(const struct dirset *set,
+                                                const struct lookup_want *w)
+{
+    size_t n = w->query && w->answer == LDAPMAP_NO ? ldapmap_query_entry_count(w->query) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct ldapmap_entry *entry = ldapmap_query_entry_at(w->query, i);
+        for (const char *const *attr = set->extra_attrs; *attr; attr++)
+            if (ldapmap_entry_attr(entry, *attr))
+                return entry;
+    }
+    return NULL;
+}
+
 /* Exactly one value, or an error. */
-static int only_value(struct arena *a, const struct lookup_want *w, struct str *out, struct err *e)
+static int only_value(const struct dirset *set, struct arena *a, const struct lookup_want *w,
+                      struct str *out, struct err *e)
 {
     if (w->answer == LDAPMAP_CANNOT_SAY)
         return err_temp(e, "%s", w->why);
     if (w->answer == LDAPMAP_NO || w->count == 0)
-        return report_missing(a, w, lookup_valueless_entry(w), e);
+        return report_missing(a, w, broken_entry(set, w), e);
     if (w->count > 1)
         return report_several(a, w, e);
     *out = w->values[0].value;
@@ -76,7 +92,7 @@ static int read_id(const struct dirset *set, struct arena *a, const struct looku
                    uint32_t *out, struct err *e)
 {
     struct str value;
-    if (only_value(a, w, &value, e) != 0)
+    if (only_value(set, a, w, &value, e) != 0)
         return -1;
     const char *what = arena_strz(a, attr_names(a, w));
     return mailbox_id_read(&set->mailboxes, what, value, out, e) == 0 ? 0 : blame(w, e);
@@ -107,9 +123,9 @@ enum verdict box_read(const struct dirset *set, struct arena *a,
     const struct lookup_want *maildir = &wants[BOX_MAILDIR];
     struct str path;
     *out = (struct box){0};
-    if (maildir->answer == LDAPMAP_NO && !lookup_valueless_entry(maildir))
+    if (maildir->answer == LDAPMAP_NO && !broken_entry(set, maildir))
         return VERDICT_NO;
-    if (only_value(a, maildir, &path, e) != 0)
+    if (only_value(set, a, maildir, &path, e) != 0)
         return VERDICT_CANNOT_SAY;
     const char *what = arena_strz(a, attr_names(a, maildir));
     if (mailbox_path_read(&set->mailboxes, what, path, true, &out->m.maildir, e) != 0) {

@@ -15,9 +15,9 @@
 struct conns {
     struct event_base *base;
     struct opener *opener;
-    struct arena *arena; /* the settings' strings */
-    struct ldapmap_conn_settings settings;
-    bool bound;
+    struct arena *arena;                   /* the settings' strings */
+    struct ldapmap_conn_settings settings; /* as they were given */
+    struct ldapmap_conn_settings in_use;   /* the same, as used; owns nothing */
     const char *what;
     const struct conns_ops *ops;
     void *arg;
@@ -45,8 +45,21 @@ static void settings_copy(struct conns *s, const struct ldapmap_conn_settings *f
                              &to->tls_cipher_suite, &to->search_base};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         *strings[i] = arena_str(s->arena, *strings[i]);
-    /* libldap would follow a referral by connecting, blocking, in the middle of our event loop. */
-    to->chase_referrals = false;
+}
+
+/* Every connection begins with a bind, an anonymous one where none is asked for, so that a server
+ * that accepts connections and never answers is passed over for the next; and libldap does not
+ * watch the socket of a connection that never carried a request. It would follow a referral by
+ * connecting, blocking, in the middle of our event loop, and so must not. */
+static void settings_adapt(struct conns *s)
+{
+    s->in_use = s->settings;
+    s->in_use.chase_referrals = false;
+    if (s->in_use.bind != LDAPMAP_BIND_NONE)
+        return;
+    s->in_use.bind = LDAPMAP_BIND_SIMPLE;
+    s->in_use.bind_dn = (struct str){0};
+    s->in_use.bind_pw = (struct secret){0};
 }
 
 static void destroy(struct conns *s)
@@ -208,7 +221,7 @@ static void fill(struct conns *s)
             return;
         c->opening = true;
         s->opening++;
-        opener_open(s->opener, &s->settings, s->bound, on_opened, c);
+        opener_open(s->opener, &s->in_use, on_opened, c);
     }
 }
 
@@ -220,19 +233,20 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 struct conns *conns_new(struct event_base *base, struct opener *opener,
-                        const struct ldapmap_conn_settings *settings, bool bound, size_t count,
+                        const struct ldapmap_conn_settings *settings, size_t count,
                         const char *what, const struct conns_ops *ops, void *arg)
 {
     struct conns *s = MEM_NEW(struct conns);
     *s = (struct conns){.base = base,
                         .opener = opener,
-                        .bound = bound,
+
                         .count = count,
                         .what = what,
                         .ops = ops,
                         .arg = arg};
     s->arena = arena_new(1024);
     settings_copy(s, settings);
+    settings_adapt(s);
     s->v = mem_array(count, sizeof *s->v);
     for (size_t i = 0; i < count; i++)
         s->v[i].set = s;

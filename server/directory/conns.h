@@ -27,10 +27,9 @@ struct conns_ops {
     void (*down)(struct dirconn *c, void *arg); /* c->ld is NULL already: all under way is lost */
 };
 
-/* settings are copied. bound: as their bind_dn, else as nobody. what: "search" or "bind", for the
- * log. */
+/* settings are copied. what: "search" or "bind", for the log. */
 struct conns *conns_new(struct event_base *base, struct opener *opener,
-                        const struct ldapmap_conn_settings *settings, bool bound, size_t count,
+                        const struct ldapmap_conn_settings *settings, size_t count,
                         const char *what, const struct conns_ops *ops, void *arg);
 /* Closes all without callbacks; never from inside a callback of the set. NULL is fine. */
 void conns_free(struct conns *s);

@@ -55,8 +55,7 @@ struct dirset {
     struct domains *domains;
 };
 
-/* Takes cfg over on success (with one user). -1: a permanent error that names the option or file.
- */
+/* Takes cfg over on success (one user). -1: a permanent error that names the option or file. */
 int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
                struct err *e);
 struct dirset *dirset_hold(struct dirset *s);

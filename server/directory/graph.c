@@ -9,7 +9,7 @@ struct graph {
     unsigned depth_limit;
     size_t size_limit;
     struct map *by_key; /* "a" or "f" (final) and the address's key, to its node */
-    struct graph_node *root, *todo, **last_todo;
+    struct graph_node *root, **last, *todo; /* todo: NULL when all were looked at */
     size_t nodes, ends; /* ends: nodes that lead nowhere so far, which is what recipients become */
 };
 
@@ -18,7 +18,7 @@ struct graph *graph_new(struct arena *a, unsigned depth_limit, size_t size_limit
     struct graph *g = ARENA_NEW(a, struct graph);
     *g = (struct graph){.arena = a, .depth_limit = depth_limit, .size_limit = size_limit};
     g->by_key = map_new();
-    g->last_todo = &g->todo;
+    g->last = &g->root;
     return g;
 }
 
@@ -37,8 +37,10 @@ static struct graph_node *node_get(struct graph *g, const struct name_address *a
     n = ARENA_NEW(g->arena, struct graph_node);
     *n = (struct graph_node){.addr = *addr, .depth = depth, .is_final = is_final};
     map_put(g->by_key, key, n);
-    *g->last_todo = n;
-    g->last_todo = &n->next_todo;
+    *g->last = n;
+    g->last = &n->next;
+    if (!g->todo)
+        g->todo = n;
     g->nodes++;
     g->ends++;
     return n;
@@ -46,8 +48,7 @@ static struct graph_node *node_get(struct graph *g, const struct name_address *a
 
 struct graph_node *graph_root(struct graph *g, const struct name_address *addr, bool is_final)
 {
-    g->root = node_get(g, addr, is_final, 1);
-    return g->root;
+    return node_get(g, addr, is_final, 1);
 }
 
 static void add_to(struct graph *g, struct graph_node *from, struct graph_node *to)
@@ -95,9 +96,14 @@ int graph_edge(struct graph *g, struct graph_node *from, const struct name_addre
 struct graph_node *graph_todo(struct graph *g)
 {
     struct graph_node *n = g->todo;
-    if (n && !(g->todo = n->next_todo))
-        g->last_todo = &g->todo;
+    if (n)
+        g->todo = n->next;
     return n;
+}
+
+struct graph_node *graph_first(const struct graph *g)
+{
+    return g->root;
 }
 
 enum { WHITE, GREY, BLACK };

@@ -8,7 +8,7 @@
 #include "directory/names.h"
 
 struct graph_node {
-    struct graph_node *next_todo;
+    struct graph_node *next; /* in the order they were found */
     struct name_address addr;
     unsigned depth;
     bool is_final; /* no aliases are looked for: it leads to itself, or it was asked for as such */
@@ -21,8 +21,7 @@ struct graph_node {
 
 struct graph;
 
-/* depth_limit, size_limit: of the two options. All lies in the arena except what graph_free frees.
- */
+/* The limits are those of the two options. All lies in the arena but what graph_free frees. */
 struct graph *graph_new(struct arena *a, unsigned depth_limit, size_t size_limit);
 void graph_free(struct graph *g);
 
@@ -34,6 +33,8 @@ int graph_edge(struct graph *g, struct graph_node *from, const struct name_addre
                struct err *e);
 /* The next node that nobody has looked at, or NULL. */
 struct graph_node *graph_todo(struct graph *g);
+/* The first of all nodes; the others follow by their next. */
+struct graph_node *graph_first(const struct graph *g);
 
 /* When all is expanded: -1 with an error that names an address when some alias leads in a circle
  * that no address on it ends. */

@@ -220,10 +220,3 @@ const struct ldapmap_entry *lookup_entry(const struct lookup_want *w, size_t val
 {
     return value < w->count ? w->values[value].root : NULL;
 }
-
-const struct ldapmap_entry *lookup_valueless_entry(const struct lookup_want *w)
-{
-    if (!w->query || w->answer != LDAPMAP_NO || ldapmap_query_entry_count(w->query) == 0)
-        return NULL;
-    return ldapmap_query_entry_at(w->query, 0);
-}

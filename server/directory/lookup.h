@@ -38,7 +38,5 @@ bool lookup_has_tables(const struct dirmap *map);
 
 /* The entry, among those the query's key matched, that a value was read from; NULL for none. */
 const struct ldapmap_entry *lookup_entry(const struct lookup_want *w, size_t value);
-/* The first entry the key matched although no value came from it; NULL for none. */
-const struct ldapmap_entry *lookup_valueless_entry(const struct lookup_want *w);
 
 #endif

@@ -40,8 +40,7 @@ int name_address_read(struct arena *a, const struct name_rules *rules, struct st
     return 0;
 }
 
-/* Where the first of c or the end stands outside "quotes"; a backslash takes the next byte along.
- */
+/* Where the first c outside "quotes", or the end, stands; a backslash takes the next byte along. */
 static size_t find_unquoted(struct str s, char c)
 {
     bool quoted = false;

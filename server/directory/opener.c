@@ -13,7 +13,6 @@
 struct job {
     struct job *next;
     const struct ldapmap_conn_settings *settings;
-    bool bound;
     opener_fn fn;
     void *arg;
     LDAP *ld;
@@ -51,9 +50,7 @@ static struct job *queue_take(struct queue *q)
 
 static void job_run(struct job *j)
 {
-    int r = j->bound ? ldapmap_conn_open(j->settings, &j->ld, &j->err)
-                     : ldapmap_conn_open_unbound(j->settings, &j->ld, &j->err);
-    if (r != 0)
+    if (ldapmap_conn_open(j->settings, &j->ld, &j->err) != 0)
         j->ld = NULL;
 }
 
@@ -132,11 +129,11 @@ static void add_thread(struct opener *o)
     log_error("ldap-helper", LZ("why", strerror(r)));
 }
 
-void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, bool bound,
-                 opener_fn fn, void *arg)
+void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, opener_fn fn,
+                 void *arg)
 {
     struct job *j = MEM_NEW(struct job);
-    *j = (struct job){.settings = settings, .bound = bound, .fn = fn, .arg = arg};
+    *j = (struct job){.settings = settings, .fn = fn, .arg = arg};
     pthread_mutex_lock(&o->lock);
     queue_put(&o->todo, j);
     bool more = o->idle == 0 && o->thread_count < THREADS_MAX;

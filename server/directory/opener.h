@@ -17,9 +17,8 @@ struct opener;
 typedef void (*opener_fn)(void *arg, LDAP *ld, const struct err *e);
 
 struct opener *opener_new(struct event_base *base);
-/* Opens with the settings (bound as their bind_dn, or unbound); settings must stay until fn comes.
- */
-void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, bool bound,
-                 opener_fn fn, void *arg);
+/* Opens and binds as the settings say; they must stay until fn comes. */
+void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, opener_fn fn,
+                 void *arg);
 
 #endif

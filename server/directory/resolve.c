@@ -26,8 +26,7 @@ struct resolve {
     bool any_remote;
     struct err err;
     struct resolve_target *targets;
-    size_t count, cap;
-    struct map *maildirs; /* of the targets; and remote addresses */
+    size_t count;
 };
 
 /* One address on its way. */
@@ -53,7 +52,6 @@ static void resolve_free(struct resolve *r)
 {
     if (r->graph)
         graph_free(r->graph);
-    map_free(r->maildirs, NULL);
     dirset_release(r->set);
     arena_free(r->arena);
     free(r);
@@ -76,13 +74,41 @@ static void cannot_say(struct resolve *r)
     answer(r, VERDICT_CANNOT_SAY, "the directory cannot say now where this address leads");
 }
 
+/* Two addresses of one maildir are one target. */
+static bool is_new_target(struct map *seen, const struct graph_node *n)
+{
+    const struct resolve_target *t = n->user;
+    return !map_put(seen, t->remote ? n->addr.key : t->box.m.maildir, n->user);
+}
+
+/* The targets, in the order in which the aliases name them. */
+static void collect_targets(struct resolve *r)
+{
+    struct map *seen = map_new();
+    size_t n = 0;
+    for (struct graph_node *node = graph_first(r->graph); node; node = node->next)
+        n += node->user != NULL;
+    r->targets = arena_array(r->arena, n + 1, sizeof *r->targets);
+    for (struct graph_node *node = graph_first(r->graph); node; node = node->next) {
+        const struct resolve_target *t = node->user;
+        if (!t || !is_new_target(seen, node))
+            continue;
+        r->targets[r->count++] = *t;
+        r->any_remote = r->any_remote || t->remote;
+    }
+    map_free(seen, NULL);
+}
+
 static void all_visited(struct resolve *r)
 {
     if (r->answered)
         return;
     if (graph_check_loops(r->graph, &r->err) != 0) {
         cannot_say(r);
-    } else if (r->any_remote) {
+        return;
+    }
+    collect_targets(r);
+    if (r->any_remote) {
         answer(r, VERDICT_REMOTE, "the address leads to another server");
     } else if (r->count == 0) {
         err_temp(&r->err, "the aliases lead to no mailbox");
@@ -112,34 +138,19 @@ static void visit_answer(struct visit *v, enum verdict verdict, const char *text
 
 /* --- targets --- */
 
-static void add_target(struct resolve *r, const struct resolve_target *t, struct str identity)
+static void end_remote(struct visit *v)
 {
-    if (map_get(r->maildirs, identity))
-        return;
-    if (r->count == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 2;
-        struct resolve_target *v = arena_array(r->arena, cap, sizeof *v);
-        if (r->count)
-            memcpy(v, r->targets, r->count * sizeof *v);
-        r->targets = v;
-        r->cap = cap;
-    }
-    r->targets[r->count++] = *t;
-    map_put(r->maildirs, identity, r);
-}
-
-static void add_remote(struct visit *v)
-{
-    struct resolve_target t = {.address = v->node->addr.printed, .remote = true};
-    v->r->any_remote = true;
-    add_target(v->r, &t, v->node->addr.key);
+    struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
+    *t = (struct resolve_target){.address = v->node->addr.printed, .remote = true};
+    v->node->user = t;
     visit_end(v);
 }
 
-static void add_box(struct visit *v, const struct box *box)
+static void end_mailbox(struct visit *v, const struct box *box)
 {
-    struct resolve_target t = {.address = v->node->addr.printed, .box = *box};
-    add_target(v->r, &t, box->m.maildir);
+    struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
+    *t = (struct resolve_target){.address = v->node->addr.printed, .box = *box};
+    v->node->user = t;
     visit_end(v);
 }
 
@@ -390,7 +401,7 @@ static void end_box(struct visit *v)
         if (v->box_asked[i])
             verdict = box_read(v->r->set, v->r->arena, v->boxes[i], &box, &v->r->err);
     if (verdict == VERDICT_YES)
-        add_box(v, &box);
+        end_mailbox(v, &box);
     else if (verdict == VERDICT_CANNOT_SAY)
         visit_fail(v);
     else if (is_owed_postmaster(v))
@@ -411,7 +422,7 @@ static void end_of_aliases(struct visit *v)
     else if (was_said(v))
         visit_answer(v, VERDICT_NOT_HERE, "not hosted here");
     else
-        add_remote(v);
+        end_remote(v);
 }
 
 static void visit_decide(struct visit *v)
@@ -453,7 +464,6 @@ void resolve_run(struct dirset *set, struct str address, unsigned flags, resolve
     struct name_address addr;
     *r = (struct resolve){.set = dirset_hold(set), .flags = flags, .fn = fn, .arg = arg};
     r->arena = arena_new(4096);
-    r->maildirs = map_new();
     if (name_address_read(r->arena, &set->names, address, &addr, &r->err) != 0) {
         answer(r, VERDICT_NO, "not an address");
         resolve_free(r);

@@ -8,6 +8,7 @@
 #define PER_CONNECTION 128 /* under way on one connection */
 #define WAITING_MAX 2000   /* beyond that, "cannot say" at once: no storm of old questions */
 #define WAIT_UNCONNECTED_MS 2000
+#define LOSSES_MAX 2 /* connections that may die under one of them; a server's end takes all */
 #define ENTRIES_MAX 100000
 #define BYTES_MAX ((size_t)32 << 20)
 
@@ -23,7 +24,7 @@ struct op {
     enum op_state state;
     struct dirconn *conn; /* while sent */
     int msgid;
-    bool tried;
+    unsigned losses;
     int64_t sent, deadline;
     struct event *timer;
     size_t used_before, cap;
@@ -106,19 +107,6 @@ static void finish(struct op *o, int code, struct str diagnostic)
     event_active(o->s->finish, EV_TIMEOUT, 0);
 }
 
-static void on_finish(evutil_socket_t fd, short what, void *arg)
-{
-    struct searcher *s = arg;
-    struct op *o;
-    (void)fd;
-    (void)what;
-    while ((o = s->finished.first)) {
-        list_take(&s->finished, o);
-        o->fn(o->arg, &o->result);
-        op_free(o);
-    }
-}
-
 /* --- sending --- */
 
 static bool is_connection_fault(int code)
@@ -136,8 +124,7 @@ static void set_timer(struct op *o, int64_t at)
     event_add(o->timer, &tv);
 }
 
-/* When the connection fails it is dropped, and the search waits where it was, or is sent already.
- */
+/* When the connection fails it is dropped, and the search waits on, or was sent by another. */
 static void op_send(struct op *o, struct dirconn *c)
 {
     int code = ldapmap_conn_search(c->ld, &o->what, &o->msgid);
@@ -164,13 +151,27 @@ static void pump(struct searcher *s)
         op_send(s->waiting.first, c);
 }
 
+static void on_finish(evutil_socket_t fd, short what, void *arg)
+{
+    struct searcher *s = arg;
+    struct op *o;
+    (void)fd;
+    (void)what;
+    while ((o = s->finished.first)) {
+        list_take(&s->finished, o);
+        o->fn(o->arg, &o->result);
+        op_free(o);
+    }
+    pump(s);
+}
+
 static void on_up(struct dirconn *c, void *arg)
 {
     (void)c;
     pump(arg);
 }
 
-/* What was under way there goes to the front of the queue, once. */
+/* What was under way there goes to the front of the queue. */
 static void on_down(struct dirconn *c, void *arg)
 {
     struct searcher *s = arg;
@@ -179,11 +180,11 @@ static void on_down(struct dirconn *c, void *arg)
         next = o->prev;
         if (o->conn != c)
             continue;
-        if (o->tried) {
-            finish(o, LDAP_SERVER_DOWN, STR("the connection was lost twice"));
+        if (o->losses == LOSSES_MAX) {
+            finish(o, LDAP_SERVER_DOWN, STR("connections were lost again and again"));
             continue;
         }
-        o->tried = true;
+        o->losses++;
         o->result = (struct search_result){0};
         o->cap = 0;
         list_take(&s->sent, o);
@@ -191,7 +192,8 @@ static void on_down(struct dirconn *c, void *arg)
         o->state = OP_WAITING;
         list_add_first(&s->waiting, o);
     }
-    pump(s);
+    /* Not now: the other connections may be dead too, and about to say so. */
+    event_active(s->finish, EV_TIMEOUT, 0);
 }
 
 /* Time is up: for one that waits, when no connection came; for one that was sent, its deadline. A
@@ -301,7 +303,7 @@ struct searcher *searcher_new(struct event_base *base, struct opener *opener,
     struct searcher *s = MEM_NEW(struct searcher);
     s->base = base;
     s->finish = evtimer_new(base, on_finish, s);
-    s->conns = conns_new(base, opener, settings, true, connections, "search", &ops, s);
+    s->conns = conns_new(base, opener, settings, connections, "search", &ops, s);
     return s;
 }
 

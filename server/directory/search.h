@@ -1,6 +1,6 @@
 /*
  * Searches, many at once over a few connections of the reader account. One that was under way on a
- * connection that died is made once more on another; what has no answer in time is abandoned. None
+ * connection that died is made anew on another; what has no answer in time is abandoned. None
  * of them is ever answered "no entry" for such a reason: the code then is not success.
  */
 #ifndef FACTEUR_DIRECTORY_SEARCH_H

@@ -12,3 +12,4 @@ TESTS += tests/system/smtp_dialogues.py
 EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp
 include tests/system/queue.mk
 include tests/system/whole.mk
+include tests/system/directory.mk

@@ -388,7 +388,6 @@ int main(int argc, char **argv)
         return 2;
     signal(SIGPIPE, SIG_IGN);
     c.conf = argv[2];
-    c.base = event_base_new();
     if (testmaster_start(&c.child, DIRECTORY, argv[1], 0, 0, 0) != 0)
         return 1;
     if (configure(&c, false) != 0) {
@@ -398,6 +397,7 @@ int main(int argc, char **argv)
         testmaster_stop(&c.child);
         return 1;
     }
+    c.base = event_base_new();
     for (int i = 0; i < PEERS; i++)
         join(&c, i);
     printf("0 ready pid=%d .\n", (int)c.child.pid);
@@ -405,6 +405,11 @@ int main(int argc, char **argv)
     struct event *input = event_new(c.base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, &c);
     event_add(input, NULL);
     event_base_dispatch(c.base);
+    event_free(input);
+    for (int i = 0; i < PEERS; i++)
+        channel_free(c.peers[i]);
+    event_base_free(c.base);
+    buf_free(&c.in);
     int status = testmaster_stop(&c.child);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
 }

@@ -1,0 +1,170 @@
+/* directory/: mailboxes, results of binds, remembered domains; and the list of all its unit tests. */
+#include "directory/bind_result.h"
+#include "directory/domains.h"
+#include "directory/mailbox.h"
+#include "tests/unit/test_directory.h"
+
+#include <ldap.h>
+#include <stdio.h>
+
+static const struct mailbox_rules rules = {{"/var/vmail", 10}, 1000};
+
+/* --- ids and paths --- */
+
+static void bad_id(const char *value, const char *want)
+{
+    struct err e = {0};
+    uint32_t id = 7;
+    CU_ASSERT(mailbox_id_read(&rules, "uidNumber", str_from(value), &id, &e) == -1);
+    CU_ASSERT(id == 7);
+    UNIT_STR(str_from(e.log), want);
+}
+
+static void ids(void)
+{
+    struct err e = {0};
+    uint32_t id = 0;
+    CU_ASSERT(mailbox_id_read(&rules, "uidNumber", STR("20001"), &id, &e) == 0 && id == 20001);
+    CU_ASSERT(mailbox_id_read(&rules, "uidNumber", STR("1000"), &id, &e) == 0 && id == 1000);
+    bad_id("999", "uidNumber 999 is below virtual_minimum_uid (1000)");
+    bad_id("0", "uidNumber 0 is below virtual_minimum_uid (1000)");
+    bad_id("abc", "uidNumber \"abc\" is not a number from 0 to 4294967294");
+    bad_id("", "uidNumber \"\" is not a number from 0 to 4294967294");
+    bad_id("-1", "uidNumber \"-1\" is not a number from 0 to 4294967294");
+    bad_id(" 20001", "uidNumber \" 20001\" is not a number from 0 to 4294967294");
+    bad_id("4294967295", "uidNumber \"4294967295\" is not a number from 0 to 4294967294");
+    bad_id("4294987297", "uidNumber \"4294987297\" is not a number from 0 to 4294967294");
+}
+
+static void bad_path(const char *value, bool is_maildir, const char *want)
+{
+    struct err e = {0};
+    struct str out;
+    CU_ASSERT(mailbox_path_read(&rules, "home", str_from(value), is_maildir, &out, &e) == -1);
+    CU_ASSERT(strstr(e.log, want) != NULL);
+}
+
+static void paths(void)
+{
+    struct err e = {0};
+    struct str out = {0};
+    CU_ASSERT(mailbox_path_read(&rules, "x", STR("/var/vmail/a/mailbox/"), true, &out, &e) == 0);
+    UNIT_STR(out, "/var/vmail/a/mailbox/");
+    CU_ASSERT(mailbox_path_read(&rules, "x", STR("/var/vmail/a/"), false, &out, &e) == 0);
+    UNIT_STR(out, "/var/vmail/a");
+    CU_ASSERT(mailbox_path_read(&rules, "x", STR("/var/vmail/..a/.b"), false, &out, &e) == 0);
+    bad_path("/var/vmail/a/mailbox", true, "does not end with a slash");
+    bad_path("/var/vmail", false, "does not lie below");
+    bad_path("/var/vmail/", true, "does not lie below");
+    bad_path("/var/vmailer/a/", true, "does not lie below");
+    bad_path("/etc/", true, "does not lie below");
+    bad_path("/var/vmail/a/../../../etc/", true, "\"..\"");
+    bad_path("/var/vmail/./a/", true, "\".\"");
+    bad_path("/var/vmail//a/", true, "empty part");
+    bad_path("/var/vmail/a//", true, "empty part");
+    bad_path("var/vmail/a/", true, "not absolute");
+    bad_path("", true, "not absolute");
+    bad_path("/", true, "not absolute");
+    bad_path("/var/vmail/a\nb/", true, "control characters");
+    bad_path("/var/vmail/\xff/", true, "control characters");
+}
+
+static void homes(void)
+{
+    const struct str some[] = {STR("/etc"), STR("/var/vmail/a")};
+    UNIT_STR(mailbox_home(&rules, STR("/var/vmail/a/mailbox/"), some, 2), "/var/vmail/a");
+    UNIT_STR(mailbox_home(&rules, STR("/var/vmail/b/mailbox/"), some, 2), "/var/vmail/b");
+    UNIT_STR(mailbox_home(&rules, STR("/var/vmail/ab/mailbox/"), some, 2), "/var/vmail/ab");
+    UNIT_STR(mailbox_home(&rules, STR("/var/vmail/mailbox/"), NULL, 0), "/var/vmail/mailbox");
+}
+
+/* --- binds --- */
+
+static enum verdict verdict_of(int code, const char *diagnostic)
+{
+    return bind_result_verdict(code, str_from(diagnostic), NULL);
+}
+
+static void bind_results(void)
+{
+    CU_ASSERT(verdict_of(LDAP_SUCCESS, "") == VERDICT_YES);
+    CU_ASSERT(verdict_of(LDAP_INVALID_CREDENTIALS, "") == VERDICT_NO);
+    CU_ASSERT(verdict_of(LDAP_NO_SUCH_OBJECT, "") == VERDICT_NO);
+    CU_ASSERT(verdict_of(LDAP_INAPPROPRIATE_AUTH, "") == VERDICT_NO);
+    CU_ASSERT(verdict_of(LDAP_CONSTRAINT_VIOLATION, "Exceed password retry limit. Please try later.") ==
+              VERDICT_NO);
+    CU_ASSERT(verdict_of(LDAP_UNWILLING_TO_PERFORM, "Account inactivated. Contact system admin") ==
+              VERDICT_NO);
+}
+
+/* Whatever else there is, up to the largest code, and libldap's own. */
+static void bind_results_that_say_nothing(void)
+{
+    static const int say_something[] = {LDAP_SUCCESS, LDAP_INVALID_CREDENTIALS, LDAP_NO_SUCH_OBJECT,
+                                        LDAP_INAPPROPRIATE_AUTH};
+    for (int code = -20; code < 200; code++) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof say_something / sizeof say_something[0]; i++)
+            known = known || say_something[i] == code;
+        if (!known)
+            CU_ASSERT(verdict_of(code, "whatever") == VERDICT_CANNOT_SAY);
+    }
+}
+
+/* --- domains --- */
+
+static void domains_are_forgotten(void)
+{
+    struct domains *d = domains_new();
+    struct str name = STR("example.com");
+    CU_ASSERT(domains_class(d, name, 0) == DOMAIN_UNKNOWN);
+    domains_keep_class(d, name, DOMAIN_NONE, 1000);
+    CU_ASSERT(domains_class(d, name, 1000) == DOMAIN_UNKNOWN);
+    domains_keep_class(d, name, DOMAIN_ALIAS, 1000);
+    CU_ASSERT(domains_class(d, name, 1000 + DOMAINS_KEPT_MS - 1) == DOMAIN_ALIAS);
+    CU_ASSERT(domains_class(d, name, 1000 + DOMAINS_KEPT_MS) == DOMAIN_UNKNOWN);
+    CU_ASSERT(!domains_has_no_catch_all(d, name, 1000));
+    domains_keep_no_catch_all(d, name, 1000);
+    CU_ASSERT(domains_has_no_catch_all(d, name, 1001));
+    CU_ASSERT(!domains_has_no_catch_all(d, name, 1000 + DOMAINS_KEPT_MS));
+    for (unsigned i = 0; i < 30000; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "d%u.example", i);
+        domains_keep_class(d, str_from(text), DOMAIN_MAILBOX, 2000);
+    }
+    CU_ASSERT(domains_class(d, STR("d29999.example"), 2001) == DOMAIN_MAILBOX);
+    domains_free(d);
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"uid and gid are checked", ids},
+        {"paths are checked", paths},
+        {"a maildir's home is found", homes},
+        {"a bind says yes or no", bind_results},
+        {"all other results of binds say nothing", bind_results_that_say_nothing},
+        {"domains are remembered for a moment, and not when they are unknown", domains_are_forgotten},
+        {"an address has its keys", test_address_keys},
+        {"an address without domain gets one", test_address_without_domain},
+        {"what is no address is refused", test_address_bad},
+        {"alias values are lists", test_alias_lists},
+        {"alias targets keep user and extension", test_alias_targets},
+        {"login names are folded and bounded", test_login_names},
+        {"templates escape what they insert", test_templates},
+        {"DNs are compared in a normal form", test_dns},
+        {"grants live as long as they should", test_grant_lives},
+        {"grants are redeemed by the right programs", test_grant_redeemers},
+        {"an unknown grant is nothing", test_grant_unknown},
+        {"grants are bounded", test_grant_bounds},
+        {"submission logins end with their channel", test_grant_holder_gone},
+        {"an address stands in the graph once", test_graph_duplicates},
+        {"an address that leads to itself ends there", test_graph_keeps},
+        {"alias loops are found", test_graph_loops},
+        {"two may forward to each other", test_graph_mutual},
+        {"aliases of aliases are bounded", test_graph_depth},
+        {"expansions are bounded", test_graph_size},
+        {NULL, NULL},
+    };
+    return unit_main("directory", tests);
+}
