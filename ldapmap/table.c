@@ -218,7 +218,8 @@ static int settle_templates(struct reading *r, struct ldapmap_table *t, struct e
         return -1;
     if (!dynamic)
         log_warning("ldap_table_fixed_filter", LS("file", r->file), LS("filter", t->query_filter));
-    enum own format = r->own[OWN_RESULT_FORMAT].set ? OWN_RESULT_FORMAT : OWN_RESULT_FILTER;
+    /* Postfix takes an empty result_format for one that is not set. */
+    enum own format = r->own[OWN_RESULT_FORMAT].value.n > 0 ? OWN_RESULT_FORMAT : OWN_RESULT_FILTER;
     t->result_format = arena_str(t->arena, r->own[format].set ? r->own[format].value : STR("%s"));
     if (format == OWN_RESULT_FILTER && t->result_format.n == 0) {
         err_perm(e, "result_filter: a format is needed");

@@ -10,6 +10,7 @@ TESTS += tests/system/imap_model.py
 EXTRA_DIST += tests/system/imap_model.py
 TESTS += tests/system/smtp_dialogues.py
 EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp
+include tests/system/ldapmap.mk
 include tests/system/queue.mk
 include tests/system/whole.mk
 include tests/system/directory.mk

@@ -11,6 +11,7 @@ include tests/unit/confine.mk
 include tests/unit/ipc.mk
 include tests/unit/imap.mk
 include tests/unit/io.mk
+include tests/unit/ldapmap.mk
 include tests/unit/mail.mk
 include tests/unit/smtp.mk
 include tests/unit/store.mk
