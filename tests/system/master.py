@@ -671,7 +671,8 @@ def wrong_users_are_named(site):
     wrong.options("smtp_user: this machine has no user facteur-nobody: useradd ",
                   smtp_user="facteur-nobody")
     wrong.options("queue_user: must be neither root", queue_user="root")
-    wrong.options("are the same user, uid 64301", access_user="64301:64302")
+    wrong.options("are the same user, uid %d" % UIDS["smtp"],
+                  access_user="%d:%d" % (UIDS["smtp"], UIDS["access"]))
 
 
 def wrong_files_are_named(site):

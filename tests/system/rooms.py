@@ -60,8 +60,9 @@ def only_confine_changes_uids():
         if room_of(path) == "confine":
             continue
         with open(os.path.join(SRC, path)) as text:
+            code = re.sub(r"/\*.*?\*/", "", text.read(), flags=re.S)
             if re.search(r"\b(setuid|seteuid|setresuid|setreuid|setgid|setresgid|setgroups|chroot)\s*\(",
-                         text.read()):
+                         code):
                 wrong.append(path)
     tap.same(wrong, [], "uid changes outside confine")
 
