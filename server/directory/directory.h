@@ -17,9 +17,11 @@ struct directory {
     struct pools *pools;
     struct dirset *set; /* the configuration for new questions; NULL before the first */
     struct grants *grants;
+    struct peer *peers; /* all of them */
     struct peer *master;
     uint64_t last_peer;
     struct event *sweep;
+    bool helpers_busy; /* at the end */
     struct directory_counts counts;
 };
 

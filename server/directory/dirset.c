@@ -224,7 +224,7 @@ static void free_map(struct dirset *s, struct dirmap *map)
     }
 }
 
-static void dirset_free(struct dirset *s)
+void dirset_free(struct dirset *s)
 {
     struct dirmap *maps[] = {&s->alias_domains, &s->alias_maps, &s->mailbox_domains,
                              &s->mailbox_maps,  &s->uid_maps,   &s->gid_maps,

@@ -61,5 +61,7 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
 struct dirset *dirset_hold(struct dirset *s);
 /* One user less. What the last one leaves is freed from the event loop. */
 void dirset_release(struct dirset *s);
+/* At the end of the program: at once, whoever uses it. */
+void dirset_free(struct dirset *s);
 
 #endif

@@ -91,6 +91,17 @@ static void status(struct program *p, struct buf *out)
                (unsigned long long)c->cannot_say, grants_count(d->grants));
 }
 
+static void end(struct program *p)
+{
+    struct directory *d = p->arg;
+    peer_free_all(d);
+    event_free(d->sweep);
+    grants_free(d->grants);
+    if (d->set)
+        dirset_free(d->set);
+    d->helpers_busy = !pools_free(d->pools);
+}
+
 int main(int argc, char **argv)
 {
     static const struct program_ops ops = {
@@ -101,8 +112,11 @@ int main(int argc, char **argv)
         .link = link_peer,
         .message = message,
         .status = status,
+        .end = end,
     };
     struct directory d = {0};
-    /* Helper threads may be inside libldap: no exit handlers under their feet. */
-    _exit(program_run(&ops, &d, argc, argv));
+    int r = program_run(&ops, &d, argc, argv);
+    if (d.helpers_busy)
+        _exit(r); /* no exit handlers of libraries that a helper thread is inside of */
+    return r;
 }

@@ -24,11 +24,13 @@ struct queue {
 };
 
 struct opener {
-    pthread_mutex_t lock; /* guards all down to idle */
+    pthread_mutex_t lock; /* guards all down to stopping */
     pthread_cond_t work;
     struct queue todo, done;
     size_t idle;
-    size_t thread_count; /* the event loop's alone, from here on */
+    bool stopping;
+    pthread_t threads[THREADS_MAX]; /* the event loop's alone, from here on */
+    size_t thread_count;
     int wake;
     struct event *event;
 };
@@ -59,7 +61,7 @@ static void *helper(void *arg)
     struct opener *o = arg;
     uint64_t one = 1;
     pthread_mutex_lock(&o->lock);
-    for (;;) {
+    while (!o->stopping) {
         struct job *j = queue_take(&o->todo);
         if (!j) {
             o->idle++;
@@ -74,6 +76,7 @@ static void *helper(void *arg)
         if (write(o->wake, &one, sizeof one) < 0)
             abort(); /* an eventfd of ours that counts to 2^64 */
     }
+    pthread_mutex_unlock(&o->lock);
     return NULL;
 }
 
@@ -116,13 +119,11 @@ struct opener *opener_new(struct event_base *base)
 static void add_thread(struct opener *o)
 {
     sigset_t all, before;
-    pthread_t thread;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&thread, NULL, helper, o);
+    int r = pthread_create(&o->threads[o->thread_count], NULL, helper, o);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r == 0) {
-        pthread_detach(thread);
         o->thread_count++;
         return;
     }
@@ -141,4 +142,34 @@ void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings,
     pthread_mutex_unlock(&o->lock);
     if (more)
         add_thread(o);
+}
+
+static void end_jobs(struct queue *q)
+{
+    struct job *j;
+    while ((j = queue_take(q))) {
+        j->fn(j->arg, j->ld, &j->err);
+        free(j);
+    }
+}
+
+bool opener_free(struct opener *o)
+{
+    pthread_mutex_lock(&o->lock);
+    bool busy = o->idle < o->thread_count;
+    o->stopping = true;
+    pthread_cond_broadcast(&o->work);
+    pthread_mutex_unlock(&o->lock);
+    if (busy)
+        return false;
+    for (size_t i = 0; i < o->thread_count; i++)
+        pthread_join(o->threads[i], NULL);
+    end_jobs(&o->todo);
+    end_jobs(&o->done);
+    event_free(o->event);
+    close(o->wake);
+    pthread_cond_destroy(&o->work);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+    return true;
 }

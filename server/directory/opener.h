@@ -1,8 +1,7 @@
 /*
  * Opening LDAP connections without stopping the event loop: libldap connects, starts TLS and binds
  * blocking, so a few helper threads do that and hand the ready handle back through an eventfd. A
- * handle belongs to one thread at a time: the helper's until it is handed over. The threads live as
- * long as the process, which ends by _exit, without running libraries' exit handlers under them.
+ * handle belongs to one thread at a time: the helper's until it is handed over.
  */
 #ifndef FACTEUR_DIRECTORY_OPENER_H
 #define FACTEUR_DIRECTORY_OPENER_H
@@ -20,5 +19,9 @@ struct opener *opener_new(struct event_base *base);
 /* Opens and binds as the settings say; they must stay until fn comes. */
 void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, opener_fn fn,
                  void *arg);
+/* Ends the helpers and frees all, without callbacks. False when one of them is inside libldap
+ * still: nothing is freed then, and the process must end without running exit handlers under its
+ * feet. */
+bool opener_free(struct opener *o);
 
 #endif

@@ -4,10 +4,18 @@
 
 #include <stdlib.h>
 
+static void peer_free(struct peer *p)
+{
+    *p->at = p->next;
+    if (p->next)
+        p->next->at = p->at;
+    free(p);
+}
+
 static void free_unused(struct peer *p)
 {
     if (!p->keep && p->under_way == 0)
-        free(p);
+        peer_free(p);
 }
 
 static void on_message(struct channel *ch, void *arg, struct msg *m)
@@ -30,6 +38,11 @@ static struct peer *add(struct directory *d, unsigned program)
 {
     struct peer *p = MEM_NEW(struct peer);
     *p = (struct peer){.d = d, .program = program, .number = ++d->last_peer, .keep = true};
+    p->next = d->peers;
+    p->at = &d->peers;
+    if (p->next)
+        p->next->at = &p->next;
+    d->peers = p;
     return p;
 }
 
@@ -46,6 +59,15 @@ struct peer *peer_of_master(struct directory *d, struct channel *ch)
     struct peer *p = add(d, MASTER);
     p->ch = ch;
     return p;
+}
+
+void peer_free_all(struct directory *d)
+{
+    while (d->peers) {
+        if (d->peers->program != MASTER)
+            channel_free(d->peers->ch);
+        peer_free(d->peers);
+    }
 }
 
 void peer_hold(struct peer *p)

@@ -12,6 +12,7 @@ struct directory;
 #define PEER_UNDER_WAY_MAX 4000
 
 struct peer {
+    struct peer *next, **at; /* among all of the program */
     struct directory *d;
     struct channel *ch; /* NULL: gone */
     unsigned program;   /* SMTP, QUEUE, … */
@@ -24,6 +25,8 @@ struct peer {
 struct peer *peer_new(struct directory *d, unsigned program, int fd);
 /* A peer for the master's channel, which belongs to the program. */
 struct peer *peer_of_master(struct directory *d, struct channel *ch);
+
+void peer_free_all(struct directory *d); /* at the end of the program */
 
 void peer_hold(struct peer *p);
 void peer_release(struct peer *p);

@@ -25,6 +25,14 @@ struct pools *pools_new(struct event_base *base)
     return p;
 }
 
+bool pools_free(struct pools *p)
+{
+    if (!opener_free(p->opener))
+        return false;
+    free(p);
+    return true;
+}
+
 struct event_base *pools_base(const struct pools *p)
 {
     return p->base;

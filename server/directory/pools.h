@@ -11,6 +11,8 @@
 struct pools;
 
 struct pools *pools_new(struct event_base *base);
+/* At the end, when nobody uses them any more. False: see opener_free. */
+bool pools_free(struct pools *p);
 struct event_base *pools_base(const struct pools *p);
 
 /* One more user of the searcher (binder) with these settings; made when there is none. */

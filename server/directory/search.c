@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define PER_CONNECTION 128 /* under way on one connection */
-#define WAITING_MAX 2000   /* beyond that, "cannot say" at once: no storm of old questions */
+#define WAITING_MAX 10000  /* beyond that, "cannot say" at once: no storm of old questions */
 #define WAIT_UNCONNECTED_MS 2000
 #define LOSSES_MAX 2 /* connections that may die under one of them; a server's end takes all */
 #define ENTRIES_MAX 100000

@@ -550,11 +550,29 @@ def slow_hash():
 
 def many_recipients():
     with directory() as d:
+        d.wait_connected()
         start = time.monotonic()
         tags = [d.ask("resolve", "m%d@example.com" % (i % MANY)) for i in range(1500)]
         same({d.wait(t).verdict for t in tags}, {"yes"})
         true(time.monotonic() - start < 20, "1500 recipients at once")
         same(d.status().waiting, "0")
+
+
+def storm():
+    """Questions beyond a bound are answered at once, and those that wait do not outlive their time."""
+    with PrivateSlapd() as server:
+        with Directory(connection(server, ldap_timeout="3s")) as d:
+            d.wait_connected()
+            server.pause()
+            tags = [d.ask("resolve", "x@unknown%d.example" % i) for i in range(4500)]
+            start = time.monotonic()
+            same({d.wait(t).verdict for t in tags[4200:]}, {"cannot-say"}, "beyond the bound")
+            true(time.monotonic() - start < 2, "at once")
+            same({d.wait(t).verdict for t in tags[:4200]}, {"cannot-say"}, "below it")
+            true(time.monotonic() - start < 8, "in time")
+            server.resume()
+            wait_for(lambda: d.resolve("amelie@example.com").verdict == "yes", 15, "afterwards")
+            same(d.status().waiting, "0")
 
 
 def ticks(pid):
@@ -653,6 +671,7 @@ TESTS = [
     ("fifty logins at once run side by side", logins_side_by_side),
     ("recipients do not wait for a slow hash", slow_hash),
     ("many recipients at once", many_recipients),
+    ("a storm of questions is bounded", storm),
     ("an idle directory sleeps", idle),
     ("tables with connections of their own", article_tables),
     ("plain domains and static values", other_sources),
