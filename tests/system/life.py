@@ -83,6 +83,7 @@ def main(mail):
         pids = [pid for program in PROGRAMS for pid in mail.pids(program)]
         tap.same(facteur("stop").returncode, 0)
         tap.same(mail.master.wait(10), 0)
+        tap.true("child-ended" not in mail.log().rpartition(" stop asked=")[2], "all ended well")
         for pid in pids:
             tap.true(not os.path.exists("/proc/%d" % pid), "a program lives on")
         tap.same(sorted(os.listdir(mail.dir + "/run")), ["empty"])
