@@ -8,3 +8,4 @@ facteurd_SOURCES = \
 	%reldir%/life.c %reldir%/spawn.c %reldir%/child.c %reldir%/links.c \
 	%reldir%/sessions.c %reldir%/reload.c %reldir%/control.c
 facteurd_LDADD = $(IPC_LIBS)
+dist_man_MANS += %reldir%/facteurd.8
