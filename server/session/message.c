@@ -50,10 +50,11 @@ static void guard(const void *p, size_t n)
 int message_open(struct message *m, struct store_mailbox *mb, size_t index, struct err *e)
 {
     struct stat st;
-    *m = (struct message){.fd = -1};
+    *m = (struct message){.fd = -1, .usual = m->usual};
     int r = store_mailbox_read(mb, index, &m->fd, e);
     if (r != 0)
         return r;
+    m->open = true;
     if (fstat(m->fd, &st) != 0)
         return err_temp(e, "cannot stat a message: %s", strerror(errno));
     if (st.st_size > (off_t)(SIZE_MAX / 4))
@@ -70,6 +71,7 @@ void message_close(struct message *m)
         munmap((void *)(uintptr_t)m->raw.p, m->raw.n);
     }
     buf_free(&m->memory);
+    buf_free(&m->usual);
     fd_closep(&m->fd);
     *m = (struct message){.fd = -1};
 }
@@ -133,6 +135,40 @@ int message_read_header(struct message *m, struct err *e)
 struct str message_header(const struct message *m)
 {
     return str_head(m->raw, mail_header_size(m->raw));
+}
+
+/* --- the usual fields --- */
+
+static const char *const usual[] = {
+    "Bcc",      "Cc",         "Content-Type", "Date",       "From",     "Importance",
+    "In-Reply-To", "List-Id", "List-Post",    "Message-ID", "Newsgroups", "Priority",
+    "References", "Reply-To", "Sender",       "Subject",    "To",       "X-Priority",
+};
+
+bool message_field_is_usual(struct str name)
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (str_caseeq(str_from(usual[i]), name))
+            return true;
+    return false;
+}
+
+int message_usual_fields(struct message *m, struct store_mailbox *mb, size_t index,
+                         struct str *fields, struct err *e)
+{
+    struct mail_field f;
+    int r = m->usual.n == 0 && !m->open ? message_open(m, mb, index, e) : 0;
+    if (r != 0 || (m->usual.n == 0 && (r = message_read_header(m, e)) != 0))
+        return r;
+    if (m->usual.n == 0) {
+        struct mail_header_walk w = mail_header_walk(message_header(m));
+        while (mail_header_next(&w, &f))
+            if (f.colon && message_field_is_usual(f.name))
+                buf_str(&m->usual, f.whole);
+        buf_byte(&m->usual, '\n');
+    }
+    *fields = buf_view(&m->usual);
+    return 0;
 }
 
 const struct mail_part *message_mime(struct message *m, struct arena *a)

@@ -12,11 +12,13 @@
 
 struct message {
     int fd;
+    bool open;
     size_t size;            /* of the file */
     struct str raw;         /* what is read so far */
     bool whole;             /* that is all of it */
     bool mapped;
     struct buf memory;
+    struct buf usual;       /* the usual fields, once asked for */
     struct mail_part *mime; /* when asked for */
 };
 
@@ -30,6 +32,15 @@ int message_read_header(struct message *m, struct err *e);
 int message_read_all(struct message *m, struct err *e);
 
 struct str message_header(const struct message *m);
+
+/* The fields that clients ask for again and again, and that SEARCH, SORT and THREAD need: as they stand
+ * in the message, in their order, with an empty line at the end. Taken from the index where it has
+ * them, and then the message is not opened. m is zeroed or at hand, *fields is good until it is closed.
+ * 0; 1 when the message is gone; -1 and *e. */
+int message_usual_fields(struct message *m, struct store_mailbox *mb, size_t index,
+                         struct str *fields, struct err *e);
+/* Is a field of this name among them? */
+bool message_field_is_usual(struct str name);
 /* The MIME tree; all must have been read. Lives in the arena. */
 const struct mail_part *message_mime(struct message *m, struct arena *a);
 
