@@ -29,7 +29,7 @@ def word(text):
 
 class Delivery:
     def __init__(self, real=False, conf=(), queue_directory=None):
-        self.real = real
+        self.real, self.process = real, None
         self.dir = tempfile.mkdtemp(prefix="delivery-")
         os.chmod(self.dir, 0o755)
         self.base = self.dir + "/vmail"
@@ -73,11 +73,12 @@ class Delivery:
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        if self.process:
+            self.process.stdin.close()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def _read_log(self):

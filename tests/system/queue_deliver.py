@@ -679,10 +679,10 @@ def main():
 
     def part(title, real, make):
         d = Delivery(real=real)
+        opened.append(d)
 
         def begin():
             d.__enter__()
-            opened.append(d)
             tap.has(d.start("deliver"), "started")
             tap.has(d.start("queue"), "started")
 
