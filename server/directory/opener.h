@@ -19,9 +19,9 @@ struct opener *opener_new(struct event_base *base);
 /* Opens and binds as the settings say; they must stay until fn comes. */
 void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, opener_fn fn,
                  void *arg);
-/* Ends the helpers and frees all, without callbacks. False when one of them is inside libldap
- * still: nothing is freed then, and the process must end without running exit handlers under its
- * feet. */
+/* Ends the helpers and frees all; what was asked for is answered before. False when a helper is
+ * inside libldap still: nothing is freed then, and the process must end without running exit
+ * handlers. */
 bool opener_free(struct opener *o);
 
 #endif
