@@ -72,7 +72,7 @@ class Directory:
         self.options.update(options)
         self.tables = dict(TABLES, **(tables or {}))
         self.tag, self.answers, self.changed = 0, {}, threading.Condition()
-        self.ended = False
+        self.ended, self.twice, self.given = False, set(), set()
 
     def write(self):
         os.makedirs(self.dir + "/ldap", exist_ok=True)
@@ -102,6 +102,8 @@ class Directory:
         status, text = self.close()
         if kind is None and status != 0:
             raise AssertionError("it ended with %d:\n%s" % (status, text[-4000:]))
+        if self.twice:
+            raise AssertionError("answered more than once: %r" % self.twice)
 
     def close(self):
         """Ends it; its exit status and its log. The sanitizers' findings make the status another."""
@@ -120,7 +122,10 @@ class Directory:
         for line in self.process.stdout:
             words = line.decode().split()
             with self.changed:
-                answer = self.answers.setdefault(int(words[0]), Answer())
+                tag = int(words[0])
+                if self._done(tag) or tag in self.given:
+                    self.twice.add(tag)
+                answer = self.answers.setdefault(tag, Answer())
                 answer.take([w for w in words[1:] if w != "."])
                 answer.done = words[-1] == "."
                 self.changed.notify_all()
@@ -155,6 +160,7 @@ class Directory:
         answer = self._await(tag, seconds)
         with self.changed:
             del self.answers[tag]
+            self.given.add(tag)
         return answer
 
     def _now(self, *words):
