@@ -23,7 +23,8 @@ struct command {
 static const struct command commands[] = {
     {"EHLO", command_ehlo, STATE_ANY, JUNK | ANY_TLS, NULL},
     {"HELO", command_helo, STATE_ANY, JUNK | ANY_TLS, NULL},
-    {"MAIL", command_mail, STATE_NEW | STATE_READY, NEEDS_AUTH, "503 5.5.1 Error: nested MAIL command"},
+    {"MAIL", command_mail, STATE_NEW | STATE_READY, NEEDS_AUTH,
+     "503 5.5.1 Error: nested MAIL command"},
     {"RCPT", command_rcpt, STATE_MAIL | STATE_RCPT, 0, "503 5.5.1 Error: need MAIL command"},
     {"DATA", command_data, STATE_MAIL | STATE_RCPT, 0, "503 5.5.1 Error: need RCPT command"},
     {"BDAT", command_bdat, STATE_ANY, ANY_TLS, NULL}, /* has a chunk to read whatever comes */
@@ -85,7 +86,7 @@ void command_run(struct session *s, struct str line)
     smtp_command_split(line, &verb, &args);
     const struct command *c = find(verb);
     if (!c) {
-        reply(s, verb.n ? "500 5.5.2 Error: command not recognized" : "500 5.5.2 Error: bad syntax");
+        reply(s, "500 5.5.2 Error: %s", verb.n ? "command not recognized" : "bad syntax");
         return;
     }
     s->verb = c->verb;

@@ -1,6 +1,6 @@
 /*
- * Handing a message on: to a deliver worker for each mailbox, and what fails there to the queue. The
- * client hears 250 when every mailbox has it or the queue has committed it, and never before.
+ * Handing a message on: to a deliver worker for each mailbox, and what fails there to the queue.
+ * The client hears 250 when every mailbox has it or the queue has committed it, and never before.
  *
  * A worker that dies leaves it unknown whether it delivered: the queue gets that recipient too, for
  * a message twice is better than none. A recipient that was delivered is never handed on again,

@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN 8
+#define REST_S 1 /* when there are no descriptors left */
 #define LAST_MOMENT_S 20 /* for messages on their way when the program stops */
 
 struct listener {
     struct smtpd *smtpd;
     enum service service;
     int fd;
-    struct event *readable;
+    struct event *readable, *rest;
 };
 
 struct settings *settings_hold(struct settings *s)
@@ -74,6 +75,23 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
 
 /* --- listeners --- */
 
+/* The connection that cannot be accepted would wake us again at once. */
+static void rest(struct listener *l)
+{
+    struct timeval tv = {REST_S, 0};
+    log_warning("accept", LZ("why", strerror(errno)));
+    event_del(l->readable);
+    event_add(l->rest, &tv);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *l = arg;
+    (void)fd;
+    (void)what;
+    event_add(l->readable, NULL);
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *l = arg;
@@ -81,8 +99,8 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         int got = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (got < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                log_warning("accept", LZ("why", strerror(errno)));
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                rest(l);
             return;
         }
         session_accept(l->smtpd, l->service, got);
@@ -98,6 +116,7 @@ static void listener_free(void *arg)
 {
     struct listener *l = arg;
     event_free(l->readable);
+    event_free(l->rest);
     close(l->fd);
     free(l);
 }
@@ -109,6 +128,7 @@ static void on_listener(struct program *p, unsigned number, enum service service
     *l = (struct listener){.smtpd = d, .service = service, .fd = fd};
     evutil_make_socket_nonblocking(fd);
     l->readable = event_new(p->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
+    l->rest = evtimer_new(p->base, on_rested, l);
     event_add(l->readable, NULL);
     struct listener *old = map_put(d->listeners, number_key(&number), l);
     if (old)

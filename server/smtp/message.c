@@ -101,13 +101,45 @@ static void keep_header(struct session *s)
     charge(s, m->bytes.cap);
 }
 
+static bool is_dropped(const struct config_list *names, struct str name)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (str_caseeq(names->v[i], name))
+            return true;
+    return false;
+}
+
+/* The header without the fields of message_drop_headers: blind copies are nobody's to read. */
+static void header_print(struct session *s, struct str header, struct buf *out)
+{
+    struct mail_header_walk w = mail_header_walk(header);
+    struct mail_field f;
+    const char *kept = header.p;
+    while (mail_header_next(&w, &f)) {
+        if (!f.colon || !is_dropped(&session_cfg(s)->message_drop_headers, f.name))
+            continue;
+        buf_add(out, kept, (size_t)(f.whole.p - kept));
+        kept = f.whole.p + f.whole.n;
+    }
+    buf_add(out, kept, (size_t)(header.p + header.n - kept));
+}
+
+/* Our trace, and all that has come so far. */
+static int write_begin(struct session *s)
+{
+    AUTO_BUF head = {0};
+    struct str all = buf_view(&s->mail.message.bytes), header = message_header(&s->mail.message);
+    trace_build(s, header, &head);
+    header_print(s, header, &head);
+    if (write_out(s, buf_view(&head)) != 0)
+        return -1;
+    return write_out(s, str_skip(all, header.n));
+}
+
 static void begin_spool(struct session *s, int fd)
 {
-    struct message *m = &s->mail.message;
-    AUTO_BUF prefix = {0};
-    m->fd = fd;
-    trace_build(s, message_header(m), &prefix);
-    if (write_out(s, buf_view(&prefix)) != 0 || write_out(s, buf_view(&m->bytes)) != 0)
+    s->mail.message.fd = fd;
+    if (write_begin(s) != 0)
         message_refuse(s, REFUSAL_SPOOL);
     else
         keep_header(s);
@@ -144,12 +176,10 @@ void message_make_room(struct session *s)
 static int make_memfd(struct session *s, struct err *e)
 {
     struct message *m = &s->mail.message;
-    AUTO_BUF prefix = {0};
-    trace_build(s, message_header(m), &prefix);
     m->fd = memfd_create("facteur-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (m->fd < 0)
         return err_temp(e, "memfd: %s", strerror(errno));
-    if (write_out(s, buf_view(&prefix)) != 0 || write_out(s, buf_view(&m->bytes)) != 0)
+    if (write_begin(s) != 0)
         return err_temp(e, "memfd: %s", strerror(errno));
     /* Who takes it need not fear that we change it while they read. */
     if (fcntl(m->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)

@@ -1,6 +1,6 @@
 /*
- * RCPT (RFC 5321 section 4.1.1.3): the directory expands the recipient fully, a deliver worker looks
- * at every mailbox it leads to, and only when all of them could take the message the answer is yes.
+ * RCPT (RFC 5321 section 4.1.1.3): the directory expands the recipient fully, a deliver worker
+ * looks at every mailbox it leads to, and only when all could take the message the answer is yes.
  */
 #include "base/log.h"
 #include "smtp/smtp.h"
@@ -162,7 +162,7 @@ static void on_probed(struct session *s, void *arg, struct msg *m)
     if (v != VERDICT_YES) {
         log_info("probe", LZ("session", s->id), LS("to", t->address), LN("verdict", v),
                  LS("why", m ? m->probe_reply.text : STR("no answer")));
-        /* Whatever is broken there may be mended: 451, and "full" only when nothing worse is known. */
+        /* What is broken may be mended: 451. "Full" only when nothing worse is known. */
         if (v != VERDICT_FULL)
             v = VERDICT_CANNOT_SAY;
         if (r->verdict == VERDICT_YES || v == VERDICT_CANNOT_SAY)

@@ -257,7 +257,7 @@ void session_greet(struct session *s)
     deadline(s);
 }
 
-/* A client that speaks before the greeting (RFC 5321 section 4.3.1) is often a spammer's program. */
+/* Who speaks before the greeting (RFC 5321 section 4.3.1) is often a spammer's program. */
 static void note_early_talker(struct session *s, int fd)
 {
     char c;

@@ -74,7 +74,8 @@ static int normal_form(struct arena *a, const struct mail_addr *from, struct str
     if (mail_local_print(&text, from->local) != 0 || buf_byte(&text, '@') != 0 ||
         buf_str(&text, from->domain) != 0)
         return refuse(e, "an address in the header is too long");
-    if (mail_address_parse(a, buf_view(&text), MAIL_ADDRESS_UTF8 | MAIL_ADDRESS_LENIENT, &m, e) != 0)
+    unsigned flags = MAIL_ADDRESS_UTF8 | MAIL_ADDRESS_LENIENT;
+    if (mail_address_parse(a, buf_view(&text), flags, &m, e) != 0)
         return refuse(e, "an address in the header cannot be understood");
     *out = mail_address_print(a, &m);
     return 0;

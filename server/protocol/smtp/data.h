@@ -25,8 +25,8 @@ struct smtp_data {
 
 void smtp_data_init(struct smtp_data *d, bool lf_is_end);
 
-/* Eats from the front of *in and writes what it means to out, which must have room for in->n
- * octets. True at the end of the message, and *in stands at what follows; else all of *in is eaten. */
+/* Eats from the front of *in and writes what it means to out, which must have room for in->n octets.
+ * True at the end of the message, and *in stands at what follows; else all of *in is eaten. */
 bool smtp_data_feed(struct smtp_data *d, struct str *in, char *out, size_t *out_n);
 
 /* A piece of a BDAT chunk: all of it is eaten, no dot means anything. The same struct over all

@@ -123,9 +123,10 @@ static const struct rule rules[] = {
     {"mixednoqueue", VERDICT_YES, "", "user1 noqueue"},
     {"halffull", VERDICT_YES, "", "user1 full"},
     {"many", VERDICT_YES, "", "100"},
-    {"latemany", VERDICT_YES, "", "latefail latefail1 latefail2 latefail3 latefail4 latefail5 latefail6 "
-     "latefail7 latefail8 latefail9 latefail10 latefail11 latefail12 latefail13 latefail14 latefail15 "
-     "latefail16 latefail17 latefail18 latefail19 latefail20 latefail21"},
+    {"latemany", VERDICT_YES, "",
+     "latefail latefail1 latefail2 latefail3 latefail4 latefail5 latefail6 latefail7 latefail8 "
+     "latefail9 latefail10 latefail11 latefail12 latefail13 latefail14 latefail15 latefail16 "
+     "latefail17 latefail18 latefail19 latefail20 latefail21"},
     {"nowhere", VERDICT_YES, "", ""},
 };
 
