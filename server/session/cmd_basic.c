@@ -12,13 +12,21 @@ static const struct {
     {"IMAP4rev1", 0}, {"LITERAL+", 0}, {"ID", 0},       {"ENABLE", 0},  {"NAMESPACE", 0},
     {"IDLE", 0},      {"CHILDREN", 0}, {"UIDPLUS", 0},  {"MOVE", 0},    {"UNSELECT", 0},
     {"SPECIAL-USE", 0}, {"MULTIAPPEND", 0},
+    {"STATUS=SIZE", 0},
+    {"LIST-EXTENDED", 0},
+    {"LIST-STATUS", 0},
+    {"CREATE-SPECIAL-USE", 0},
+    {"QUOTA", 0},
+    {"QUOTA=RES-STORAGE", 0},
 };
 
 void imap_write_capabilities(struct imap_session *s, struct buf *b)
 {
-    (void)s;
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         buf_printf(b, "%s%s", i ? " " : "", capabilities[i].name);
+    buf_str(b, STR(" APPENDLIMIT"));
+    if (s->settings->message_size_limit) /* the same for all mailboxes (RFC 7889 2) */
+        buf_printf(b, "=%llu", (unsigned long long)s->settings->message_size_limit);
 }
 
 /* True when the arguments are over; else sets BAD. */

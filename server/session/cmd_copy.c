@@ -67,8 +67,13 @@ static void copy(struct imap_session *s, struct imap_cursor *args, bool move)
     struct store_folder *to;
     if (imap_get_indexes(s, args, &at) != 0)
         return;
-    if (imap_get_space(args) != 0 || imap_get_mailbox(args, s->arena, &name) != 0 ||
-        imap_get_end(args) != 0) {
+    if (imap_get_space(args) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return;
+    }
+    if (imap_get_folder(s, args, &name) != 0)
+        return;
+    if (imap_get_end(args) != 0) {
         imap_reply_bad(s, args->wrong);
         return;
     }

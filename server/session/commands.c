@@ -24,6 +24,8 @@ const struct imap_command imap_commands[] = {
     {"LIST", ANY, IMAP_TELL_ALL, false, imap_cmd_list},
     {"LSUB", ANY, IMAP_TELL_ALL, false, imap_cmd_lsub},
     {"STATUS", ANY, IMAP_TELL_ALL, false, imap_cmd_status},
+    {"GETQUOTA", ANY, IMAP_TELL_ALL, false, imap_cmd_getquota},
+    {"GETQUOTAROOT", ANY, IMAP_TELL_ALL, false, imap_cmd_getquotaroot},
     {"APPEND", ANY, IMAP_TELL_ALL, false, imap_cmd_append},
     {"IDLE", ANY, IMAP_TELL_ALL, false, imap_cmd_idle},
     {"CHECK", SEL, IMAP_TELL_NOTHING, false, imap_cmd_check},

@@ -12,6 +12,7 @@
 #include "mail/encoding.h"
 #include "protocol/imap/args.h"
 #include "protocol/imap/reader.h"
+#include "session/names.h"
 #include "session/output.h"
 #include "session/session.h"
 #include "store/mailbox.h"
@@ -23,6 +24,14 @@ enum imap_tell {
     IMAP_TELL_NOTHING,    /* the command has told them itself, or the mailbox is gone */
     IMAP_TELL_NO_EXPUNGE, /* FETCH, STORE and SEARCH: numbers must not move */
     IMAP_TELL_ALL,
+};
+
+/* What ENABLE turns on (RFC 5161): bits of s->enabled. */
+enum imap_enabled {
+    IMAP_ON_CONDSTORE = 1,
+    IMAP_ON_QRESYNC = 2,
+    IMAP_ON_UTF8 = 4, /* UTF8=ACCEPT */
+    IMAP_ON_REV2 = 8, /* IMAP4rev2 */
 };
 
 struct imap_session;
@@ -82,10 +91,6 @@ void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid);
 
 /* --- mailbox.c: the selected mailbox --- */
 void imap_unselect(struct imap_session *s);
-/* Parses a mailbox name into the form the store knows; the name is NUL-terminated. */
-int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
-/* True, and a reply, when a mailbox cannot be made by this name. */
-bool imap_refuse_spelling(struct imap_session *s, struct str name);
 /* Message indexes (ascending, in the arena) of a set of numbers or UIDs. -1: a number that does not
  * exist (*why), which is wrong for sequence numbers only. */
 struct imap_indexes {
@@ -104,6 +109,22 @@ bool imap_refuse_read_only(struct imap_session *s);
 int imap_keyword_bits(struct imap_session *s, const struct imap_flags *flags, bool create,
                       uint32_t *bits);
 uint8_t imap_store_flags(unsigned system); /* enum imap_flag bits as STORE_ bits */
+
+/* --- names.c --- */
+/* Parses a mailbox name into the form the store knows, in the arena. 0, or -1 with a reply set. */
+int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
+/* True, and a reply, when a mailbox cannot be made by this name. */
+bool imap_refuse_spelling(struct imap_session *s, struct str name);
+
+/* --- cmd_status.c --- */
+/* Opens a mailbox and looks: 0; 1 when there is none; -1 and *e. items: enum imap_status_item. */
+int imap_status_get(struct imap_session *s, struct str name, unsigned items,
+                    struct store_status *status, struct err *e);
+/* "* STATUS name (...)" */
+void imap_status_tell(struct imap_session *s, struct str name, unsigned items,
+                      const struct store_status *status);
+/* The MAILBOXID of a folder's own id (RFC 8474 4). */
+void imap_write_mailboxid(struct buf *b, const unsigned char guid[16]);
 
 /* --- input.c --- */
 /* Reads more input: 1 when there is some, 0 at the end or when the client was silent for too long
@@ -137,6 +158,8 @@ void imap_cmd_unsubscribe(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_list(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_lsub(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_status(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_getquota(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_getquotaroot(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_append(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_search(struct imap_session *s, struct imap_cursor *args);

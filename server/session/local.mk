@@ -7,6 +7,7 @@ libsession_a_SOURCES = \
 	%reldir%/cmd_folders.c \
 	%reldir%/cmd_idle.c \
 	%reldir%/cmd_list.c \
+	%reldir%/cmd_quota.c \
 	%reldir%/cmd_search.c \
 	%reldir%/cmd_select.c \
 	%reldir%/cmd_status.c \
@@ -19,6 +20,7 @@ libsession_a_SOURCES = \
 	%reldir%/loop.c \
 	%reldir%/mailbox.c \
 	%reldir%/message.c %reldir%/message.h \
+	%reldir%/names.c %reldir%/names.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/reply.c \
 	%reldir%/search_match.c %reldir%/search_match.h \

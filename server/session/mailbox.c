@@ -1,8 +1,6 @@
 /* The selected mailbox: message sets, keywords, names; see imap.h. */
 #include "session/imap.h"
 
-#include "protocol/imap/write.h"
-
 #include <stdlib.h>
 
 void imap_unselect(struct imap_session *s)
@@ -12,25 +10,6 @@ void imap_unselect(struct imap_session *s)
     free(s->mailbox_name);
     s->mailbox_name = NULL;
     buf_free(&s->told_flags);
-}
-
-/* A name is made only in the one spelling that clients can read (RFC 3501 5.1.3). */
-bool imap_refuse_spelling(struct imap_session *s, struct str name)
-{
-    AUTO_BUF utf8 = {0};
-    if (imap_utf7_decode(&utf8, name) == 0)
-        return false;
-    imap_reply_no(s, "[CANNOT] The name is not in modified UTF-7");
-    return true;
-}
-
-int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name)
-{
-    if (imap_get_mailbox(c, s->arena, name) != 0) {
-        imap_reply_bad(s, c->wrong);
-        return -1;
-    }
-    return 0;
 }
 
 /* --- message sets --- */

@@ -113,6 +113,19 @@ static int virtual_size(const struct store_folder *f, const struct store_picture
     return store_message_count(fd, &size, out, e);
 }
 
+/* Bytes on disk, which an expunge would give back. */
+static uint64_t disk_size(const struct store_folder *f, const struct store_picture *p,
+                          const struct store_entry *m)
+{
+    struct stat st;
+    if (m->size != STORE_SIZE_UNKNOWN)
+        return m->size;
+    int dir = m->in_new ? f->new_fd : f->cur_fd;
+    if (fstatat(dir, p->names.p + m->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return (uint64_t)st.st_size;
+}
+
 int store_folder_status(struct store_folder *f, bool with_size, struct store_status *out,
                         struct err *e)
 {
@@ -122,13 +135,17 @@ int store_folder_status(struct store_folder *f, bool with_size, struct store_sta
     *out = (struct store_status){.uidvalidity = p.uidvalidity, .uidnext = p.uidnext,
                                  .messages = p.count,
                                  .size = with_size ? 0 : STORE_SIZE_UNKNOWN};
+    memcpy(out->guid, p.guid, sizeof out->guid);
     int r = 0;
     for (size_t i = 0; i < p.count && r == 0; i++) {
         const struct store_entry *m = &p.entry[i];
         uint64_t size;
         out->recent += m->recent;
         out->unseen += !(m->flags & STORE_SEEN);
-        out->deleted += (m->flags & STORE_DELETED) != 0;
+        if (m->flags & STORE_DELETED) {
+            out->deleted++;
+            out->deleted_size += disk_size(f, &p, m);
+        }
         if (with_size && (r = virtual_size(f, &p, m, &size, e)) == 0)
             out->size += size;
     }

@@ -68,6 +68,8 @@ struct store_status { /* RFC 3501 section 6.3.10, RFC 8438 */
     uint32_t uidvalidity, uidnext;
     size_t messages, recent, unseen, deleted;
     uint64_t size; /* of all messages with CR LF; STORE_SIZE_UNKNOWN unless asked for */
+    uint64_t deleted_size;  /* bytes on disk of those marked deleted */
+    unsigned char guid[16]; /* the folder's own, as long as its UIDVALIDITY */
 };
 int store_folder_status(struct store_folder *f, bool with_size, struct store_status *out,
                         struct err *e);

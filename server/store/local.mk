@@ -7,4 +7,5 @@ libstore_a_SOURCES = \
 	%reldir%/writer.c %reldir%/maildir.c %reldir%/uidlist.c %reldir%/uidlist_write.c \
 	%reldir%/keywords.c %reldir%/subscriptions.c %reldir%/folders.c %reldir%/folder.c \
 	%reldir%/scan.c %reldir%/save.c %reldir%/mailbox.c %reldir%/mailbox_view.c \
+	%reldir%/special_use.h %reldir%/special_use.c \
 	%reldir%/quota.c %reldir%/deliver.c

@@ -3,6 +3,7 @@
  * reads every command. What comes in whole and what comes byte by byte must be the same commands.
  */
 #include "protocol/imap/fetch.h"
+#include "protocol/imap/list.h"
 #include "protocol/imap/reader.h"
 #include "protocol/imap/search.h"
 #include "protocol/imap/write.h"
@@ -55,6 +56,7 @@ static void try_others(struct arena *a, const struct imap_cursor *args)
     struct imap_flags flags;
     struct imap_date date;
     struct imap_id id;
+    struct imap_list list;
     struct str s;
     unsigned items;
     int64_t seconds;
@@ -62,6 +64,13 @@ static void try_others(struct arena *a, const struct imap_cursor *args)
     struct imap_cursor start = c;
     if (imap_get_search(&c, a, &search) != 0)
         assert(c.wrong);
+    c = copy_of(a, args);
+    if (imap_get_list(&c, a, &list) != 0)
+        assert(c.wrong);
+    else
+        assert(list.n > 0 && list.n <= limits.items);
+    c = copy_of(a, &start);
+    imap_get_create_params(&c, &items);
     c = copy_of(a, &start);
     imap_get_flags(&c, a, true, &flags);
     c = copy_of(a, &start);

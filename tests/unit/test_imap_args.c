@@ -1,5 +1,6 @@
 /* protocol/imap: arguments of commands. */
 #include "protocol/imap/fetch.h"
+#include "protocol/imap/list.h"
 #include "protocol/imap/search.h"
 #include "protocol/imap/write.h"
 #include "tests/unit/unit.h"
@@ -37,6 +38,64 @@ static void strings(void)
         c = on(a, bad[i]);
         CU_ASSERT(imap_get_astring(&c, &s) == -1 && c.wrong != NULL);
     }
+}
+
+static void lists(void)
+{
+    AUTO_ARENA a = arena_new(1000);
+    struct imap_list l;
+    struct imap_cursor c = ON(" (remote SUBSCRIBED recursivematch) \"\" (a \"b c\" %.d) return (STATUS "
+                              "(size unseen) children)");
+    CU_ASSERT_FATAL(imap_get_list(&c, a, &l) == 0);
+    CU_ASSERT(l.extended && l.n == 3);
+    CU_ASSERT(l.select == (IMAP_LIST_REMOTE | IMAP_LIST_SUBSCRIBED | IMAP_LIST_RECURSIVE));
+    CU_ASSERT(l.returns == (IMAP_RETURN_STATUS | IMAP_RETURN_CHILDREN | IMAP_RETURN_SUBSCRIBED));
+    CU_ASSERT(l.status == (IMAP_STATUS_SIZE | IMAP_STATUS_UNSEEN));
+    UNIT_STR(l.patterns[1], "b c");
+    c = ON(" a b");
+    CU_ASSERT(imap_get_list(&c, a, &l) == 0 && !l.extended && l.n == 1);
+    /* No more patterns than the limit. */
+    AUTO_BUF many = {0};
+    buf_str(&many, STR(" \"\" ("));
+    for (size_t i = 0; i <= limits.items; i++)
+        buf_str(&many, STR("a "));
+    buf_str(&many, STR("a)"));
+    c = on(a, buf_view(&many));
+    CU_ASSERT(imap_get_list(&c, a, &l) == -1);
+    UNIT_STR(str_from(c.wrong), "Too many mailbox patterns");
+}
+
+static void create_params(void)
+{
+    AUTO_ARENA a = arena_new(1000);
+    unsigned uses;
+    struct imap_cursor c = ON("(USE (\\sent \\Junk))");
+    CU_ASSERT(imap_get_create_params(&c, &uses) == 0 && uses == (IMAP_USE_SENT | IMAP_USE_JUNK));
+    c = ON("(use ())");
+    CU_ASSERT(imap_get_create_params(&c, &uses) == 0 && uses == 0);
+    c = ON("(USE (\\Sent \\All))");
+    CU_ASSERT(imap_get_create_params(&c, &uses) == 0 && uses == (IMAP_USE_SENT | IMAP_USE_OTHER));
+    c = ON("(USE (\\Sent ))");
+    CU_ASSERT(imap_get_create_params(&c, &uses) == -1);
+}
+
+/* 8-bit bytes between quotes are UTF-8 or an error. */
+static void quoted_utf8(void)
+{
+    AUTO_ARENA a = arena_new(1000);
+    struct str s;
+    struct imap_cursor c = ON("\"\xc3\xa9-\xc3\xa9\"");
+    CU_ASSERT(imap_get_string(&c, &s) == 0);
+    UNIT_STR(s, "\xc3\xa9-\xc3\xa9");
+    c = ON("\"\xe9-\xe9\"");
+    CU_ASSERT(imap_get_string(&c, &s) == -1);
+    UNIT_STR(str_from(c.wrong), "Invalid UTF-8 in quoted string");
+    AUTO_BUF b = {0};
+    imap_write_utf8(&b, STR("a\"\xc3\xa9"));
+    UNIT_STR(b, "\"a\\\"\xc3\xa9\"");
+    buf_clear(&b);
+    imap_write_utf8(&b, STR("\xe9"));
+    UNIT_STR(b, "{1}\r\n\xe9");
 }
 
 static void check_set(struct arena *a, const char *text, uint32_t max, const char *want)
@@ -270,7 +329,8 @@ int main(void)
     static const struct unit_test tests[] = {
         {"strings", strings},   {"sets", sets},         {"dates", dates}, {"flags", flags},
         {"FETCH items", fetches}, {"SEARCH keys", searches}, {"modified UTF-7", utf7},
-        {"answers", answers},   {NULL, NULL},
+        {"answers", answers},   {"LIST", lists},        {"CREATE", create_params},
+        {"UTF-8 in quotes", quoted_utf8}, {NULL, NULL},
     };
     return unit_main("imap args", tests);
 }

@@ -98,7 +98,10 @@ int imap_get_status_items(struct imap_cursor *c, unsigned *items)
     } known[] = {
         {"MESSAGES", IMAP_STATUS_MESSAGES}, {"RECENT", IMAP_STATUS_RECENT},
         {"UIDNEXT", IMAP_STATUS_UIDNEXT},   {"UIDVALIDITY", IMAP_STATUS_UIDVALIDITY},
-        {"UNSEEN", IMAP_STATUS_UNSEEN},
+        {"UNSEEN", IMAP_STATUS_UNSEEN},     {"SIZE", IMAP_STATUS_SIZE},
+        {"DELETED-STORAGE", IMAP_STATUS_DELETED_STORAGE},
+        {"DELETED", IMAP_STATUS_DELETED},   {"APPENDLIMIT", IMAP_STATUS_APPENDLIMIT},
+        {"MAILBOXID", IMAP_STATUS_MAILBOXID},
     };
     *items = 0;
     if (imap_get_char(c, '(') != 0)
@@ -112,6 +115,50 @@ int imap_get_status_items(struct imap_cursor *c, unsigned *items)
             return imap_wrong(c, "Unknown STATUS item");
         *items |= item;
     } while (imap_try(c, ' '));
+    return imap_get_char(c, ')');
+}
+
+static int get_use(struct imap_cursor *c, unsigned *uses)
+{
+    static const struct {
+        const char *name;
+        enum imap_use use;
+    } known[] = {
+        {"Archive", IMAP_USE_ARCHIVE}, {"Drafts", IMAP_USE_DRAFTS}, {"Junk", IMAP_USE_JUNK},
+        {"Sent", IMAP_USE_SENT},       {"Trash", IMAP_USE_TRASH},
+    };
+    struct str name;
+    if (!imap_try(c, '\\'))
+        return imap_wrong(c, "Expected a special use");
+    if (imap_get_atom(c, &name) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (str_caseeq(name, str_from(known[i].name))) {
+            *uses |= known[i].use;
+            return 0;
+        }
+    }
+    *uses |= IMAP_USE_OTHER;
+    return 0;
+}
+
+int imap_get_create_params(struct imap_cursor *c, unsigned *uses)
+{
+    *uses = 0;
+    if (imap_get_char(c, '(') != 0)
+        return -1;
+    if (!imap_try_word(c, STR("USE")))
+        return imap_wrong(c, "Unknown CREATE parameter");
+    if (imap_get_space(c) != 0 || imap_get_char(c, '(') != 0)
+        return -1;
+    if (!imap_try(c, ')')) {
+        do {
+            if (get_use(c, uses) != 0)
+                return -1;
+        } while (imap_try(c, ' '));
+        if (imap_get_char(c, ')') != 0)
+            return -1;
+    }
     return imap_get_char(c, ')');
 }
 

@@ -74,8 +74,24 @@ enum imap_status_item {
     IMAP_STATUS_UIDNEXT = 4,
     IMAP_STATUS_UIDVALIDITY = 8,
     IMAP_STATUS_UNSEEN = 16,
+    IMAP_STATUS_SIZE = 32,            /* RFC 8438 */
+    IMAP_STATUS_DELETED = 64,         /* RFC 9208 4.1.4 */
+    IMAP_STATUS_DELETED_STORAGE = 128,
+    IMAP_STATUS_APPENDLIMIT = 256,    /* RFC 7889 3.1 */
+    IMAP_STATUS_MAILBOXID = 512,      /* RFC 8474 4.3 */
 };
 int imap_get_status_items(struct imap_cursor *c, unsigned *items);
+
+/* --- CREATE's parameters: "(USE (\Sent \Drafts))" (RFC 4466 2.2, RFC 6154 3) --- */
+enum imap_use {
+    IMAP_USE_ARCHIVE = 1,
+    IMAP_USE_DRAFTS = 2,
+    IMAP_USE_JUNK = 4,
+    IMAP_USE_SENT = 8,
+    IMAP_USE_TRASH = 16,
+    IMAP_USE_OTHER = 32, /* one that no mailbox can have here: \All, \Flagged, unknown ones */
+};
+int imap_get_create_params(struct imap_cursor *c, unsigned *uses);
 
 /* --- ID (RFC 2971): pairs, value NULL view when NIL --- */
 struct imap_id {

@@ -136,7 +136,8 @@ static int get_quoted(struct imap_cursor *c, struct str *s)
     if (!imap_try(c, '"'))
         return imap_wrong(c, "Unterminated quoted string");
     s->n = (size_t)(to - s->p);
-    return 0;
+    /* RFC 6855 3, RFC 9051 4.3: 8-bit bytes between quotes are UTF-8 or nothing. */
+    return str_is_utf8(*s) ? 0 : imap_wrong(c, "Invalid UTF-8 in quoted string");
 }
 
 static int get_literal(struct imap_cursor *c, struct str *s)

@@ -4,6 +4,7 @@ libimap_a_SOURCES = \
 	%reldir%/cursor.c %reldir%/cursor.h \
 	%reldir%/date.c \
 	%reldir%/fetch.c %reldir%/fetch.h \
+	%reldir%/list.c %reldir%/list.h \
 	%reldir%/reader.c %reldir%/reader.h \
 	%reldir%/search.c %reldir%/search.h \
 	%reldir%/set.c \

@@ -3,20 +3,22 @@
 
 #include "protocol/imap/cursor.h"
 
-static bool can_quote(struct str s)
+static bool can_quote(struct str s, bool utf8)
 {
     if (s.n > 1024)
         return false;
+    if (utf8)
+        return str_is_text(s);
     for (size_t i = 0; i < s.n; i++)
         if ((unsigned char)s.p[i] >= 0x7f || (unsigned char)s.p[i] < 0x20)
             return false;
     return true;
 }
 
-int imap_write_string(struct buf *b, struct str s)
+static int write_string(struct buf *b, struct str s, bool utf8)
 {
     int r = 0;
-    if (can_quote(s)) {
+    if (can_quote(s, utf8)) {
         r |= buf_byte(b, '"');
         for (size_t i = 0; i < s.n; i++) {
             if (s.p[i] == '"' || s.p[i] == '\\')
@@ -29,6 +31,16 @@ int imap_write_string(struct buf *b, struct str s)
     for (size_t i = 0; i < s.n; i++)
         r |= buf_byte(b, s.p[i] ? s.p[i] : '\x80');
     return r;
+}
+
+int imap_write_string(struct buf *b, struct str s)
+{
+    return write_string(b, s, false);
+}
+
+int imap_write_utf8(struct buf *b, struct str s)
+{
+    return write_string(b, s, true);
 }
 
 int imap_write_astring(struct buf *b, struct str s)

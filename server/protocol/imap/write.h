@@ -11,6 +11,8 @@
 int imap_write_string(struct buf *b, struct str s);
 /* An atom where it can be, else as above. */
 int imap_write_astring(struct buf *b, struct str s);
+/* The same with UTF-8 between the quotes (RFC 6855 3, RFC 9051 9); never an atom. */
+int imap_write_utf8(struct buf *b, struct str s);
 /* Text for people in a response line: one line, no controls, a question mark for each. */
 int imap_write_text(struct buf *b, struct str s);
 
