@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +142,8 @@ int main(int argc, char **argv)
     const char *key = NULL;
     int c;
     log_open(LOG_TARGET_STDERR, "ldapmap", -1);
-    if (sodium_init() < 0) /* bind_pw lies in guarded memory */
+    signal(SIGPIPE, SIG_IGN); /* a server that went away is an error of the search, not our end */
+    if (sodium_init() < 0)    /* bind_pw lies in guarded memory */
         return 1;
     while ((c = getopt(argc, argv, "q:vh")) != -1) {
         if (c == 'q') {

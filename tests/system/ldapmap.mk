@@ -1,2 +1,2 @@
-TESTS += tests/system/ldapmap_postmap.py
-EXTRA_DIST += tests/system/ldapmap_postmap.py
+TESTS += tests/system/ldapmap_postmap.py tests/system/private_slapd.py
+EXTRA_DIST += tests/system/ldapmap_postmap.py tests/system/private_slapd.py

@@ -603,6 +603,23 @@ def connections(test, slapd):
     test.check_all([("connection: started again", settings(slapd) + body, keys, 3)])
 
 
+def lost_connection(test, slapd):
+    """The server goes and comes back between two keys: the second is answered all the same."""
+    body = "query_filter = mailacceptinggeneralid=%s\nresult_attribute = maildrop\n"
+    process = subprocess.Popen([LDAPMAP, "-v", "-q", "-", test.table("lost", settings(slapd) + body)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(b"bruno@example.com\n")
+    process.stdin.flush()
+    while b"ldap_result code=0" not in process.stderr.readline():
+        pass
+    slapd.stop()
+    slapd.start()
+    out, errors = process.communicate(b"amelie@example.com\n", timeout=30)
+    want = b"bruno@example.com\tbruno@mail.example.org\namelie@example.com\tamelie@mail.example.org\n"
+    good = out == want and process.returncode == 0
+    test.report(good, "connection: lost between two keys", [] if good else [repr((out, errors))])
+
+
 def bad_files(test, slapd):
     """What Postfix only warns of, or finds out later: an error here, with file, line and a hint."""
     good = settings(slapd)
@@ -620,7 +637,8 @@ def bad_files(test, slapd):
         good_answer = code == 1 and out == b"" and want.encode() in errors and b"bad.cf" in errors
         test.report(good_answer, "bad file: " + name, [] if good_answer else [repr(errors)])
     code, out, errors = test.run([LDAPMAP, "-q", "x", "ldap:" + test.dir + "/none"])
-    test.report(code == 1 and b"/none" in errors, "bad file: none at all", [repr(errors)])
+    good_answer = code == 1 and b"/none" in errors
+    test.report(good_answer, "bad file: none at all", [] if good_answer else [repr(errors)])
 
 
 def main():
@@ -649,6 +667,7 @@ def main():
                 jobs.append((name, slapd.table_settings() + body, keys[::12] if few else keys, least))
             test.check_all(jobs)
             connections(test, slapd)
+            lost_connection(test, slapd)
             bad_files(test, slapd)
     finally:
         shutil.rmtree(test.dir, ignore_errors=True)

@@ -258,6 +258,7 @@ static void defaults_stand_for_what_is_not_said(void)
         ldapmap_table_parse(STR("scope = one\nserver_host = i\n"), STR("u"), &s, &u, &e), 0);
     ldapmap_conn_wipe(&s);
     arena_reset(a); /* tables keep their own copies */
+    memset(arena_alloc(a, 900), 'x', 900);
     UNIT_STR(ldapmap_table_conn(t)->servers[0], "ldap://h:389");
     UNIT_STR(ldapmap_table_conn(t)->search_base, "dc=x");
     UNIT_STR(ldapmap_table_conn(u)->servers[0], "ldap://i:389");
@@ -526,6 +527,18 @@ static void limits_of_the_table(void)
     CU_ASSERT_TRUE(ldapmap_query_next(ldapmap_query_new(a, NULL, &one, 1, STR("k"), NULL), &s));
     CU_ASSERT_EQUAL(s.sizelimit, 7); /* the default of size_limit */
     CU_ASSERT_EQUAL(s.timelimit, 4);
+    ldapmap_table_free(t);
+    t = table_of(SPECIAL "size_limit = 9\ndereference = 2\n");
+    one = t;
+    struct ldapmap_query *q = ldapmap_query_new(a, NULL, &one, 1, STR("k"), NULL);
+    CU_ASSERT_TRUE(ldapmap_query_next(q, &s));
+    struct written w;
+    write_entry(&w, "x|ref=cn=A");
+    ldapmap_query_entry(q, &w.entry);
+    ldapmap_query_done(q, 0, STR(""));
+    CU_ASSERT_TRUE_FATAL(ldapmap_query_next(q, &s));
+    CU_ASSERT_EQUAL(s.sizelimit, 9); /* for each search, references too */
+    CU_ASSERT_EQUAL(s.deref, 2);
     ldapmap_table_free(t);
 }
 
