@@ -5,7 +5,8 @@
 
 struct secret secret_copy(struct str s)
 {
-    char *p = sodium_malloc(s.n + 1);
+    /* Guarded memory is laid out by the library's start, which may be called again at no cost. */
+    char *p = sodium_init() < 0 ? NULL : sodium_malloc(s.n + 1);
     if (!p)
         return (struct secret){NULL, 0};
     if (s.n)
