@@ -1,11 +1,11 @@
 /*
- * The delivery worker: takes a grant, an envelope and a message as a descriptor, and writes the message
- * into the one mailbox the grant stands for. One at a time, blocking; several workers run beside each
- * other.
+ * The delivery worker: takes a grant, an envelope and a message as a descriptor, and writes the
+ * message into the one mailbox the grant stands for. One at a time, blocking; several workers run
+ * beside each other.
  *
- * Starts privileged and acts as the mailbox's owner whenever it touches a mailbox or reads the message;
- * it never parses one. Everything except a full mailbox is "cannot say": the mail waits in the queue
- * until a person has mended what is wrong.
+ * Starts privileged and acts as the mailbox's owner whenever it touches a mailbox or reads the
+ * message; it never parses one. Everything except a full mailbox is "cannot say": the mail waits in
+ * the queue until a person has mended what is wrong.
  */
 #include "base/log.h"
 #include "confine/confine.h"
@@ -57,7 +57,8 @@ static struct str client_text(const struct report *r)
                           : STR("mailbox cannot be written now");
 }
 
-/* The base may be a disk that is mounted later; as soon as it is there, nothing else can be reached. */
+/* The base may be a disk that is mounted later; as soon as it is there, nothing else can be
+ * reached. */
 static int confine_to_base(struct worker *w, struct err *e)
 {
     const char *const reach[] = {w->cfg->virtual_mailbox_base.p, NULL};

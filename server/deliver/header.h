@@ -8,9 +8,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-/* Appends the three lines, each ended by LF. An empty sender is the null path "<>". A value that is not
- * UTF-8 text of one line, or an empty address or original, could forge a header: -1 and a permanent
- * error that names the field; out is as it was. */
+/* Appends the three lines, each ended by LF. An empty sender is the null path "<>". A value that
+ * is not UTF-8 text of one line, or an empty address or original, could forge a header: -1 and a
+ * permanent error that names the field; out is as it was. */
 int deliver_header(struct buf *out, struct str sender, struct str original, struct str address,
                    struct err *e);
 

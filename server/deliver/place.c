@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The maildir must be one directory in the home: what the owner's rights reach, and nothing else. */
+/* The maildir must be one directory in the home: what the owner's rights reach, and nothing
+ * else. */
 static int check_name(const struct msg_redeem_reply *r, struct str *name, struct err *e)
 {
     struct str path = r->maildir;

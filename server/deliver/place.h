@@ -2,8 +2,9 @@
  * From what a grant says to a written message, and the checks on the way.
  *
  * Starts privileged: checks uid, gid and path again (the directory is believed only within
- * virtual_minimum_uid and virtual_mailbox_base), finds or makes the home, and does everything inside
- * the home, reading the message too, as its owner. If acting as root again fails the process ends.
+ * virtual_minimum_uid and virtual_mailbox_base), finds or makes the home, and does everything
+ * inside the home, reading the message too, as its owner. If acting as root again fails the process
+ * ends.
  */
 #ifndef FACTEUR_DELIVER_PLACE_H
 #define FACTEUR_DELIVER_PLACE_H
@@ -27,8 +28,8 @@ struct deliver_place {
 int deliver_place_check(const struct config *cfg, const struct msg_redeem_reply *r,
                         struct deliver_place *out, struct err *e);
 
-/* Writes header and size bytes of body_fd: VERDICT_YES, VERDICT_FULL or VERDICT_CANNOT_SAY; *e is filled
- * for the last two. */
+/* Writes header and size bytes of body_fd: VERDICT_YES, VERDICT_FULL or VERDICT_CANNOT_SAY; *e
+ * is filled for the last two. */
 enum verdict deliver_place_write(const struct deliver_place *p, struct str header, int body_fd,
                                  uint64_t size, struct store_delivered *out, struct err *e);
 

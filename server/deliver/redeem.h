@@ -1,10 +1,10 @@
 /*
- * Redeeming grants at the directory, blocking: the worker does one thing at a time, and nothing else
- * waits in it meanwhile. Owns the descriptor of the channel.
+ * Redeeming grants at the directory, blocking: the worker does one thing at a time, and nothing
+ * else waits in it meanwhile. Owns the descriptor of the channel.
  *
- * A directory that was silent once is waited for only briefly until it answers again; what it answers
- * too late is passed over by its id. Only a channel that has ended is given up: the master then lays a
- * new one.
+ * A directory that was silent once is waited for only briefly until it answers again; what it
+ * answers too late is passed over by its id. Only a channel that has ended is given up: the master
+ * then lays a new one.
  */
 #ifndef FACTEUR_DELIVER_REDEEM_H
 #define FACTEUR_DELIVER_REDEEM_H
@@ -27,8 +27,8 @@ void deliver_redeemer_free(struct deliver_redeemer *r);
 /* A new channel in place of the old one; owns fd. */
 void deliver_redeemer_link(struct deliver_redeemer *r, int fd);
 
-/* use: REDEEM_LOOK or REDEEM_USE. 0, and the strings of *out stay valid until the next call; -1 and a
- * temporary error when the directory does not answer or does not answer yes. */
+/* use: REDEEM_LOOK or REDEEM_USE. 0, and the strings of *out stay valid until the next call; -1
+ * and a temporary error when the directory does not answer or does not answer yes. */
 int deliver_redeem(struct deliver_redeemer *r, const struct grant *g, unsigned use,
                    struct msg_redeem_reply *out, struct err *e);
 

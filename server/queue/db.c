@@ -29,8 +29,8 @@ static const char schema[] =
     " r.next_attempt, r.attempts, r.state, r.error "
 
 enum statement {
-    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, HOLD, SWEEP, UNSTICK, DUE, GET, LIST, NEXT, HAS, LAST_ID,
-    COUNT_MESSAGES, COUNT_RECIPIENTS, STATEMENTS
+    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, HOLD, SWEEP, UNSTICK, DUE, GET, LIST, NEXT, HAS,
+    LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS, STATEMENTS
 };
 
 static const char *const sql[STATEMENTS] = {
@@ -54,7 +54,8 @@ static const char *const sql[STATEMENTS] = {
     [HAS] = "SELECT 1 FROM message WHERE id = ?1",
     [LAST_ID] = "SELECT max(id) FROM message",
     [COUNT_MESSAGES] = "SELECT count(*), min(created) FROM message",
-    [COUNT_RECIPIENTS] = "SELECT count(*), count(*) FILTER (WHERE state = 0 AND next_attempt <= ?1),"
+    [COUNT_RECIPIENTS] = "SELECT count(*),"
+                         " count(*) FILTER (WHERE state = 0 AND next_attempt <= ?1),"
                          " count(*) FILTER (WHERE state = 1) FROM recipient",
 };
 

@@ -1,9 +1,10 @@
 /*
  * The queue's database: which messages wait, for whom, until when. The only file with its SQL.
  *
- * SQLite in WAL mode with synchronous=FULL: one fsync a commit where a rollback journal needs three,
- * and a reader (a listing) never stops the queue. The bytes of a message lie in a file beside it, named
- * after its id. Times are milliseconds since 1970, ids microseconds since 1970 at birth, unique.
+ * SQLite in WAL mode with synchronous=FULL: one fsync a commit where a rollback journal needs
+ * three, and a reader (a listing) never stops the queue. The bytes of a message lie in a file
+ * beside it, named after its id. Times are milliseconds since 1970, ids microseconds since 1970 at
+ * birth, unique.
  */
 #ifndef FACTEUR_QUEUE_DB_H
 #define FACTEUR_QUEUE_DB_H
@@ -36,18 +37,19 @@ struct queue_recipient {
     struct str error; /* of the last attempt */
 };
 
-/* Opens DIR/queue.db, making it when missing (not when read_only). Refused with a permanent error: what
- * is no queue database, one of a newer version, a damaged one; temporary: one that is locked. */
+/* Opens DIR/queue.db, making it when missing (not when read_only). Refused with a permanent
+ * error: what is no queue database, one of a newer version, a damaged one; temporary: one that
+ * is locked. */
 int queue_db_open(const char *dir, bool read_only, struct queue_db **out, struct err *e);
 void queue_db_close(struct queue_db *db); /* NULL is fine */
 
-/* Why the last call failed: the disk is full (nothing was changed), or the disk or the database can be
- * trusted no more. */
+/* Why the last call failed: the disk is full (nothing was changed), or the disk or the database
+ * can be trusted no more. */
 bool queue_db_is_full(const struct queue_db *db);
 bool queue_db_is_broken(const struct queue_db *db);
 
-/* All changes happen between begin and commit; a commit that returns 0 survives a power cut. Everything
- * below returns 0, or -1 and an error, after which the whole must be rolled back. */
+/* All changes happen between begin and commit; a commit that returns 0 survives a power cut.
+ * Everything below returns 0, or -1 and an error, after which the whole must be rolled back. */
 int queue_db_begin(struct queue_db *db, struct err *e);
 int queue_db_commit(struct queue_db *db, struct err *e);
 void queue_db_rollback(struct queue_db *db);
@@ -67,7 +69,8 @@ int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, stru
 /* Views are valid inside the function, which must not change the database; false ends the walk. */
 typedef bool (*queue_db_fn)(void *ctx, const struct queue_message *m,
                             const struct queue_recipient *r);
-/* Asks about every waiting recipient that is due, oldest due first, and calls fn for those to take. */
+/* Asks about every waiting recipient that is due, oldest due first, and calls fn for those to
+ * take. */
 enum queue_want { QUEUE_TAKE, QUEUE_PASS, QUEUE_STOP };
 typedef enum queue_want (*queue_db_wanted)(void *ctx, uint64_t recipient, struct str address);
 int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, queue_db_fn fn,

@@ -1,9 +1,9 @@
 /*
- * The queue program: keeps mail that could not be finished at once, durably, and tries it again until
- * it is delivered or a person must look.
+ * The queue program: keeps mail that could not be finished at once, durably, and tries it again
+ * until it is delivered or a person must look.
  *
- * Runs as its own user, which owns queue_directory and nothing else. It takes messages as descriptors,
- * copies them, opens no mailbox and talks to no network.
+ * Runs as its own user, which owns queue_directory and nothing else. It takes messages as
+ * descriptors, copies them, opens no mailbox and talks to no network.
  */
 #include "queue/queue.h"
 #include "base/log.h"

@@ -1,9 +1,10 @@
 /*
- * The queue program's inside: taking messages (take.c), trying them again (retry.c), and the one commit
- * that ends every turn of the event loop (turn.c).
+ * The queue program's inside: taking messages (take.c), trying them again (retry.c), and the one
+ * commit that ends every turn of the event loop (turn.c).
  *
- * Whatever a turn brought, new messages and outcomes of attempts, is made durable together; only then
- * are the askers answered and files removed. So many who come at once share one wait for the disk.
+ * Whatever a turn brought, new messages and outcomes of attempts, is made durable together; only
+ * then are the askers answered and files removed. So many who come at once share one wait for the
+ * disk.
  */
 #ifndef FACTEUR_QUEUE_QUEUE_H
 #define FACTEUR_QUEUE_QUEUE_H

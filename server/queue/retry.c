@@ -1,10 +1,10 @@
 /*
- * Trying again: for every recipient that is due, ask the directory where its mailbox is now, and hand
- * the message with the grant to a delivery worker.
+ * Trying again: for every recipient that is due, ask the directory where its mailbox is now, and
+ * hand the message with the grant to a delivery worker.
  *
- * Oldest due first, a bounded number at once, and only a few of them into one mailbox, so that one slow
- * mailbox does not hold up the others. Nothing is written before an attempt: after a crash it is made
- * again.
+ * Oldest due first, a bounded number at once, and only a few of them into one mailbox, so that one
+ * slow mailbox does not hold up the others. Nothing is written before an attempt: after a crash it
+ * is made again.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -230,7 +230,8 @@ void queue_retry_pump(struct queue *q)
     struct err e = {0};
     if (q->stopping && map_count(q->in_flight) == 0)
         program_stop(q->program, 0);
-    if (q->stopping || !q->db || queue_db_is_broken(q->db) || !rpc_connected(q->directory) || !rpc_connected(q->deliver))
+    if (q->stopping || !q->db || queue_db_is_broken(q->db) || !rpc_connected(q->directory) ||
+        !rpc_connected(q->deliver))
         return;
     if (map_count(q->in_flight) < QUEUE_IN_FLIGHT_MAX &&
         queue_db_due(q->db, queue_now_ms(), is_wanted, start, q, &e) != 0)

@@ -1,9 +1,9 @@
 /*
- * The queue's files: queue_directory with messages/ (one file a message, named after its id), spool/
- * (messages on their way in, without names) and the lock that keeps a second queue out.
+ * The queue's files: queue_directory with messages/ (one file a message, named after its id),
+ * spool/ (messages on their way in, without names) and the lock that keeps a second queue out.
  *
- * A message file is ours alone: bytes are copied from the descriptor we are handed, which others may
- * still write to. It is durable after queue_spool_sync.
+ * A message file is ours alone: bytes are copied from the descriptor we are handed, which others
+ * may still write to. It is durable after queue_spool_sync.
  */
 #ifndef FACTEUR_QUEUE_SPOOL_H
 #define FACTEUR_QUEUE_SPOOL_H
@@ -18,8 +18,8 @@ struct queue_spool {
     int dir, messages, spool, lock; /* descriptors */
 };
 
-/* Opens (makes when missing) the directories and takes the lock: 0, or -1 with an error that names what
- * is in the way: another owner, a directory open to others, another queue at work. */
+/* Opens (makes when missing) the directories and takes the lock: 0, or -1 with an error that
+ * names what is in the way: another owner, a directory open to others, another queue at work. */
 int queue_spool_open(const char *path, struct queue_spool *s, struct err *e);
 void queue_spool_close(struct queue_spool *s);
 
@@ -43,7 +43,8 @@ int queue_spool_read(struct queue_spool *s, uint64_t id, uint64_t size, bool *mi
                      struct err *e);
 void queue_spool_remove(struct queue_spool *s, uint64_t id);
 
-/* Removes files without a message that are older than an hour, and what an earlier life left in spool/. */
+/* Removes files without a message that are older than an hour, and what an earlier life left in
+ * spool/. */
 typedef bool (*queue_spool_known)(void *ctx, uint64_t id);
 void queue_spool_clean(struct queue_spool *s, queue_spool_known known, void *ctx);
 

@@ -43,7 +43,8 @@ static bool text_ok(struct str s)
     return s.n > 0 && str_is_text(s);
 }
 
-/* Everything here will stand in a header or a log some day; smtp has checked it, and is not trusted. */
+/* Everything here will stand in a header or a log some day; smtp has checked it, and is not
+ * trusted. */
 static const char *what_is_wrong(const struct msg_enqueue_ask *ask)
 {
     if (ask->recipients.n == 0)
@@ -198,7 +199,8 @@ static void on_spool(struct queue_client *c, const struct msg *m)
     if (v == VERDICT_YES && fd < 0)
         v = VERDICT_CANNOT_SAY;
     if (v != VERDICT_YES)
-        log_warning("queue-spool", LN("size", m->spool_ask.size), LN("verdict", v), LZ("why", e.log));
+        log_warning("queue-spool", LN("size", m->spool_ask.size), LN("verdict", v),
+                    LZ("why", e.log));
     reply.spool_reply.id = m->spool_ask.id;
     reply.spool_reply.verdict = (uint8_t)v;
     reply.fd = fd >= 0 ? fd : q->nothing;

@@ -95,7 +95,8 @@ static void again_later(struct queue *q)
     event_add(q->turn, &tv);
 }
 
-/* New files first, with one wait for all; an entry is in the database only when its file is safe. */
+/* New files first, with one wait for all; an entry is in the database only when its file is
+ * safe. */
 static int sync_files(struct queue *q, bool *full, struct err *e)
 {
     size_t n = 0;

@@ -1,4 +1,5 @@
-/* The queue's database, its pauses and files, and the lines that delivery writes before a message. */
+/* The queue's database, its pauses and files, and the lines that delivery writes before a
+ * message. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "deliver/header.h"
@@ -67,12 +68,14 @@ static void trace_lines(void)
 {
     struct err e = {0};
     AUTO_BUF b = BUF_MAX(4096);
-    CU_ASSERT(deliver_header(&b, STR("a@x.example"), STR("info@y.example"), STR("b@y.example"), &e) == 0);
+    CU_ASSERT(deliver_header(&b, STR("a@x.example"), STR("info@y.example"), STR("b@y.example"),
+                             &e) == 0);
     UNIT_STR(buf_view(&b), "Return-Path: <a@x.example>\nX-Original-To: info@y.example\n"
                            "Delivered-To: b@y.example\n");
     buf_clear(&b);
     CU_ASSERT(deliver_header(&b, STR(""), STR("\"a b\"@y"), STR("h\xc3\xa9@y"), &e) == 0);
-    UNIT_STR(buf_view(&b), "Return-Path: <>\nX-Original-To: \"a b\"@y\nDelivered-To: h\xc3\xa9@y\n");
+    UNIT_STR(buf_view(&b), "Return-Path: <>\nX-Original-To: \"a b\"@y\n"
+                           "Delivered-To: h\xc3\xa9@y\n");
 }
 
 static void trace_lines_cannot_be_forged(void)
@@ -109,8 +112,8 @@ static void places(void)
     struct config *cfg;
     struct err e = {0};
     struct deliver_place p;
-    CU_ASSERT_FATAL(config_parse(STR("virtual_mailbox_base = /var/vmail\nvirtual_minimum_uid = 1000\n"),
-                                 "test", "/", &cfg, &e) == 0);
+    struct str text = STR("virtual_mailbox_base = /var/vmail\nvirtual_minimum_uid = 1000\n");
+    CU_ASSERT_FATAL(config_parse(text, "test", "/", &cfg, &e) == 0);
     struct msg_redeem_reply good = {.uid = 1000, .gid = 1001, .home = STR("/var/vmail/x/anna"),
                                     .maildir = STR("/var/vmail/x/anna/mailbox/"), .limit = 7};
     CU_ASSERT(deliver_place_check(cfg, &good, &p, &e) == 0);
@@ -261,7 +264,8 @@ static void outcomes(void)
     CU_ASSERT(queue_db_commit(db, &e) == 0);
     see_due(db, INT64_MAX, &s, "");
     CU_ASSERT(queue_db_count(db, 5000, &c, &e) == 0);
-    CU_ASSERT(c.messages == 1 && c.recipients == 1 && c.held == 1 && c.due == 0 && c.oldest_ms == 70);
+    CU_ASSERT(c.messages == 1 && c.recipients == 1 && c.held == 1 && c.due == 0);
+    CU_ASSERT(c.oldest_ms == 70);
     s.n = 0;
     buf_clear(&s.text);
     CU_ASSERT(queue_db_list(db, note, &s, &e) == 0);
@@ -475,7 +479,7 @@ static void put_file(const struct place *p, const char *name, int age)
     char path[128];
     path_in(path, p, name);
     AUTO_FD fd = open(path, O_WRONLY | O_CREAT, 0600);
-    struct timespec t[2] = {{clock_real_us() / 1000000 - age, 0}, {clock_real_us() / 1000000 - age, 0}};
+    struct timespec then = {clock_real_us() / 1000000 - age, 0}, t[2] = {then, then};
     CU_ASSERT(futimens(fd, t) == 0);
 }
 

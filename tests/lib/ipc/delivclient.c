@@ -1,15 +1,16 @@
 /*
  * Plays master, directory and SMTP for the real deliver and queue programs, for tests.
  *
- * Reads commands on standard input, one a line, words parted by blanks (%XX is a byte), and writes one
- * line for every answer. Commands with a TAG are answered when the program answers; the others at once.
+ * Reads commands on standard input, one a line, words parted by blanks (%XX is a byte), and writes
+ * one line for every answer. Commands with a TAG are answered when the program answers; the others
+ * at once.
  *
- *   conf NAME VALUE                                a line of facteur.conf for programs started later
+ *   conf NAME VALUE                                a line of facteur.conf, for later starts
  *   start deliver|queue INDEX BINARY UID GID       -> started NAME PID, or refused NAME WHY
- *   reload NAME INDEX | status NAME INDEX | end NAME INDEX | kill NAME INDEX SIGNAL | reap NAME INDEX
+ *   reload, status, end, reap NAME INDEX; kill NAME INDEX SIGNAL
  *   mailbox ADDRESS UID GID HOME MAILDIR LIMIT     what the directory says
  *   resolve ADDRESS WORD, redeem WORD              how it answers: yes no cannot refused mute
- *   deliver TAG ADDRESS SENDER ORIGINAL FILE SIZE  FILE: a path, memfd:PATH, or @TAG of a spool file
+ *   deliver TAG ADDRESS SENDER ORIGINAL FILE SIZE  FILE: a path, memfd:PATH, @TAG of a spool
  *   probe TAG ADDRESS SIZE, spool TAG SIZE PATH    an empty word is "-"
  *   enqueue TAG FILE SIZE SENDER FLAGS ADDRESS=ORIGINAL ...
  *   grants                                         -> grants N: given out and not used or dropped
@@ -61,7 +62,8 @@ struct pending {
     struct str path; /* spool: what to write into the file */
 };
 
-static const char *const verdicts[] = {"cannot", "yes", "no", "nothere", "remote", "full", "refused"};
+static const char *const verdicts[] = {"cannot", "yes",  "no",     "nothere",
+                                       "remote", "full", "refused"};
 
 static bool verdict_from(struct str word, enum verdict *v)
 {

@@ -1,7 +1,7 @@
 /*
- * For tests: starts a real program of the suite as the master does (channel as descriptor 3, the usual
- * arguments, its configuration in a bundle) and links it to others. Blocking, with bounded waits; a
- * failure is told on standard error.
+ * For tests: starts a real program of the suite as the master does (channel as descriptor 3, the
+ * usual arguments, its configuration in a bundle) and links it to others. Blocking, with bounded
+ * waits; a failure is told on standard error.
  */
 #ifndef FACTEUR_TESTS_TESTMASTER_H
 #define FACTEUR_TESTS_TESTMASTER_H
@@ -35,7 +35,8 @@ int testmaster_join(struct testmaster_child *x, unsigned x_index, struct testmas
 /* The text of its status; empty when no answer comes. */
 void testmaster_status(struct testmaster_child *c, struct buf *out);
 
-/* Closes its channel (which ends it) and waits up to 10 s, then kills it. Returns the wait status. */
+/* Closes its channel (which ends it) and waits up to 10 s, then kills it. Returns the wait
+ * status. */
 int testmaster_stop(struct testmaster_child *c);
 
 /* The program called name ("queue"), or 0. */
