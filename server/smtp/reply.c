@@ -66,6 +66,14 @@ static void log_refusal(struct session *s, struct str line)
              LS("from", s->mail.from.path), LZ("login", s->login), LS("reply", line));
 }
 
+/* A client that did not say SMTPUTF8 gets ASCII (RFC 6531 section 3.7.4.2). */
+static void make_ascii(struct buf *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if ((unsigned char)b->p[i] >= 0x80)
+            b->p[i] = '?';
+}
+
 void reply(struct session *s, const char *fmt, ...)
 {
     AUTO_BUF b = BUF_MAX(4 * REPLY_LINE_MAX);
@@ -75,6 +83,8 @@ void reply(struct session *s, const char *fmt, ...)
     va_end(ap);
     if (b.n > REPLY_LINE_MAX - 2)
         b.n = REPLY_LINE_MAX - 2;
+    if (!s->mail.from.smtputf8)
+        make_ascii(&b);
     /* 4xx is our trouble or the directory's, 5xx the client's. */
     if (b.n && b.p[0] == '5')
         s->errors++;
