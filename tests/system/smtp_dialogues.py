@@ -232,7 +232,8 @@ class World:
     def do_early(self, dialogue, words, _):
         """The program is stopped while the client connects and speaks."""
         self.start()
-        pid = int(subprocess.check_output(["pgrep", "-P", str(self.proc.pid)]))
+        with open("/proc/%d/task/%d/children" % (self.proc.pid, self.proc.pid)) as f:
+            pid = int(f.read())
         os.kill(pid, signal.SIGSTOP)
         dialogue.connection("").transport.send(self.raw(" ".join(words)))
         time.sleep(0.1)
