@@ -1,44 +1,46 @@
-/* SEARCH and UID SEARCH (RFC 3501 6.4.4). */
-#include "session/search_match.h"
+/* SEARCH, SORT, THREAD and their UID forms (RFC 3501 6.4.4, RFC 5256). */
+#include "session/search_order.h"
+#include "session/search_run.h"
 
-static bool charset_known(struct imap_session *s, struct str charset)
-{
-    return charset.n == 0 || str_caseeq(charset, STR("UTF-8")) ||
-           str_caseeq(charset, STR("US-ASCII")) || mail_conv_known(s->conv, charset);
-}
+typedef int get_arguments(struct imap_cursor *, struct arena *, struct imap_search_command *);
 
-static void search(struct imap_session *s, const struct imap_search *root)
+/* Reads the arguments and finds the messages; 0, or -1 with a reply set. */
+static int find(struct imap_session *s, struct imap_cursor *args, get_arguments *get, bool sorted,
+                struct imap_search_command *what, struct search_found *found)
 {
-    struct search_match x;
-    size_t count = store_mailbox_count(s->mailbox);
-    search_match_begin(&x, s);
-    output_z(&s->out, "* SEARCH");
-    for (size_t i = 0; i < count && !x.failed && !s->out.failed; i++)
-        if (search_match(&x, root, i))
-            output_printf(&s->out, " %u", s->command->uid ? store_mailbox_at(s->mailbox, i)->uid
-                                                          : (uint32_t)i + 1);
-    output_z(&s->out, "\r\n");
-    if (x.failed)
-        imap_reply_error(s, &x.e);
-    else
-        imap_reply_done(s);
-    search_match_end(&x);
+    if (imap_get_space(args) != 0 || get(args, s->arena, what) != 0) {
+        imap_reply_bad(s, args->wrong);
+        return -1;
+    }
+    if (search_begin(s, what) != 0)
+        return -1;
+    return search_find(s, what, sorted, found);
 }
 
 void imap_cmd_search(struct imap_session *s, struct imap_cursor *args)
 {
     struct imap_search_command what;
-    if (imap_get_space(args) != 0 || imap_get_search(args, s->arena, &what) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return;
-    }
-    if (!charset_known(s, what.charset)) {
-        imap_reply_no(s, "[BADCHARSET (US-ASCII UTF-8)] The charset is not known here");
-        return;
-    }
-    if (search_prepare(s, what.root, what.charset) != 0) {
-        imap_reply_no(s, "[LIMIT] The search text is too long");
-        return;
-    }
-    search(s, what.root);
+    struct search_found found = {0};
+    if (find(s, args, imap_get_search, false, &what, &found) == 0)
+        search_answer(s, &what, "SEARCH", &found);
+    search_found_free(&found);
+}
+
+void imap_cmd_sort(struct imap_session *s, struct imap_cursor *args)
+{
+    struct imap_search_command what;
+    struct search_found found = {0};
+    if (find(s, args, imap_get_sort, true, &what, &found) == 0 &&
+        search_sort(s, &what, &found) == 0)
+        search_answer(s, &what, "SORT", &found);
+    search_found_free(&found);
+}
+
+void imap_cmd_thread(struct imap_session *s, struct imap_cursor *args)
+{
+    struct imap_search_command what;
+    struct search_found found = {0};
+    if (find(s, args, imap_get_thread, true, &what, &found) == 0)
+        search_thread_answer(s, &what, &found);
+    search_found_free(&found);
 }

@@ -84,7 +84,7 @@ static int expunge(struct imap_session *s, const struct imap_indexes *among)
 static struct imap_indexes all_messages(struct imap_session *s)
 {
     struct imap_range range = {1, IMAP_STAR};
-    const struct imap_set set = {&range, 1};
+    const struct imap_set set = {.ranges = &range, .n = 1};
     struct imap_indexes all;
     imap_indexes(s, &set, false, &all);
     return all;

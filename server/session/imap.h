@@ -57,6 +57,7 @@ struct imap_session {
     struct store_mailbox *mailbox; /* selected, or NULL */
     char *mailbox_name;
     struct buf told_flags;         /* what FLAGS said last */
+    struct imap_set saved;         /* "$" as UIDs, resolved (RFC 5182); search_run.h */
     const struct imap_command *command; /* the one that runs */
     char *tag;           /* of the command that runs */
     struct buf reply;    /* "OK ...": the tagged reply without the tag */
@@ -163,6 +164,8 @@ void imap_cmd_getquotaroot(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_append(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_search(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_sort(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_thread(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_store(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_copy(struct imap_session *s, struct imap_cursor *args);

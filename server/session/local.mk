@@ -23,8 +23,12 @@ libsession_a_SOURCES = \
 	%reldir%/names.c %reldir%/names.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/reply.c \
+	%reldir%/search_fields.c %reldir%/search_fields.h \
 	%reldir%/search_match.c %reldir%/search_match.h \
+	%reldir%/search_order.h %reldir%/search_sort.c %reldir%/search_thread_answer.c \
 	%reldir%/search_prepare.c \
+	%reldir%/search_run.c %reldir%/search_run.h \
+	%reldir%/search_thread.c %reldir%/search_thread.h \
 	%reldir%/session.h \
 	%reldir%/update.c
 

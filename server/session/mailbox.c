@@ -1,6 +1,8 @@
 /* The selected mailbox: message sets, keywords, names; see imap.h. */
 #include "session/imap.h"
 
+#include "session/search_run.h"
+
 #include <stdlib.h>
 
 void imap_unselect(struct imap_session *s)
@@ -10,6 +12,7 @@ void imap_unselect(struct imap_session *s)
     free(s->mailbox_name);
     s->mailbox_name = NULL;
     buf_free(&s->told_flags);
+    search_forget(s); /* RFC 5182 2.1 */
 }
 
 /* --- message sets --- */
@@ -53,7 +56,8 @@ int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
     if (count == 0)
         return 0;
     uint32_t max = uid ? store_mailbox_at(s->mailbox, count - 1)->uid : (uint32_t)count;
-    struct imap_set r = imap_set_resolve(s->arena, set, max);
+    struct imap_set r = set->saved ? s->saved : imap_set_resolve(s->arena, set, max);
+    uid |= set->saved;
     for (size_t i = 0; i < r.n; i++) {
         range_bounds(s, &r.ranges[i], uid, &first, &end);
         total += end - first;

@@ -10,7 +10,7 @@ enum { TEXT_MAX = 64 << 20 }; /* bytes of one decoded part that are looked at */
 
 void search_match_begin(struct search_match *x, struct imap_session *s)
 {
-    *x = (struct search_match){.s = s, .m = {.fd = -1}};
+    *x = (struct search_match){.s = s, .m = {.fd = -1}, .now = time(NULL)};
     x->arena = arena_new(16384);
     x->text.max = TEXT_MAX;
 }
@@ -157,6 +157,16 @@ static bool match_sent_date(struct search_match *x, const struct imap_search *k)
     return compare_day(IMAP_SEARCH_SENT_BEFORE, k, mail_date_day(t, zone));
 }
 
+/* RFC 5032 3: an interval that ends now. */
+static bool match_within(struct search_match *x, const struct imap_search *k)
+{
+    const struct store_msg *msg = measured(x);
+    if (!msg)
+        return false;
+    int64_t since = x->now - (int64_t)k->number;
+    return k->key == IMAP_SEARCH_OLDER ? msg->date <= since : msg->date >= since;
+}
+
 static bool match_size(struct search_match *x, const struct imap_search *k)
 {
     const struct store_msg *msg = measured(x);
@@ -214,6 +224,17 @@ static bool match(struct search_match *x, const struct imap_search *k)
     case IMAP_SEARCH_LARGER:
     case IMAP_SEARCH_SMALLER:
         return match_size(x, k);
+    case IMAP_SEARCH_OLDER:
+    case IMAP_SEARCH_YOUNGER:
+        return match_within(x, k);
+    case IMAP_SEARCH_MODSEQ:
+    case IMAP_SEARCH_SAVED_BEFORE:
+    case IMAP_SEARCH_SAVED_ON:
+    case IMAP_SEARCH_SAVED_SINCE:
+    case IMAP_SEARCH_SAVE_DATE_SUPPORTED:
+    case IMAP_SEARCH_EMAIL_ID:
+    case IMAP_SEARCH_THREAD_ID:
+        return false;
     }
     return false;
 }

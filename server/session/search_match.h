@@ -14,6 +14,7 @@
 
 struct search_match {
     struct imap_session *s;
+    int64_t now;           /* seconds since 1970, of the whole search */
     size_t index;          /* the message at hand */
     struct message m;
     bool opened, gone;

@@ -11,6 +11,8 @@ static int cost(const struct imap_search *node)
     case IMAP_SEARCH_SINCE:
     case IMAP_SEARCH_LARGER:
     case IMAP_SEARCH_SMALLER:
+    case IMAP_SEARCH_OLDER:
+    case IMAP_SEARCH_YOUNGER:
         return 1;
     case IMAP_SEARCH_HEADER:
     case IMAP_SEARCH_SENT_BEFORE:
@@ -64,6 +66,11 @@ static void prepare_set(struct imap_session *s, struct imap_search *node)
 {
     size_t count = store_mailbox_count(s->mailbox);
     uint32_t max = (uint32_t)count;
+    if (node->set.saved) {
+        node->key = IMAP_SEARCH_UID; /* which is how they are kept */
+        node->set = s->saved;
+        return;
+    }
     if (node->key == IMAP_SEARCH_UID)
         max = count ? store_mailbox_at(s->mailbox, count - 1)->uid : 0;
     node->set = imap_set_resolve(s->arena, &node->set, max);

@@ -20,10 +20,11 @@ struct imap_range {
 struct imap_set {
     struct imap_range *ranges;
     size_t n;
+    bool saved; /* "$": what the last search saved (RFC 5182); no ranges then */
 };
 
 int imap_get_set(struct imap_cursor *c, struct arena *a, struct imap_set *set);
-/* The same set with "*" read as max, ranges in rising order and joined. */
+/* The same set (not a saved one) with "*" read as max, ranges in rising order and joined. */
 struct imap_set imap_set_resolve(struct arena *a, const struct imap_set *set, uint32_t max);
 /* Is n in a resolved set? */
 bool imap_set_has(const struct imap_set *set, uint32_t n);

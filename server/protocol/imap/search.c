@@ -1,7 +1,7 @@
-/* SEARCH keys; see search.h. */
+/* Search keys; see search.h. */
 #include "protocol/imap/search.h"
 
-enum argument { NONE, STRING, DATE, NUMBER };
+enum argument { NONE, STRING, DATE, NUMBER, SECONDS, ID };
 
 /* One row a key. The flag rows: negated ones are NOT of the plain one. */
 static const struct key {
@@ -20,12 +20,18 @@ static const struct key {
     {"CC", IMAP_SEARCH_HEADER, STRING, 0, false, "Cc"},
     {"DELETED", IMAP_SEARCH_FLAG, NONE, IMAP_DELETED, false, NULL},
     {"DRAFT", IMAP_SEARCH_FLAG, NONE, IMAP_DRAFT, false, NULL},
+    {"EMAILID", IMAP_SEARCH_EMAIL_ID, ID, 0, false, NULL},
     {"FLAGGED", IMAP_SEARCH_FLAG, NONE, IMAP_FLAGGED, false, NULL},
     {"FROM", IMAP_SEARCH_HEADER, STRING, 0, false, "From"},
     {"LARGER", IMAP_SEARCH_LARGER, NUMBER, 0, false, NULL},
     {"OLD", IMAP_SEARCH_FLAG, NONE, IMAP_RECENT, true, NULL},
+    {"OLDER", IMAP_SEARCH_OLDER, SECONDS, 0, false, NULL},
     {"ON", IMAP_SEARCH_ON, DATE, 0, false, NULL},
     {"RECENT", IMAP_SEARCH_FLAG, NONE, IMAP_RECENT, false, NULL},
+    {"SAVEDATESUPPORTED", IMAP_SEARCH_SAVE_DATE_SUPPORTED, NONE, 0, false, NULL},
+    {"SAVEDBEFORE", IMAP_SEARCH_SAVED_BEFORE, DATE, 0, false, NULL},
+    {"SAVEDON", IMAP_SEARCH_SAVED_ON, DATE, 0, false, NULL},
+    {"SAVEDSINCE", IMAP_SEARCH_SAVED_SINCE, DATE, 0, false, NULL},
     {"SEEN", IMAP_SEARCH_FLAG, NONE, IMAP_SEEN, false, NULL},
     {"SENTBEFORE", IMAP_SEARCH_SENT_BEFORE, DATE, 0, false, NULL},
     {"SENTON", IMAP_SEARCH_SENT_ON, DATE, 0, false, NULL},
@@ -34,12 +40,14 @@ static const struct key {
     {"SMALLER", IMAP_SEARCH_SMALLER, NUMBER, 0, false, NULL},
     {"SUBJECT", IMAP_SEARCH_HEADER, STRING, 0, false, "Subject"},
     {"TEXT", IMAP_SEARCH_TEXT, STRING, 0, false, NULL},
+    {"THREADID", IMAP_SEARCH_THREAD_ID, ID, 0, false, NULL},
     {"TO", IMAP_SEARCH_HEADER, STRING, 0, false, "To"},
     {"UNANSWERED", IMAP_SEARCH_FLAG, NONE, IMAP_ANSWERED, true, NULL},
     {"UNDELETED", IMAP_SEARCH_FLAG, NONE, IMAP_DELETED, true, NULL},
     {"UNDRAFT", IMAP_SEARCH_FLAG, NONE, IMAP_DRAFT, true, NULL},
     {"UNFLAGGED", IMAP_SEARCH_FLAG, NONE, IMAP_FLAGGED, true, NULL},
     {"UNSEEN", IMAP_SEARCH_FLAG, NONE, IMAP_SEEN, true, NULL},
+    {"YOUNGER", IMAP_SEARCH_YOUNGER, SECONDS, 0, false, NULL},
 };
 
 struct parse {
@@ -47,6 +55,7 @@ struct parse {
     struct arena *a;
     size_t count;
     unsigned depth;
+    bool modseq;
 };
 
 static int get_key(struct parse *p, struct imap_search **out);
@@ -78,6 +87,29 @@ static int get_keys(struct parse *p, struct imap_search **out)
     return 0;
 }
 
+/* objectid = 1*255(ALPHA / DIGIT / "_" / "-") (RFC 8474 7). */
+static int get_object_id(struct imap_cursor *c, struct str *s)
+{
+    if (imap_get_atom(c, s) != 0)
+        return -1;
+    bool good = s->n <= 255;
+    for (size_t i = 0; i < s->n && good; i++) {
+        char l = (char)(s->p[i] | 0x20);
+        good = (l >= 'a' && l <= 'z') || (s->p[i] >= '0' && s->p[i] <= '9') || s->p[i] == '_' ||
+               s->p[i] == '-';
+    }
+    return good ? 0 : imap_wrong(c, "Invalid object identifier");
+}
+
+static int get_seconds(struct imap_cursor *c, uint64_t *n)
+{
+    uint32_t seconds;
+    if (imap_get_nz_number(c, &seconds) != 0) /* RFC 5032 5 */
+        return -1;
+    *n = seconds;
+    return 0;
+}
+
 static int get_argument(struct parse *p, const struct key *k, struct imap_search *s)
 {
     struct imap_cursor *c = p->c;
@@ -85,11 +117,18 @@ static int get_argument(struct parse *p, const struct key *k, struct imap_search
         return 0;
     if (imap_get_space(c) != 0)
         return -1;
-    if (k->argument == STRING)
+    switch (k->argument) {
+    case STRING:
         return imap_get_astring(c, &s->text);
-    if (k->argument == NUMBER)
+    case NUMBER:
         return imap_get_number64(c, &s->number);
-    return imap_get_date(c, &s->date);
+    case SECONDS:
+        return get_seconds(c, &s->number);
+    case ID:
+        return get_object_id(c, &s->text);
+    default:
+        return imap_get_date(c, &s->date);
+    }
 }
 
 static int get_simple(struct parse *p, const struct key *k, struct imap_search **out)
@@ -147,6 +186,30 @@ static int get_new(struct parse *p, struct imap_search **out)
     return 0;
 }
 
+/* MODSEQ [entry-name SP entry-type-req SP] mod-sequence-valzer. Only the metadata of flags could be
+ * named, and a server may take the mod-sequence of the whole message for it (RFC 7162 3.1.5). */
+static int get_modseq(struct parse *p, struct imap_search **out)
+{
+    struct imap_cursor *c = p->c;
+    struct str entry;
+    *out = node(p, IMAP_SEARCH_MODSEQ);
+    p->modseq = true;
+    if (imap_get_space(c) != 0)
+        return -1;
+    if (imap_peek(c, '"')) {
+        if (imap_get_string(c, &entry) != 0 || imap_get_space(c) != 0)
+            return -1;
+        if (!str_casestarts(entry, STR("/flags/")))
+            return imap_wrong(c, "Unknown entry name");
+        if (!imap_try_word(c, STR("priv")) && !imap_try_word(c, STR("shared")) &&
+            !imap_try_word(c, STR("all")))
+            return imap_wrong(c, "Unknown entry type");
+        if (imap_get_space(c) != 0)
+            return -1;
+    }
+    return imap_get_number64(c, &(*out)->number);
+}
+
 static int get_named(struct parse *p, struct imap_search **out)
 {
     struct imap_cursor *c = p->c;
@@ -167,6 +230,8 @@ static int get_named(struct parse *p, struct imap_search **out)
         return get_uid(p, out);
     if (imap_try_word(c, STR("NEW")))
         return get_new(p, out);
+    if (imap_try_word(c, STR("MODSEQ")))
+        return get_modseq(p, out);
     return imap_wrong(c, imap_at_end(c) ? "Missing search key" : "Unknown search key");
 }
 
@@ -181,7 +246,7 @@ static int get_key(struct parse *p, struct imap_search **out)
     p->depth++;
     if (imap_try(c, '(')) {
         r = get_keys(p, out) == 0 ? imap_get_char(c, ')') : -1;
-    } else if (c->p < c->end && (*c->p == '*' || (*c->p >= '0' && *c->p <= '9'))) {
+    } else if (c->p < c->end && (*c->p == '*' || *c->p == '$' || (*c->p >= '0' && *c->p <= '9'))) {
         *out = node(p, IMAP_SEARCH_SET);
         r = imap_get_set(c, p->a, &(*out)->set);
     } else {
@@ -191,15 +256,11 @@ static int get_key(struct parse *p, struct imap_search **out)
     return r;
 }
 
-int imap_get_search(struct imap_cursor *c, struct arena *a, struct imap_search_command *search)
+int imap_get_search_keys(struct imap_cursor *c, struct arena *a, struct imap_search_command *search)
 {
     struct parse p = {.c = c, .a = a};
-    *search = (struct imap_search_command){0};
-    if (imap_try_word(c, STR("CHARSET")) &&
-        (imap_get_space(c) != 0 || imap_get_astring(c, &search->charset) != 0 ||
-         imap_get_space(c) != 0))
-        return -1;
     if (get_keys(&p, &search->root) != 0)
         return -1;
+    search->modseq = p.modseq;
     return imap_get_end(c);
 }

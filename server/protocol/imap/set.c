@@ -16,6 +16,9 @@ int imap_get_set(struct imap_cursor *c, struct arena *a, struct imap_set *set)
 {
     size_t cap = 0;
     *set = (struct imap_set){0};
+    set->saved = imap_try(c, '$');
+    if (set->saved)
+        return 0;
     do {
         struct imap_range r;
         if (get_seq_number(c, &r.first) != 0)
@@ -45,7 +48,7 @@ static int by_first(const void *x, const void *y)
 
 struct imap_set imap_set_resolve(struct arena *a, const struct imap_set *set, uint32_t max)
 {
-    struct imap_set out = {arena_array(a, set->n ? set->n : 1, sizeof(struct imap_range)), 0};
+    struct imap_set out = {.ranges = arena_array(a, set->n ? set->n : 1, sizeof *out.ranges)};
     for (size_t i = 0; i < set->n; i++) {
         struct imap_range r = set->ranges[i];
         r.first = r.first == IMAP_STAR ? max : r.first;
