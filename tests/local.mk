@@ -5,3 +5,4 @@ include tests/system/mail.mk
 include tests/fuzz/local.mk
 include tests/lib/ipc/local.mk
 include tests/lib/fakes/local.mk
+EXTRA_DIST += tests/rfc-index
