@@ -20,6 +20,7 @@ static const struct {
     {"CREATE-SPECIAL-USE", 0},
     {"QUOTA", 0},
     {"QUOTA=RES-STORAGE", 0},
+    {"PREVIEW", 0},
 };
 
 void imap_write_capabilities(struct imap_session *s, struct buf *b)

@@ -1,4 +1,6 @@
 /* FETCH and UID FETCH (RFC 3501 6.4.5, 7.4.2). */
+#include "session/fetch_binary.h"
+#include "session/fetch_more.h"
 #include "session/fetch_section.h"
 
 #include "mail/imap_text.h"
@@ -10,6 +12,8 @@ struct fetch {
     struct imap_fetch what;
     struct arena *arena; /* one message's */
     bool peek, header, whole, measure; /* what the items need */
+    bool small;  /* all of it, when it is cheap to have */
+    bool decode; /* parts that can be decoded */
     size_t gone, failed;
 };
 
@@ -19,7 +23,8 @@ static void plan(struct fetch *f)
     f->peek = true;
     for (size_t i = 0; i < f->what.n; i++) {
         const struct imap_fetch_item *item = &f->what.items[i];
-        f->peek &= item->peek || item->kind != IMAP_FETCH_SECTION;
+        f->peek &= item->peek ||
+                   (item->kind != IMAP_FETCH_SECTION && item->kind != IMAP_FETCH_BINARY);
         switch (item->kind) {
         case IMAP_FETCH_UID:
         case IMAP_FETCH_FLAGS:
@@ -40,6 +45,17 @@ static void plan(struct fetch *f)
                 f->header = true;
             else
                 f->whole = true;
+            break;
+        case IMAP_FETCH_BINARY:
+        case IMAP_FETCH_BINARY_SIZE:
+            f->whole = f->decode = true;
+            break;
+        case IMAP_FETCH_PREVIEW:
+            *(item->lazy ? &f->small : &f->whole) = true;
+            break;
+        case IMAP_FETCH_EMAILID:
+        case IMAP_FETCH_THREADID:
+        case IMAP_FETCH_SAVEDATE:
             break;
         }
     }
@@ -78,7 +94,7 @@ static void send_structure(struct fetch *f, struct message *m, bool extended)
 }
 
 static void send_item(struct fetch *f, const struct imap_fetch_item *item,
-                      const struct store_msg *msg, struct message *m)
+                      const struct store_msg *msg, size_t index, struct message *m)
 {
     struct output *out = &f->s->out;
     switch (item->kind) {
@@ -105,6 +121,16 @@ static void send_item(struct fetch *f, const struct imap_fetch_item *item,
     case IMAP_FETCH_SECTION:
         fetch_section_send(f->s, f->arena, m, &item->section);
         break;
+    case IMAP_FETCH_BINARY:
+    case IMAP_FETCH_BINARY_SIZE:
+        fetch_binary_send(f->s, f->arena, m, item);
+        break;
+    case IMAP_FETCH_EMAILID:
+    case IMAP_FETCH_THREADID:
+    case IMAP_FETCH_SAVEDATE:
+    case IMAP_FETCH_PREVIEW:
+        fetch_more_send(f->s, f->arena, index, m, item);
+        break;
     }
     output_check(out);
 }
@@ -114,14 +140,16 @@ static int prepare(struct fetch *f, size_t index, struct message *m, struct err 
 {
     int r = 0;
     struct store_mailbox *mb = f->s->mailbox;
-    if (f->header || f->whole)
+    if (f->header || f->whole || f->small)
         r = message_open(m, mb, index, e);
-    if (r == 0 && f->whole)
+    if (r == 0 && (f->whole || (f->small && m->size <= FETCH_SMALL)))
         r = message_read_all(m, e);
     else if (r == 0 && f->header)
         r = message_read_header(m, e);
     if (r == 0 && f->measure)
         r = store_mailbox_measure(mb, index, e);
+    if (r == 0 && f->decode)
+        r = fetch_binary_check(f->arena, m, &f->what, e);
     return r;
 }
 
@@ -148,7 +176,7 @@ static void send_message(struct fetch *f, size_t index, struct message *m, bool 
         if (!first)
             output_z(out, " ");
         first = false;
-        send_item(f, &f->what.items[i], msg, m);
+        send_item(f, &f->what.items[i], msg, index, m);
     }
     if (flags_too && !asks_for(f, IMAP_FETCH_FLAGS)) {
         output_z(out, " FLAGS ");
@@ -172,7 +200,9 @@ static void fetch_one(struct fetch *f, size_t index)
     arena_reset(f->arena);
     f->gone += r > 0;
     f->failed += r < 0;
-    if (r < 0)
+    if (r < 0 && e.kind == ERR_PERMANENT && f->decode) /* RFC 3516 4.3 */
+        imap_reply_no(f->s, "[UNKNOWN-CTE] %s", e.client);
+    else if (r < 0)
         imap_reply_error(f->s, &e);
 }
 

@@ -11,6 +11,9 @@ static void tell_mailbox(struct imap_session *s)
         output_printf(&s->out, "* OK [UNSEEN %zu] First unseen\r\n", unseen + 1);
     output_printf(&s->out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", store_mailbox_uidvalidity(mb));
     output_printf(&s->out, "* OK [UIDNEXT %u] Predicted next UID\r\n", store_mailbox_uidnext(mb));
+    output_z(&s->out, "* OK [MAILBOXID (");
+    imap_write_mailboxid(output_buf(&s->out), store_mailbox_guid(mb));
+    output_z(&s->out, ")] Mailbox id\r\n");
 }
 
 static void open_mailbox(struct imap_session *s, struct imap_cursor *args, bool read_only)

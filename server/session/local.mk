@@ -13,6 +13,8 @@ libsession_a_SOURCES = \
 	%reldir%/cmd_status.c \
 	%reldir%/cmd_store.c \
 	%reldir%/commands.c \
+	%reldir%/fetch_binary.c %reldir%/fetch_binary.h \
+	%reldir%/fetch_more.c %reldir%/fetch_more.h \
 	%reldir%/fetch_section.c %reldir%/fetch_section.h \
 	%reldir%/imap.h \
 	%reldir%/input.c \
@@ -23,6 +25,7 @@ libsession_a_SOURCES = \
 	%reldir%/names.c %reldir%/names.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/reply.c \
+	%reldir%/preview.c \
 	%reldir%/search_fields.c %reldir%/search_fields.h \
 	%reldir%/search_match.c %reldir%/search_match.h \
 	%reldir%/search_order.h %reldir%/search_sort.c %reldir%/search_thread_answer.c \

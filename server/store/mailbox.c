@@ -269,6 +269,8 @@ static int act_link(struct store_mailbox *mb, struct store_msg *m, void *ctx)
     int r = store_save_copy(l->save, mailbox_dir(mb, m), mailbox_name(mb, m), &as,
                             &mb->folder->keywords, l->e);
     l->failed = r < 0;
+    if (r == 0)
+        store_save_same_as(l->save, store_mailbox_object(mb, (size_t)(m - mb->msg)));
     if (r > 0)
         errno = ENOENT;
     return r == 0 || l->failed ? 0 : -1;

@@ -64,7 +64,13 @@ size_t store_mailbox_first_unseen(const struct store_mailbox *mb);
 uint32_t store_mailbox_uidvalidity(const struct store_mailbox *mb);
 uint32_t store_mailbox_uidnext(const struct store_mailbox *mb);
 const unsigned char *store_mailbox_guid(const struct store_mailbox *mb); /* 16 bytes, MAILBOXID */
-struct str store_mailbox_base(const struct store_mailbox *mb, size_t index); /* base name, EMAILID */
+struct str store_mailbox_base(const struct store_mailbox *mb, size_t index);
+/* What names the content of a message: the same for it and its copies (RFC 8474 5.1). Its base name
+ * without sizes, or what the uidlist says of a copy. A view, good until the next call of any kind. */
+struct str store_mailbox_object(const struct store_mailbox *mb, size_t index);
+/* When it was saved in this mailbox, seconds since 1970 (RFC 8514 3), as the file's name says; or
+ * STORE_DATE_UNKNOWN when it was named by a program with ways of its own. */
+int64_t store_mailbox_saved(const struct store_mailbox *mb, size_t index);
 bool store_mailbox_read_only(const struct store_mailbox *mb);
 struct store_folder *store_mailbox_folder(struct store_mailbox *mb);
 

@@ -8,6 +8,7 @@
 
 struct item {
     struct store_writer w;
+    char *guid;        /* owned: the id of what it is a copy of, or NULL */
     uint32_t keywords;
     uint8_t flags;
     bool placed;
@@ -95,6 +96,13 @@ int store_save_copy(struct store_save *s, int src_dir_fd, const char *file, cons
     return r;
 }
 
+void store_save_same_as(struct store_save *s, struct str guid)
+{
+    struct item *m = &s->item[s->count - 1];
+    free(m->guid);
+    m->guid = mem_strdup(guid);
+}
+
 static bool goes_to_new(const struct item *m)
 {
     return !m->flags && !m->keywords;
@@ -118,6 +126,7 @@ void store_save_abort(struct store_save *s)
         store_writer_abort(&s->item[i].w);
         if (s->item[i].placed)
             take_back(s, &s->item[i]);
+        free(s->item[i].guid);
     }
     free(s->item);
     free(s);
@@ -133,7 +142,7 @@ static int place_all(struct store_save *s, uint32_t *uids, struct err *e)
         m->placed = true;
         any_new |= goes_to_new(m);
         any_cur |= !goes_to_new(m);
-        if (!(uids[i] = store_uidlist_add(&s->f->uids, str_from(m->w.base))))
+        if (!(uids[i] = store_uidlist_add_as(&s->f->uids, str_from(m->w.base), str_from(m->guid))))
             return err_temp(e, "the folder has run out of UIDs");
     }
     if ((any_new && store_dir_sync(s->f->new_fd, e) != 0) ||

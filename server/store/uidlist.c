@@ -315,10 +315,27 @@ void store_uidlist_unlock(struct store_uidlist *u)
 
 uint32_t store_uidlist_add(struct store_uidlist *u, struct str base)
 {
-    if (u->uidnext >= UINT32_MAX - 1 || append(u, u->uidnext, STR(""), base) != 0)
+    return store_uidlist_add_as(u, base, (struct str){0});
+}
+
+uint32_t store_uidlist_add_as(struct store_uidlist *u, struct str base, struct str guid)
+{
+    AUTO_BUF ext = BUF_MAX(1024);
+    if (guid.n && (buf_byte(&ext, 'G') != 0 || buf_str(&ext, guid) != 0))
+        buf_clear(&ext);
+    if (u->uidnext >= UINT32_MAX - 1 || append(u, u->uidnext, buf_view(&ext), base) != 0)
         return 0;
     hash_last(u);
     return u->uidnext++;
+}
+
+struct str store_uidlist_guid(const struct store_uidlist *u, const struct store_uidrec *r)
+{
+    struct str ext = {u->names.p + r->off - r->ext_len, r->ext_len}, field;
+    while (str_token(&ext, " ", &field))
+        if (field.n > 1 && field.p[0] == 'G')
+            return str_skip(field, 1);
+    return (struct str){0};
 }
 
 void store_uidlist_keep(struct store_uidlist *u, const bool *keep)

@@ -59,6 +59,11 @@ struct str store_uidlist_base(const struct store_uidlist *u, const struct store_
 
 /* Under the lock: gives the next UID to base; 0 when UIDs have run out. Not on disk yet. */
 uint32_t store_uidlist_add(struct store_uidlist *u, struct str base);
+/* The same with the message's own id as Dovecot notes it (field "G"), for a copy whose content has one
+ * already; guid has no blank and no colon. */
+uint32_t store_uidlist_add_as(struct store_uidlist *u, struct str base, struct str guid);
+/* That id; empty when the base name is all there is. A view, valid until the next change. */
+struct str store_uidlist_guid(const struct store_uidlist *u, const struct store_uidrec *r);
 /* Under the lock: forgets the records for which keep[i] is false (keep has count entries). */
 void store_uidlist_keep(struct store_uidlist *u, const bool *keep);
 /* Under the lock: makes all added UIDs durable (append, or the whole file anew). On failure the list is

@@ -198,7 +198,8 @@ static void check_fetch(struct arena *a, const char *text, const char *want)
     } else {
         for (size_t i = 0; i < f.n; i++) {
             buf_printf(&b, "%s%d%s", i ? " " : "", f.items[i].kind, f.items[i].peek ? "" : "!");
-            if (f.items[i].kind == IMAP_FETCH_SECTION)
+            if (f.items[i].kind == IMAP_FETCH_SECTION || f.items[i].kind == IMAP_FETCH_BINARY ||
+                f.items[i].kind == IMAP_FETCH_BINARY_SIZE)
                 imap_section_write(&b, &f.items[i].section);
         }
     }
@@ -217,8 +218,18 @@ static void fetches(void)
     check_fetch(a, "BODY[12]", "7!BODY[12]");
     check_fetch(a, "(RFC822.HEADER RFC822 RFC822.TEXT RFC822.SIZE)",
                 "7RFC822.HEADER 7!RFC822 7!RFC822.TEXT 3");
+    check_fetch(a, "(binary.peek[1.2]<3.4> BINARY[] binary.size[2])",
+                "8BODY[1.2]<3> 8!BODY[] 9BODY[2]");
+    check_fetch(a, "(EMAILID threadid SAVEDATE PREVIEW preview (lazy))", "10 11 12 13 13");
     static const char *const bad[] = {"",
                                       "()",
+                                      "BINARY",
+                                      "BINARY[HEADER]",
+                                      "BINARY[1.MIME]",
+                                      "BINARY.SIZE[1]<0.1>",
+                                      "PREVIEW ()",
+                                      "PREVIEW (LAZY FAST)",
+                                      "EMAILID[1]",
                                       "(ALL)",
                                       "BODY[MIME]",
                                       "BODY[0]",

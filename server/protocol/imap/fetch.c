@@ -120,6 +120,31 @@ static int get_body(struct imap_cursor *c, struct arena *a, struct imap_fetch_it
     return get_partial(c, &item->section);
 }
 
+/* section-binary = "[" [section-part] "]" (RFC 3516 7): a part, never its header or text. */
+static int get_binary(struct imap_cursor *c, struct arena *a, struct imap_fetch_item *item)
+{
+    if (imap_get_char(c, '[') != 0 || get_section(c, a, &item->section) != 0 ||
+        imap_get_char(c, ']') != 0)
+        return -1;
+    if (item->section.text != IMAP_SECTION_ALL)
+        return imap_wrong(c, "Unknown body section");
+    return item->kind == IMAP_FETCH_BINARY ? get_partial(c, &item->section) : 0;
+}
+
+/* PREVIEW [SP "(" LAZY *(SP LAZY) ")"] (RFC 8970 6). */
+static int get_preview(struct imap_cursor *c, struct imap_fetch_item *item)
+{
+    if (c->end - c->p < 2 || c->p[0] != ' ' || c->p[1] != '(')
+        return 0;
+    c->p += 2;
+    do {
+        if (!imap_try_word(c, STR("LAZY")))
+            return imap_wrong(c, "Unknown PREVIEW modifier");
+        item->lazy = true;
+    } while (imap_try(c, ' '));
+    return imap_get_char(c, ')');
+}
+
 static struct str item_name(struct imap_cursor *c)
 {
     char *start = c->p;
@@ -145,6 +170,13 @@ static int get_item(struct imap_cursor *c, struct arena *a, struct imap_fetch_it
         {"RFC822", IMAP_FETCH_SECTION, IMAP_SECTION_ALL, false},
         {"RFC822.HEADER", IMAP_FETCH_SECTION, IMAP_SECTION_HEADER, true},
         {"RFC822.TEXT", IMAP_FETCH_SECTION, IMAP_SECTION_TEXT, false},
+        {"BINARY", IMAP_FETCH_BINARY, 0, false},
+        {"BINARY.PEEK", IMAP_FETCH_BINARY, 0, true},
+        {"BINARY.SIZE", IMAP_FETCH_BINARY_SIZE, 0, true},
+        {"EMAILID", IMAP_FETCH_EMAILID, 0, true},
+        {"THREADID", IMAP_FETCH_THREADID, 0, true},
+        {"SAVEDATE", IMAP_FETCH_SAVEDATE, 0, true},
+        {"PREVIEW", IMAP_FETCH_PREVIEW, 0, true},
     };
     *item = (struct imap_fetch_item){0};
     struct str name = item_name(c);
@@ -157,6 +189,10 @@ static int get_item(struct imap_cursor *c, struct arena *a, struct imap_fetch_it
         item->kind = known[i].kind;
         item->peek = known[i].peek;
         item->section.text = known[i].text;
+        if (item->kind == IMAP_FETCH_BINARY || item->kind == IMAP_FETCH_BINARY_SIZE)
+            return get_binary(c, a, item);
+        if (item->kind == IMAP_FETCH_PREVIEW)
+            return get_preview(c, item);
         if (item->kind == IMAP_FETCH_SECTION)
             item->section.label = known[i].name;
         return imap_peek(c, '[') ? imap_wrong(c, "Unknown FETCH item") : 0;
@@ -211,9 +247,12 @@ static int write_section_text(struct buf *b, const struct imap_section *s)
 
 int imap_section_write(struct buf *b, const struct imap_section *s)
 {
-    if (s->label)
-        return buf_str(b, str_from(s->label));
-    int r = buf_str(b, STR("BODY["));
+    return s->label ? buf_str(b, str_from(s->label)) : imap_section_write_as(b, "BODY", s);
+}
+
+int imap_section_write_as(struct buf *b, const char *name, const struct imap_section *s)
+{
+    int r = buf_printf(b, "%s[", name);
     for (size_t i = 0; i < s->depth; i++)
         r |= buf_printf(b, "%s%u", i ? "." : "", s->part[i]);
     r |= write_section_text(b, s);

@@ -16,6 +16,12 @@ enum imap_fetch_kind {
     IMAP_FETCH_BODY,
     IMAP_FETCH_BODYSTRUCTURE,
     IMAP_FETCH_SECTION, /* BODY[...] and the RFC822 forms, which are sections by another name */
+    IMAP_FETCH_BINARY,  /* BINARY[...]: decoded (RFC 3516) */
+    IMAP_FETCH_BINARY_SIZE,
+    IMAP_FETCH_EMAILID, /* RFC 8474 */
+    IMAP_FETCH_THREADID,
+    IMAP_FETCH_SAVEDATE, /* RFC 8514 */
+    IMAP_FETCH_PREVIEW,  /* RFC 8970 */
 };
 
 enum imap_section_text {
@@ -41,6 +47,7 @@ struct imap_section {
 struct imap_fetch_item {
     enum imap_fetch_kind kind;
     bool peek; /* does not set \Seen */
+    bool lazy; /* PREVIEW (LAZY) */
     struct imap_section section;
 };
 
@@ -54,5 +61,7 @@ int imap_get_fetch(struct imap_cursor *c, struct arena *a, struct imap_fetch *fe
 
 /* The item's name in an answer: "BODY[1.HEADER.FIELDS (TO)]<0>"; -1 when b is full. */
 int imap_section_write(struct buf *b, const struct imap_section *s);
+/* The same with "BINARY" or "BINARY.SIZE" for "BODY". */
+int imap_section_write_as(struct buf *b, const char *name, const struct imap_section *s);
 
 #endif
