@@ -21,6 +21,8 @@ static const struct {
     {"QUOTA", 0},
     {"QUOTA=RES-STORAGE", 0},
     {"PREVIEW", 0},
+    {"OBJECTID", 0},
+    {"SAVEDATE", 0},
 };
 
 void imap_write_capabilities(struct imap_session *s, struct buf *b)

@@ -1,5 +1,6 @@
 /* One message against a search; see search_match.h. */
 #include "session/search_match.h"
+#include "session/fetch_more.h"
 
 #include "mail/header.h"
 #include "mail/rfc5322.h"
@@ -146,6 +147,29 @@ static bool match_internal_date(struct search_match *x, const struct imap_search
     return compare_day(IMAP_SEARCH_BEFORE, k, mail_date_day(msg->date, (int)(tm.tm_gmtoff / 60)));
 }
 
+/* The day of the save date, where the file's name tells it; else the internal date takes its place
+ * (RFC 8514 4.3). */
+static bool match_save_date(struct search_match *x, const struct imap_search *k)
+{
+    struct tm tm = {0};
+    int64_t saved = store_mailbox_saved(x->s->mailbox, x->index);
+    if (saved == STORE_DATE_UNKNOWN) {
+        const struct store_msg *msg = measured(x);
+        if (!msg)
+            return false;
+        saved = msg->date;
+    }
+    time_t t = (time_t)saved;
+    localtime_r(&t, &tm);
+    return compare_day(IMAP_SEARCH_SAVED_BEFORE, k, mail_date_day(saved, (int)(tm.tm_gmtoff / 60)));
+}
+
+static bool match_email_id(struct search_match *x, const struct imap_search *k)
+{
+    char id[IMAP_EMAILID_SIZE];
+    return str_eq(imap_emailid(x->s, x->index, id), k->text);
+}
+
 static bool match_sent_date(struct search_match *x, const struct imap_search *k)
 {
     struct mail_field f;
@@ -227,13 +251,16 @@ static bool match(struct search_match *x, const struct imap_search *k)
     case IMAP_SEARCH_OLDER:
     case IMAP_SEARCH_YOUNGER:
         return match_within(x, k);
-    case IMAP_SEARCH_MODSEQ:
     case IMAP_SEARCH_SAVED_BEFORE:
     case IMAP_SEARCH_SAVED_ON:
     case IMAP_SEARCH_SAVED_SINCE:
+        return match_save_date(x, k);
     case IMAP_SEARCH_SAVE_DATE_SUPPORTED:
+        return true;
     case IMAP_SEARCH_EMAIL_ID:
-    case IMAP_SEARCH_THREAD_ID:
+        return match_email_id(x, k);
+    case IMAP_SEARCH_MODSEQ:
+    case IMAP_SEARCH_THREAD_ID: /* threads have no ids here (RFC 8474 5.2) */
         return false;
     }
     return false;

@@ -127,7 +127,7 @@ static void sets(void)
     check_set(a, "4294967296", 9, "bad");
     check_set(a, "1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41", 99, "bad");
     struct imap_range ranges[] = {{1, 3}, {7, 9}};
-    struct imap_set set = {ranges, 2};
+    struct imap_set set = {.ranges = ranges, .n = 2};
     CU_ASSERT(imap_set_has(&set, 1) && imap_set_has(&set, 3) && imap_set_has(&set, 8));
     CU_ASSERT(!imap_set_has(&set, 4) && !imap_set_has(&set, 10) && !imap_set_has(&set, 0));
 }
