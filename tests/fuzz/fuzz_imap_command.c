@@ -33,6 +33,8 @@ static void try_sets(struct arena *a, const struct imap_cursor *args)
         assert(c.wrong);
         return;
     }
+    if (set.saved)
+        return;
     struct imap_set r = imap_set_resolve(a, &set, 100);
     for (size_t i = 1; i < r.n; i++)
         assert(r.ranges[i].first > r.ranges[i - 1].last);
@@ -63,6 +65,12 @@ static void try_others(struct arena *a, const struct imap_cursor *args)
     imap_try(&c, ' ');
     struct imap_cursor start = c;
     if (imap_get_search(&c, a, &search) != 0)
+        assert(c.wrong);
+    c = copy_of(a, &start);
+    if (imap_get_sort(&c, a, &search) != 0)
+        assert(c.wrong);
+    c = copy_of(a, &start);
+    if (imap_get_thread(&c, a, &search) != 0)
         assert(c.wrong);
     c = copy_of(a, args);
     if (imap_get_list(&c, a, &list) != 0)

@@ -28,4 +28,5 @@ fuzz: fuzz-mail
 .PHONY: fuzz fuzz-mail
 CLEANFILES += $(FUZZ_MAIL)
 include tests/fuzz/imap.mk
+include tests/fuzz/search.mk
 include tests/fuzz/smtp.mk

@@ -16,4 +16,5 @@ include tests/unit/mail.mk
 include tests/unit/smtp.mk
 include tests/unit/store.mk
 include tests/unit/queue.mk
+include tests/unit/search.mk
 include tests/unit/directory.mk

@@ -295,6 +295,83 @@ static void searches(void)
         check_search(a, str_from(bad[i]), "bad");
 }
 
+static void show_command(struct buf *b, const struct imap_search_command *s)
+{
+    buf_printf(b, "%d:%u:", s->extended, s->returns);
+    if (s->returns & IMAP_RETURN_PARTIAL)
+        buf_printf(b, "%s%u-%u:", s->partial.from_end ? "-" : "", s->partial.first, s->partial.last);
+    for (size_t i = 0; i < s->sort_count; i++)
+        buf_printf(b, "%s%d,", s->sort[i].reverse ? "-" : "", s->sort[i].key);
+    buf_printf(b, "%.*s:", STR_FMT(s->charset));
+    show_search(b, s->root);
+}
+
+typedef int get_command(struct imap_cursor *, struct arena *, struct imap_search_command *);
+
+static void check_command(struct arena *a, get_command *get, const char *text, const char *want)
+{
+    struct imap_cursor c = on(a, str_from(text));
+    struct imap_search_command s;
+    AUTO_BUF b = {0};
+    if (get(&c, a, &s) != 0)
+        buf_str(&b, STR("bad"));
+    else
+        show_command(&b, &s);
+    UNIT_STR(b, want);
+}
+
+static void search_commands(void)
+{
+    AUTO_ARENA a = arena_new(1000);
+    get_command *search = imap_get_search, *sort = imap_get_sort, *thread = imap_get_thread;
+    check_command(a, search, "ALL", "0:0::1(0)");
+    check_command(a, search, "RETURN () ALL", "1:4::1(0)");
+    check_command(a, search, "return (min Max COUNT save) CHARSET x 1", "1:27:x:1(4)");
+    check_command(a, search, "RETURN (PARTIAL -1:-100) $", "1:32:-1-100::1(4)");
+    check_command(a, search, "RETURN (COUNT PARTIAL 500:400) ALL", "1:40:500-400::1(0)");
+    check_command(a, sort, "(DATE) UTF-8 ALL", "0:0:2,UTF-8:1(0)");
+    check_command(a, sort, "RETURN (ALL) (REVERSE SUBJECT DISPLAYTO) \"x\" ALL", "1:4:-5,8,x:1(0)");
+    check_command(a, thread, "REFERENCES UTF-8 OLDER 5", "0:0:UTF-8:1(19#5)");
+    check_command(a, search, "MODSEQ \"/flags/\\\\draft\" all 620162338", "0:0::1(21#620162338)");
+    check_command(a, search, "MODSEQ 5 EMAILID M-x_1", "0:0::1(21#5 26'M-x_1')");
+    static const char *const bad[] = {
+        "RETURN ALL", "RETURN (", "RETURN (MIN", "RETURN (MIN)", "RETURN (MIN)ALL", "RETURN (FOO) ALL",
+        "RETURN (PARTIAL 1) ALL", "RETURN (PARTIAL 0:1) ALL", "RETURN (PARTIAL -1:1) ALL",
+        "RETURN (PARTIAL 1:-1) ALL", "RETURN (PARTIAL 1:*) ALL", "RETURN (ALL PARTIAL 1:2) ALL",
+        "RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", "RETURN () RETURN () ALL", "OLDER 0", "YOUNGER x",
+        "MODSEQ", "MODSEQ x", "MODSEQ \"/flags/x\" 5", "MODSEQ \"/x\" all 5",
+        "MODSEQ 9223372036854775808", "EMAILID a.b", "THREADID", "$,1", "UID 1:$"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        check_command(a, search, bad[i], "bad");
+    static const char *const bad_sorts[] = {"ALL", "() UTF-8 ALL", "(DATE) ALL", "(DATE", "(REVERSE) x ALL",
+                                            "(DATE,SIZE) x ALL", "(FOO) x ALL", "(DATE)x ALL"};
+    for (size_t i = 0; i < sizeof bad_sorts / sizeof *bad_sorts; i++)
+        check_command(a, sort, bad_sorts[i], "bad");
+    check_command(a, thread, "FOO UTF-8 ALL", "bad");
+    check_command(a, thread, "REFERENCES ALL", "bad");
+}
+
+static void check_partial(size_t first, size_t last, bool from_end, size_t count, size_t from, size_t end)
+{
+    const struct imap_partial p = {(uint32_t)first, (uint32_t)last, from_end};
+    size_t f, e;
+    imap_partial_bounds(&p, count, &f, &e);
+    CU_ASSERT(f == from && e == end);
+}
+
+static void partials(void)
+{
+    check_partial(1, 5, false, 10, 0, 5);
+    check_partial(5, 1, false, 10, 0, 5);
+    check_partial(8, 20, false, 10, 7, 10);
+    check_partial(11, 20, false, 10, 10, 10);
+    check_partial(1, 3, true, 10, 7, 10);
+    check_partial(3, 1, true, 10, 7, 10);
+    check_partial(9, 20, true, 10, 0, 2);
+    check_partial(11, 20, true, 10, 0, 0);
+    check_partial(1, 4294967295u, true, 0, 0, 0);
+}
+
 static void check_utf7(const char *utf7, const char *utf8)
 {
     AUTO_BUF b = {0};
@@ -339,7 +416,8 @@ int main(void)
 {
     static const struct unit_test tests[] = {
         {"strings", strings},   {"sets", sets},         {"dates", dates}, {"flags", flags},
-        {"FETCH items", fetches}, {"SEARCH keys", searches}, {"modified UTF-7", utf7},
+        {"FETCH items", fetches}, {"SEARCH keys", searches}, {"SEARCH, SORT, THREAD", search_commands}, {"PARTIAL", partials},
+        {"modified UTF-7", utf7},
         {"answers", answers},   {"LIST", lists},        {"CREATE", create_params},
         {"UTF-8 in quotes", quoted_utf8}, {NULL, NULL},
     };
