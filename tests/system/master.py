@@ -313,6 +313,12 @@ def peers_get_new_links(site):
     tap.true(directory != smtp, "they are two")
 
 
+def the_counts_of_the_dead_are_wiped(site):
+    os.kill(site.child("access", 1)["pid"], signal.SIGKILL)
+    tap.wait_for(lambda: site.child("access", 1)["state"] == "ready", 20)
+    tap.same(site.events("access", 1, "counters")[-1]["rows"], [5, 0])
+
+
 def dying_young_slows_restarts(site):
     site.order("die", "queue")
     before = site.child("queue")["restarts"]
@@ -793,7 +799,7 @@ TESTS = (
     the_right_one_is_good, starts, processes_are_clean, bundles_hold_what_each_may_see,
     programs_are_linked, ports_and_counts_are_handed_out, directories_are_safe,
     the_master_keeps_little, killed_programs_come_back, peers_get_new_links,
-    dying_young_slows_restarts, status_does_not_wait_for_ever, a_second_start_is_refused,
+    the_counts_of_the_dead_are_wiped, dying_young_slows_restarts, status_does_not_wait_for_ever, a_second_start_is_refused,
     control_socket_is_bounded, others_may_not_control, grants_become_sessions, bad_grants_do_not,
     sessions_of_a_user_are_limited, deaths_are_survived, silence_ends, reload_changes_all,
     bad_reload_keeps_the_old, one_refusal_rolls_all_back, a_signal_reloads, stop_cleans_up,
