@@ -192,7 +192,8 @@ def on_redeem_ask(data, _):
               "maildir": base + b"/u/mailbox", "login": b"login%d" % behaviour}
     values.update({2: {"service": 1}, 3: {"uid": 12}, 4: {"maildir": b"/etc"},
                    5: {"verdict": NO}, 8: {"home": base + b"/../x"},
-                   9: {"maildir": base + b"x/mailbox"}, 10: {"uid": 15301}}.get(behaviour, {}))
+                   9: {"maildir": base + b"x/mailbox"},
+                   10: {"uid": int(order("program-uid") or 0)}}.get(behaviour, {}))
     if behaviour == 6:
         return
     if behaviour == 7:

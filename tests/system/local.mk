@@ -1,5 +1,6 @@
-TESTS += tests/system/master.py tests/system/life.py
-EXTRA_DIST += tests/system/master.py tests/system/life.py tests/lib/dummy.py
+TESTS += tests/system/configuration.py tests/system/master.py tests/system/life.py
+EXTRA_DIST += tests/system/configuration.py tests/system/master.py tests/system/life.py \
+	tests/lib/mastersite.py tests/lib/dummy.py
 TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
 TESTS += tests/system/imap_clients.py

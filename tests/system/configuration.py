@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Every kind of mistake in the configuration and what it names, as facteurd -t tells it; and what the
+facteur command prints and edits."""
+import os
+import socket
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
+from instance import UIDS  # noqa: E402
+from mastersite import ROOT, run_tests  # noqa: E402
+
+
+# --- mistakes ---
+
+class Mistake:
+    """Makes something wrong, sees that -t names it, and puts it right again."""
+
+    def __init__(self, site):
+        self.site = site
+
+    def expect(self, *parts):
+        done = self.site.facteurd("-t")
+        tap.same(done.returncode, 1, done.stderr)
+        for part in parts:
+            tap.has(done.stderr, part)
+
+    def options(self, part, **changes):
+        self.site.write_config(**changes)
+        self.expect(part)
+        self.site.write_config()
+
+    def mode(self, name, mode, part):
+        path = self.site.path(name)
+        before = os.stat(path).st_mode & 0o7777
+        os.chmod(path, mode)
+        self.expect(part)
+        os.chmod(path, before)
+
+    def owner(self, name, part):
+        path = self.site.path(name)
+        if ROOT:
+            os.chown(path, 64398, 64398)
+            self.expect(part)
+            os.chown(path, 0, 0)
+
+    def missing(self, name, part):
+        path = self.site.path(name)
+        os.rename(path, path + ".away")
+        self.expect(part)
+        os.rename(path + ".away", path)
+
+
+def the_right_one_is_good(site):
+    done = site.facteurd("-t")
+    tap.same((done.returncode, done.stdout), (0, site.conf + ": good\n"), done.stderr)
+    done = site.facteur("check")
+    tap.same((done.returncode, done.stdout), (0, site.conf + ": good\n"), done.stderr)
+
+
+def wrong_options_are_named(site):
+    wrong = Mistake(site)
+    wrong.options('unknown option "smtp_prot"; did you mean "smtp_port"?', smtp_prot="1")
+    wrong.options("smtp_port and imap_port: both want 127.0.0.1:",
+                  imap_port=site.options["smtp_port"])
+    wrong.options('inet_interfaces: "mail.example.org" is no address',
+                  inet_interfaces="mail.example.org")
+    wrong.options("smtp_port: 192.0.2.1:", inet_interfaces="192.0.2.1")
+    wrong.options('virtual_alias_maps: "hash:aliases"', virtual_alias_maps="hash:aliases")
+    wrong.options("virtual_mailbox_base: must be a directory of its own", virtual_mailbox_base="/")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wrong.options("smtp_port: 127.0.0.1:%d: Address already in use" % taken.getsockname()[1],
+                      smtp_port=str(taken.getsockname()[1]))
+
+
+def wrong_users_are_named(site):
+    wrong = Mistake(site)
+    if not ROOT:
+        wrong.options("started without root: every program needs a user of its own",
+                      single_uid="no")
+        return
+    wrong.options("single_uid: is for ordinary users", single_uid="yes")
+    wrong.options("smtp_user: this machine has no user facteur-nobody: useradd ",
+                  smtp_user="facteur-nobody")
+    wrong.options("queue_user: must be neither root", queue_user="root")
+    wrong.options("are the same user, uid %d" % UIDS["smtp"],
+                  access_user="%d:%d" % (UIDS["smtp"], UIDS["access"]))
+
+
+def wrong_files_are_named(site):
+    wrong = Mistake(site)
+    table = site.path("ldap/a.cf")
+    wrong.mode("ldap/a.cf", 0o644, "chmod 0640 " + table)
+    wrong.mode("ldap/a.cf", 0o660, "chmod 0640 " + table)
+    wrong.owner("ldap/a.cf", "chown root:root %s && chmod 0640 %s" % (table, table))
+    wrong.missing("ldap/a.cf", "virtual_alias_maps: %s: No such file" % table)
+    wrong.mode("facteur.conf", 0o644, "chmod 0640 " + site.conf)
+    wrong.owner("facteur.conf", "chown root %s && " % site.conf)
+    wrong.mode("tls/one.pem", 0o644, "chmod 0640 " + site.path("tls/one.pem"))
+    wrong.missing("tls/one.pem", "smtpd_tls_chain_files: %s: No such file" % site.path("tls/one.pem"))
+    wrong.options("ldap_tls_ca_cert_file: ", ldap_tls_ca_cert_file="nowhere.pem")
+
+
+def the_directory_group_may_read(site):
+    if not ROOT:
+        return
+    os.chown(site.path("ldap/a.cf"), 0, UIDS["directory"])
+    tap.same(site.facteurd("-t").returncode, 0)
+    os.chown(site.path("ldap/a.cf"), 0, UIDS["smtp"])
+    Mistake(site).expect("chown root:")
+    os.chown(site.path("ldap/a.cf"), 0, 0)
+
+
+def wrong_certificates_are_named(site):
+    wrong = Mistake(site)
+    wrong.options("submissions_port: needs a certificate", smtpd_tls_chain_files=None,
+                  tls_server_sni_maps=None)
+    mixed = site.path("tls/mixed.pem")
+    site.write("tls/mixed.pem", open(site.path("tls/one.key")).read() +
+               open(site.path("tls/two.crt")).read(), 0o600)
+    wrong.options("smtpd_tls_chain_files: %s: the private key does not fit" % mixed,
+                  smtpd_tls_chain_files=mixed)
+    site.write("tls/mixed.pem", "nothing\n", 0o600)
+    wrong.options("no usable certificate", smtpd_tls_chain_files=mixed)
+    wrong.options("smtpd_tls_key_file: is given without smtpd_tls_cert_file",
+                  smtpd_tls_key_file="tls/one.key")
+    wrong.options("smtpd_tls_key_file: the private key does not fit", smtpd_tls_chain_files=None,
+                  smtpd_tls_cert_file="tls/one.crt", smtpd_tls_key_file="tls/two.key")
+    wrong.options('"tls/two.pem" is not DOMAIN=FILE', tls_server_sni_maps="tls/two.pem")
+    site.write_config(smtpd_tls_chain_files=None, smtpd_tls_cert_file="tls/one.crt",
+                      smtpd_tls_key_file="tls/one.key")
+    tap.same(site.facteurd("-t").returncode, 0, "a pair of files")
+    site.write_config()
+
+
+def wrong_directories_are_named(site):
+    wrong = Mistake(site)
+    os.mkdir(site.path("run"), 0o755)
+    os.mkdir(site.path("queue"), 0o700)
+    if ROOT:
+        os.chown(site.path("queue"), UIDS["queue"], UIDS["queue"])
+    wrong.mode("vmail", 0o757, "virtual_mailbox_base: %s: has mode 0757" % site.path("vmail"))
+    wrong.owner("vmail", "virtual_mailbox_base: %s: belongs to uid 64398: chown 0 " % site.path("vmail"))
+    wrong.missing("vmail", "virtual_mailbox_base: %s: No such file" % site.path("vmail"))
+    wrong.mode("queue", 0o755, "queue_directory: %s: has mode 0755, too open: chmod 0700" %
+               site.path("queue"))
+    wrong.mode("run", 0o777, "run_directory: %s: has mode 0777" % site.path("run"))
+    wrong.options("queue_directory: ", queue_directory="/nowhere/at/all")
+    wrong.missing("programs/queue", "daemon_directory: %s" % site.path("programs/queue"))
+    wrong.mode("programs/queue", 0o644, "cannot be executed")
+    wrong.mode("programs/queue", 0o777, "others could change it")
+    if ROOT:
+        wrong.mode(".", 0o700, "cannot reach " + site.path("queue"))
+
+
+def all_mistakes_at_once(site):
+    site.write_config(smtp_port=site.options["imap_port"], virtual_alias_maps="ldap:nowhere.cf",
+                      virtual_mailbox_base="/")
+    Mistake(site).expect("both want", "nowhere.cf", "virtual_mailbox_base")
+    done = site.facteurd("-f")
+    tap.same(done.returncode, 1)
+    tap.has(done.stderr, "nowhere.cf")
+    site.write_config()
+
+
+# --- facteur conf ---
+
+def conf_prints(site):
+    tap.same(site.facteur("conf", "smtp_processes", "smtpd_banner").stdout,
+             "smtp_processes = 2\nsmtpd_banner = $myhostname ESMTP\n")
+    tap.same(site.facteur("conf", "-d", "smtp_processes").stdout, "smtp_processes = 0\n")
+    differing = site.facteur("conf", "-n").stdout
+    tap.has(differing, "smtp_processes = 2\n")
+    tap.true("smtpd_banner" not in differing, "a default is no difference")
+    tap.true(len(site.facteur("conf").stdout.splitlines()) > 80, "all options")
+    done = site.facteur("conf", "smtpd_baner")
+    tap.same((done.returncode, "did you mean \"smtpd_banner\"" in done.stderr), (1, True))
+
+
+def conf_edits(site):
+    site.write("facteur.conf", "# first\nmyhostname = a.example\n\n# networks\nmynetworks = 10.0.0.0/8\n"
+               "  # inside\n  192.168.0.0/16\nsmtp_port = 2525\n", 0o640)
+    done = site.facteur("conf", "-e", "mynetworks=127.0.0.0/8", "debug = yes")
+    tap.same((done.returncode, done.stderr), (0, ""))
+    tap.same(open(site.conf).read(), "# first\nmyhostname = a.example\n\n# networks\n"
+             "mynetworks = 127.0.0.0/8\n  # inside\nsmtp_port = 2525\ndebug = yes\n")
+    tap.same(os.stat(site.conf).st_mode & 0o7777, 0o640)
+    before = open(site.conf).read()
+    for pair, why in (("nonsense=1", "unknown option"), ("smtp_port=70000", "must lie between"),
+                      ("debug=yes\nsmtp_port=1", "one line"), ("debug", "not name=value"),
+                      ("mynetworks", "not name=value")):
+        done = site.facteur("conf", "-e", pair)
+        tap.same((done.returncode, why in done.stderr), (1, True), done.stderr)
+    tap.same(open(site.conf).read(), before, "nothing changed")
+    tap.same([n for n in os.listdir(site.dir) if n.startswith("facteur.conf")], ["facteur.conf"])
+    site.write_config()
+
+
+def commands_say_how_they_are_used(site):
+    for arguments in ((), ("nonsense",), ("-x",)):
+        done = site.facteur(*arguments)
+        tap.same((done.returncode, "usage: facteur" in done.stderr), (2, True))
+    tap.same(site.facteurd("-x").returncode, 2)
+    tap.has(site.facteurd("-V").stdout, "facteur ")
+    tap.same(site.facteur("stop", "now").returncode, 1)
+
+
+TESTS = (
+    the_right_one_is_good, wrong_options_are_named, wrong_users_are_named,
+    wrong_files_are_named, the_directory_group_may_read, wrong_certificates_are_named,
+    wrong_directories_are_named, all_mistakes_at_once, conf_prints, conf_edits,
+    commands_say_how_they_are_used,
+)
+
+run_tests(TESTS)
