@@ -1,8 +1,7 @@
 /*
  * IDLE (RFC 2177): changes are told as they happen, until the client says DONE.
  *
- * inotify on the mailbox's directories wakes it; where that cannot be had it looks every few seconds,
- * and it does so now and then anyway, for file systems that do not tell.
+ * The mailbox's watch wakes it; where that cannot be had it looks every few seconds.
  */
 #include "session/imap.h"
 
@@ -10,42 +9,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
-enum { SETTLE_MS = 20, LOOK_ANYWAY_MS = 60000 };
-
-static int watch_directory(int notify, int dir)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
-    return inotify_add_watch(notify, path, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
-}
-
-/* -1 when there is nothing to watch, or no means. */
-static int watch_mailbox(struct imap_session *s)
-{
-    int cur, new, notify;
-    if (!s->mailbox)
-        return -1;
-    store_mailbox_watch(s->mailbox, &cur, &new);
-    notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (notify >= 0 && (watch_directory(notify, cur) < 0 || watch_directory(notify, new) < 0))
-        fd_closep(&notify);
-    return notify;
-}
-
-static void drain(int notify)
-{
-    char events[4096];
-    while (read(notify, events, sizeof events) > 0)
-        continue;
-}
+enum { SETTLE_MS = 20, LOOK_ANYWAY_MS = 300000 };
 
 struct idle {
     struct imap_session *s;
-    int notify;
+    int notify; /* the mailbox's, -1: looks now and then instead */
     int64_t look_at, alive_at, end_at; /* when to look anyway, to say something, to give up */
 };
 
@@ -56,6 +25,9 @@ static void look(struct idle *w)
     w->look_at = now + (w->notify >= 0 ? LOOK_ANYWAY_MS : s->settings->poll_ms);
     if (s->mailbox && store_mailbox_changed(s->mailbox))
         imap_tell_changes(s, true);
+    int due = s->mailbox ? store_mailbox_due_ms(s->mailbox) : -1;
+    if (due >= 0 && now + due + 1 < w->look_at)
+        w->look_at = now + due + 1;
     if (s->out.b.n)
         w->alive_at = now + s->settings->idle_notify_ms;
 }
@@ -87,7 +59,6 @@ static bool wait_for_client(struct idle *w)
         if (r > 0 && p[1].revents) {
             /* A delivery is several renames; let it come to rest. */
             poll(p, 1, SETTLE_MS);
-            drain(w->notify);
             look(w);
         } else if (now >= w->end_at) {
             imap_bye(s, "Logged out after a long silence");
@@ -133,7 +104,7 @@ void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args)
         return;
     }
     int64_t now = clock_mono_ms();
-    struct idle w = {.s = s, .notify = watch_mailbox(s),
+    struct idle w = {.s = s, .notify = s->mailbox ? store_mailbox_watch(s->mailbox) : -1,
                      .alive_at = now + s->settings->idle_notify_ms,
                      .end_at = now + s->settings->inactivity_ms};
     output_z(&s->out, "+ idling\r\n");
@@ -141,5 +112,4 @@ void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args)
     imap_reader_next(&s->reader);
     imap_reader_plain(&s->reader);
     hear_end(&w);
-    fd_closep(&w.notify);
 }

@@ -32,7 +32,7 @@ static void open_mailbox(struct imap_session *s, struct imap_cursor *args, bool 
     }
     /* Even a SELECT that fails leaves the mailbox selected before (RFC 3501 6.3.1). */
     imap_unselect(s);
-    int r = store_mailbox_open(s->settings->maildir_fd, name, read_only, NULL, &s->mailbox, &e);
+    int r = store_mailbox_open(s->settings->maildir_fd, name, read_only, s->index, &s->mailbox, &e);
     if (r < 0) {
         imap_reply_error(s, &e);
     } else if (r > 0) {

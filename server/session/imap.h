@@ -54,6 +54,7 @@ struct imap_session {
     struct imap_limits limits;
     struct arena *arena; /* one command's */
     struct mail_conv *conv;
+    struct store_index *index;
     struct store_mailbox *mailbox; /* selected, or NULL */
     char *mailbox_name;
     struct buf told_flags;         /* what FLAGS said last */
@@ -92,6 +93,8 @@ void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid);
 
 /* --- mailbox.c: the selected mailbox --- */
 void imap_unselect(struct imap_session *s);
+/* Before a wait for the client: what was left for a quiet moment, after all answers are sent. */
+void imap_quiet(struct imap_session *s);
 /* Message indexes (ascending, in the arena) of a set of numbers or UIDs. -1: a number that does not
  * exist (*why), which is wrong for sequence numbers only. */
 struct imap_indexes {

@@ -36,7 +36,7 @@ libsession_a_SOURCES = \
 	%reldir%/update.c
 
 # A session's libraries in the order the linker needs.
-SESSION_LIBS = libsession.a libimap.a libstore.a $(MAIL_LIBS)
+SESSION_LIBS = libsession.a libimap.a libstore.a $(MAIL_LIBS) $(SQLITE_LIBS)
 
 facteurlibexec_PROGRAMS += session
 session_SOURCES = %reldir%/main.c %reldir%/parent.c %reldir%/parent.h

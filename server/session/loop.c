@@ -125,6 +125,7 @@ static void serve(struct imap_session *s)
     while (!s->done) {
         struct str in = imap_input(s);
         if (in.n == 0) {
+            imap_quiet(s);
             imap_input_read(s);
             continue;
         }
@@ -172,10 +173,12 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     imap_reader_init(&s.reader, &s.limits);
     s.arena = arena_new(ARENA_CHUNK);
     s.conv = mail_conv_new();
+    s.index = store_index_new(settings->maildir_fd);
     greet(&s);
     serve(&s);
     output_flush(&s.out);
     imap_unselect(&s);
+    store_index_free(s.index);
     log_info("imap-end", LS("user", settings->user), LS("client", settings->client),
              LN("commands", s.commands), LN("in", s.bytes_in), LN("out", s.out.written));
     mail_conv_free(s.conv);

@@ -15,6 +15,18 @@ void imap_unselect(struct imap_session *s)
     search_forget(s); /* RFC 5182 2.1 */
 }
 
+void imap_quiet(struct imap_session *s)
+{
+    if (!s->mailbox)
+        return;
+    store_index_pause(s->index);
+    if (store_mailbox_unsettled(s->mailbox) || store_index_holds(s->index)) {
+        output_flush(&s->out);
+        store_mailbox_settle(s->mailbox, true);
+        store_index_flush(s->index);
+    }
+}
+
 /* --- message sets --- */
 
 /* A sequence number that does not exist is an error of the client (RFC 9051 9: seq-number); "*" in

@@ -11,12 +11,14 @@
 #include "store/folders.h"
 #include "store/keywords.h"
 #include "store/maildir.h"
+#include "store/watch.h"
 
 struct store_folder {
     int root_fd;              /* borrowed */
     int dir_fd, cur_fd, new_fd; /* owned */
     struct store_uidlist uids;
     struct store_keywords keywords;
+    struct store_watch *watch;  /* borrowed: who is told of changes made here; may be NULL */
 };
 
 /* 0; 1 when there is no such folder; -1 and *e. The folder is the caller's to close. */
@@ -58,6 +60,18 @@ const struct store_entry *store_picture_find(const struct store_picture *p, uint
 /* Scans cur/ and new/ and gives UIDs to new files, durably. move_new: files in new/ are moved to
  * cur/ first, as a mail reader does. */
 int store_folder_scan(struct store_folder *f, bool move_new, struct store_picture *out, struct err *e);
+/* What is known to have changed since all was looked at. */
+struct store_part {
+    const struct str *names; /* in cur/: came or were renamed; those that are gone again do no harm */
+    size_t count;
+    size_t limit;            /* files in new/ that are worth it */
+    uint32_t (*known)(void *ctx, struct str base); /* UID of a message the caller knows, else 0 */
+    void *ctx;
+};
+/* Looks at new/ and at these names only: the picture has those alone. 0; 1: this is no way to learn
+ * it, look at everything; -1. */
+int store_folder_scan_part(struct store_folder *f, bool move_new, const struct store_part *part,
+                           struct store_picture *out, struct err *e);
 /* Gives files that a session has seen vanish, and that came back, new UIDs (they may not reappear
  * with an old one). bases: count base names. */
 int store_folder_renumber(struct store_folder *f, const struct str *bases, size_t count, struct err *e);

@@ -78,12 +78,6 @@ struct store_folder *store_mailbox_folder(struct store_mailbox *mb)
     return mb->folder;
 }
 
-void store_mailbox_watch(const struct store_mailbox *mb, int *cur_fd, int *new_fd)
-{
-    *cur_fd = mb->folder->cur_fd;
-    *new_fd = mb->folder->new_fd;
-}
-
 /* ---- keywords ---- */
 
 struct str store_mailbox_keyword(const struct store_mailbox *mb, unsigned bit)
@@ -127,6 +121,8 @@ static int with_file(struct store_mailbox *mb, size_t index, const char *what,
             return 0;
         if (errno != ENOENT && errno != EEXIST)
             return store_errno(e, "%s %s", what, mailbox_name(mb, m));
+        /* The directory has changed: where no event says what, all has to be looked at. */
+        mb->watch.rescan |= !store_watch_touched(&mb->watch);
         if (mailbox_look(mb, e) != 0)
             return -1;
     }
@@ -171,6 +167,7 @@ int store_mailbox_measure(struct store_mailbox *mb, size_t index, struct err *e)
             return r;
     }
     mb->msg[index].date = st.st_mtime;
+    mb->msg[index].stale = mb->unwritten = true;
     return 0;
 }
 
@@ -213,7 +210,9 @@ static int act_flags(struct store_mailbox *mb, struct store_msg *m, void *ctx)
     if (store_file_move(mailbox_dir(mb, m), name.p, mb->folder->cur_fd, buf_z(&to)) < 0)
         return -1;
     mailbox_own_change(mb, before);
+    store_watch_own(&mb->watch, m->in_new, name.p, false, to.p);
     mailbox_set_name(mb, m, buf_view(&to));
+    mailbox_changed(mb, m, false);
     m->flags = flags;
     m->keywords = keywords;
     m->in_new = false;
@@ -241,7 +240,8 @@ static int act_unlink(struct store_mailbox *mb, struct store_msg *m, void *ctx)
         return -1;
     if (!m->in_new)
         mailbox_own_change(mb, before);
-    m->gone = true;
+    store_watch_own(&mb->watch, m->in_new, mailbox_name(mb, m), false, NULL);
+    mailbox_mark_gone(mb, m);
     mb->freed_bytes += size == STORE_SIZE_UNKNOWN ? 0 : (int64_t)size;
     mb->freed_messages++;
     return 0;

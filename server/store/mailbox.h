@@ -4,12 +4,14 @@
  * Messages are numbered by their place in the view (seq - 1). store_mailbox_sync looks at the folder
  * and tells what changed; a message that vanished stays in its place, marked gone, until a sync that is
  * allowed to take it out (RFC 3501 section 7.4.1 forbids EXPUNGE during FETCH, STORE and SEARCH).
- * The view takes its data from a source, which is the maildir scan unless another is given.
+ * The view is loaded from the index where that is up to date, and from the directories otherwise; with
+ * an index every message has a mod-sequence (RFC 7162).
  */
 #ifndef FACTEUR_STORE_MAILBOX_H
 #define FACTEUR_STORE_MAILBOX_H
 
 #include "store/folder.h"
+#include "store/index.h"
 
 #define STORE_DATE_UNKNOWN INT64_MIN
 
@@ -18,19 +20,14 @@ struct store_msg {
     uint32_t keywords;         /* bit n: store_mailbox_keyword(mb, n) */
     uint64_t size, vsize;      /* on disk; with CR LF (RFC822.SIZE): see store_mailbox_measure */
     int64_t date;              /* INTERNALDATE, seconds since 1970, or STORE_DATE_UNKNOWN */
+    uint64_t modseq;           /* 0 when the mailbox has none */
     uint32_t name;             /* offset in the view's names */
-    uint16_t name_len, base_len;
+    uint8_t name_len, base_len;
     uint8_t flags;             /* STORE_ bits */
-    bool recent, in_new;
-    bool gone;                 /* no longer in the folder; content cannot be had */
-    bool news;                 /* flags changed and no sync has told so yet */
-};
-
-/* Where pictures come from; the maildir scan when NULL is given. */
-struct store_source {
-    int (*look)(void *ctx, struct store_folder *f, bool move_new, struct store_picture *out,
-                struct err *e);
-    void *ctx;
+    bool recent : 1, in_new : 1;
+    bool gone : 1;             /* no longer in the folder; content cannot be had */
+    bool news : 1;             /* flags changed and no sync has told so yet */
+    bool changed : 1, dated : 1, stale : 1, rebased : 1, logged : 1; /* the view's own */
 };
 
 struct store_changes { /* belongs to the mailbox, valid until the next sync */
@@ -46,9 +43,9 @@ struct store_changes { /* belongs to the mailbox, valid until the next sync */
 
 struct store_mailbox;
 
-/* Opens and looks. read_only (EXAMINE): nothing is moved from new/ and nothing can be changed. 0; 1
- * when there is no such folder; -1 and *e. root_fd must stay open. */
-int store_mailbox_open(int root_fd, struct str name, bool read_only, const struct store_source *source,
+/* Opens and looks. read_only (EXAMINE): nothing is moved from new/ and nothing can be changed. index may
+ * be NULL. 0; 1 when there is no such folder; -1 and *e. root_fd and the index must stay open. */
+int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
                        struct store_mailbox **out, struct err *e);
 void store_mailbox_close(struct store_mailbox *mb); /* NULL is fine */
 
@@ -67,7 +64,7 @@ const unsigned char *store_mailbox_guid(const struct store_mailbox *mb); /* 16 b
 struct str store_mailbox_base(const struct store_mailbox *mb, size_t index);
 /* What names the content of a message: the same for it and its copies (RFC 8474 5.1). Its base name
  * without sizes, or what the uidlist says of a copy. A view, good until the next call of any kind. */
-struct str store_mailbox_object(const struct store_mailbox *mb, size_t index);
+struct str store_mailbox_object(struct store_mailbox *mb, size_t index);
 /* When it was saved in this mailbox, seconds since 1970 (RFC 8514 3), as the file's name says; or
  * STORE_DATE_UNKNOWN when it was named by a program with ways of its own. */
 int64_t store_mailbox_saved(const struct store_mailbox *mb, size_t index);
@@ -75,16 +72,40 @@ bool store_mailbox_read_only(const struct store_mailbox *mb);
 struct store_folder *store_mailbox_folder(struct store_mailbox *mb);
 
 /* Cheap: may anything have changed since the last look? On trouble true. */
-bool store_mailbox_changed(const struct store_mailbox *mb);
+bool store_mailbox_changed(struct store_mailbox *mb);
 /* Milliseconds until a look is due although nothing shows (after changes of our own, behind which
  * others' can hide for a second): 0 now, -1 none. For IDLE: wait for inotify, at most this long. */
 int store_mailbox_due_ms(const struct store_mailbox *mb);
-/* Directories for inotify: cur/ and new/. Borrowed. */
-void store_mailbox_watch(const struct store_mailbox *mb, int *cur_fd, int *new_fd);
+/* A descriptor that polls readable when others may have changed something; -1: cannot be had. */
+int store_mailbox_watch(const struct store_mailbox *mb);
 /* Looks when something changed, and merges. expunge: gone messages leave the view. A UIDVALIDITY that
  * changed meanwhile, or a folder that was deleted, is a permanent *e: the session has to end. */
 int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct store_changes **out,
                        struct err *e);
+
+/* ---- mod-sequences (RFC 7162) ---- */
+/* HIGHESTMODSEQ; 0 when mod-sequences cannot be kept (NOMODSEQ). */
+uint64_t store_mailbox_highest(const struct store_mailbox *mb);
+/* Writes what changed to the index: after store and expunge calls, before their mod-sequences are told.
+ * bulk: writes also what was left for a quiet moment (a first look at a large folder). */
+void store_mailbox_settle(struct store_mailbox *mb, bool bulk);
+/* Is something left for a quiet moment? */
+bool store_mailbox_unsettled(const struct store_mailbox *mb);
+/* Calls fn for ranges of UIDs that vanished after a mod-sequence, unordered; they may overlap, and hold
+ * UIDs that never were. UIDs of messages that are there are not among them when the caller leaves those out. */
+void store_mailbox_vanished(struct store_mailbox *mb, uint64_t since,
+                            void (*fn)(void *ctx, uint32_t first, uint32_t last), void *ctx);
+/* Around a check of mod-sequences and the changes that hang on it, so that no other session comes between
+ * (RFC 7162 3.1.3). 0; 1 when the index is not to be had now: the check is still made. settle ends it. */
+int store_mailbox_guard(struct store_mailbox *mb);
+
+/* ---- pieces of answers that the index keeps ---- */
+bool store_mailbox_piece(struct store_mailbox *mb, size_t index, enum store_piece kind,
+                         struct str *out); /* good until the next call of this room */
+void store_mailbox_keep(struct store_mailbox *mb, size_t index, enum store_piece kind, struct str text);
+
+/* Gives memory back, for a session that is going to wait. */
+void store_mailbox_rest(struct store_mailbox *mb);
 
 /* ---- keywords ---- */
 struct str store_mailbox_keyword(const struct store_mailbox *mb, unsigned bit); /* empty: none */

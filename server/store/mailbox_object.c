@@ -1,18 +1,29 @@
 /* What the file names and the uidlist tell of a message for ever: its id and when it was saved. */
 #include "store/mailbox_private.h"
 
-struct str store_mailbox_object(const struct store_mailbox *mb, size_t index)
+/* From the whole list, which is read again where only its end was known. */
+static struct str listed(struct store_mailbox *mb, struct str base)
 {
     struct store_uidlist *u = &mb->folder->uids;
-    struct str base = store_mailbox_base(mb, index);
+    if (u->tail)
+        store_uidlist_forget(u);
     /* Without a list, or with one that was just replaced, the name has to do. */
     const struct store_uidrec *r =
         store_uidlist_refresh(u, NULL) == 0 ? store_uidlist_find(u, base) : NULL;
-    struct str guid = r ? store_uidlist_guid(u, r) : (struct str){0};
-    if (guid.n)
+    return r ? store_uidlist_guid(u, r) : (struct str){0};
+}
+
+struct str store_mailbox_object(struct store_mailbox *mb, size_t index)
+{
+    struct str base = store_mailbox_base(mb, index), guid;
+    if (store_mailbox_piece(mb, index, STORE_PIECE_OBJECT, &guid))
         return guid;
+    guid = listed(mb, base);
     ptrdiff_t comma = str_find(base, ',');
-    return comma > 0 ? str_head(base, (size_t)comma) : base;
+    if (guid.n == 0)
+        guid = comma > 0 ? str_head(base, (size_t)comma) : base;
+    store_mailbox_keep(mb, index, STORE_PIECE_OBJECT, guid);
+    return guid;
 }
 
 int64_t store_mailbox_saved(const struct store_mailbox *mb, size_t index)

@@ -6,16 +6,32 @@
 
 struct store_mailbox {
     struct store_folder *folder;
-    struct store_source source;
-    bool read_only;
+    struct store_index *index;
+    struct store_watch watch;
+    bool read_only, loaded;
     struct store_msg *msg; /* ascending uid */
     size_t count, cap;
     struct buf names; /* file names, each with a NUL; old ones stay until they are many */
     size_t names_dead;
     uint32_t uidvalidity, uidnext, max_uid; /* max_uid: the largest that was ever in this view */
     unsigned char guid[16];
-    struct store_stamp stamp;
+
+    struct store_stamp stamp; /* what the view shows */
+    int64_t taken_ns;   /* when that stamp was looked at; 0: a change may hide behind it */
     int64_t recheck_at; /* monotonic ms: look then, whatever the stamp says; 0: no need */
+
+    /* What the index has of this view. */
+    uint64_t generation, cur_ino;
+    int64_t folder_id;
+    uint64_t known;         /* all that the index had up to this mod-sequence is in the view */
+    uint64_t highest;       /* HIGHESTMODSEQ */
+    uint64_t provisional;   /* a mod-sequence that was given out and is not in the index yet */
+    uint64_t logged_since;
+    size_t lost_dated;      /* bytes of lost that highest counts already */
+    struct buf lost;        /* UIDs that left the view and are not in the index's log yet */
+    bool unwritten;         /* messages with changed, stale or gone that the index lacks */
+    bool later;             /* they are many: written in a quiet moment */
+
     size_t told_exists;
     struct buf told_keywords;
     uint32_t *seqs, *uids, *flagged; /* what the last sync told */
@@ -23,13 +39,46 @@ struct store_mailbox {
     int64_t freed_bytes, freed_messages; /* expunged and not yet noted in maildirsize */
 };
 
-/* Looks at the folder now and merges it into the view; nothing is told or taken out. */
-int mailbox_look(struct store_mailbox *mb, struct err *e);
+/* --- mailbox_view.c --- */
 const char *mailbox_name(const struct store_mailbox *mb, const struct store_msg *m);
 void mailbox_set_name(struct store_mailbox *mb, struct store_msg *m, struct str name);
 int mailbox_dir(const struct store_mailbox *mb, const struct store_msg *m);
-/* Around a change of our own in cur/: if nobody else changed it before, the view's stamp goes along. */
+struct store_msg *mailbox_by_uid(struct store_mailbox *mb, uint32_t uid); /* NULL: not in the view */
+/* Adds a message with a UID larger than all. */
+struct store_msg *mailbox_append(struct store_mailbox *mb, uint32_t uid, struct str name,
+                                 size_t base_len, size_t expected);
+/* The message with this base name (or, whole, with this file name in cur/), NULL: none. A walk. */
+struct store_msg *mailbox_by_base(struct store_mailbox *mb, struct str base);
+struct store_msg *mailbox_by_name(struct store_mailbox *mb, struct str name);
+/* Takes the picture into the view. believe_missing: messages it has not are gone. */
+struct mailbox_merge {
+    size_t missing;
+    struct str *late; /* base names of files whose UID is too small to appear in this view now */
+    size_t late_count;
+};
+void mailbox_merge(struct store_mailbox *mb, const struct store_picture *p, bool part,
+                   bool believe_missing, struct mailbox_merge *out);
+/* Its flags are not what the index has; news: nor what the client knows. */
+void mailbox_changed(struct store_mailbox *mb, struct store_msg *m, bool news);
+void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m);
+
+/* --- mailbox_look.c --- */
+/* Looks at the folder now and merges what changed into the view; nothing is told or taken out. */
+int mailbox_look(struct store_mailbox *mb, struct err *e);
+/* After changes of our own: the stamp goes along when nobody else changed anything. */
+void mailbox_anchor(struct store_mailbox *mb);
 int64_t mailbox_cur_ns(const struct store_mailbox *mb);
 void mailbox_own_change(struct store_mailbox *mb, int64_t before_ns);
+void mailbox_due_in(struct store_mailbox *mb, int ms);
+
+/* --- mailbox_index.c --- */
+/* Loads all rows into an empty view. 0; -1: the view stays empty. */
+int mailbox_load(struct store_mailbox *mb, const struct store_index_folder *row);
+/* Takes over what other sessions wrote since. 0; -1: the index cannot be used now. */
+int mailbox_follow(struct store_mailbox *mb);
+
+/* --- mailbox_tell.c --- */
+void mailbox_tell(struct store_mailbox *mb, bool expunge);
+void mailbox_note_freed(struct store_mailbox *mb);
 
 #endif

@@ -25,6 +25,8 @@ struct scan {
     size_t count, cap;
     struct buf names;
     struct buf moved;  /* base names, each with a NUL, moved from new/ by this scan */
+    struct buf placed; /* their names in cur/ */
+    const struct store_part *part; /* not everything */
     uint32_t *slot;    /* for each uidlist record: entry + 1 */
     size_t unknown;    /* entries without a record */
     struct store_stamp stamp;
@@ -44,6 +46,7 @@ static void scan_free(struct scan *s)
     free(s->slot);
     buf_free(&s->names);
     buf_free(&s->moved);
+    buf_free(&s->placed);
 }
 
 static const char *name_of(const struct scan *s, const struct store_entry *m)
@@ -100,8 +103,11 @@ static bool move_one(struct scan *s, const struct store_entry *m)
         buf_add(&to, from, m->name_len);
     if (store_file_move(s->f->new_fd, from, s->f->cur_fd, buf_z(&to)) < 0)
         return errno == ENOENT;
+    store_watch_own(s->f->watch, true, from, false, buf_z(&to));
     buf_add(&s->moved, from, m->base_len);
     buf_byte(&s->moved, '\0');
+    buf_add(&s->placed, to.p, to.n);
+    buf_byte(&s->placed, '\0');
     return true;
 }
 
@@ -113,7 +119,9 @@ static int list_new(struct scan *s)
         scan_clear(s);
         if (store_folder_stamp(s->f, &s->stamp, s->e) != 0 || list_dir(s, true) != 0)
             return -1;
-        if (!s->move_new || s->count == 0 || i == 4)
+        if (i == 0 && s->part && s->count > s->part->limit)
+            s->again = true;
+        if (!s->move_new || s->count == 0 || i == 4 || s->again)
             return 0;
         for (size_t k = 0; k < s->count; k++)
             left += !move_one(s, &s->entry[k]);
@@ -122,9 +130,35 @@ static int list_new(struct scan *s)
     }
 }
 
+/* Instead of the whole of cur/: what was moved there just now, and the names that were asked for. */
+static int list_part(struct scan *s)
+{
+    s->again = false;
+    if (list_new(s) != 0)
+        return -1;
+    s->listing_new = false;
+    struct str rest = buf_view(&s->placed);
+    while (rest.n && !s->again) {
+        struct str name = str_from(rest.p);
+        rest = str_skip(rest, name.n + 1);
+        if (list_one(s, name, DT_UNKNOWN) != 0)
+            return -1;
+        s->entry[s->count - 1].recent = true;
+    }
+    for (size_t i = 0; i < s->part->count && !s->again; i++) {
+        struct stat st;
+        if (fstatat(s->f->cur_fd, s->part->names[i].p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && list_one(s, s->part->names[i], DT_REG) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int list_all(struct scan *s)
 {
     struct store_stamp after;
+    if (s->part)
+        return list_part(s);
     s->again = false;
     if (list_new(s) != 0 || list_dir(s, false) != 0 || store_folder_stamp(s->f, &after, s->e) != 0)
         return -1;
@@ -154,6 +188,7 @@ static int rename_apart(struct scan *s, struct store_entry *m)
     if (store_file_move(dir_of(s, m), name_of(s, m), dir_of(s, m), buf_z(&to)) < 0 &&
         errno != ENOENT)
         return store_errno(s->e, "rename the duplicate %s", name_of(s, m));
+    store_watch_own(s->f->watch, m->in_new, name_of(s, m), m->in_new, buf_z(&to));
     s->again = true;
     return 0;
 }
@@ -196,7 +231,8 @@ static int match(struct scan *s)
         m->uid = 0;
         const struct store_uidrec *rec = store_uidlist_find(u, base_of(s, m));
         if (!rec) {
-            s->unknown++;
+            m->uid = s->part ? s->part->known(s->part->ctx, base_of(s, m)) : 0;
+            s->unknown += m->uid == 0;
             continue;
         }
         uint32_t *slot = &s->slot[rec - u->recs];
@@ -264,7 +300,7 @@ static int number(struct scan *s)
 static bool many_dead(const struct scan *s)
 {
     const struct store_uidlist *u = &s->f->uids;
-    return u->lines > 64 && u->count > s->count && (u->count - s->count) * 4 > u->count;
+    return !s->part && !u->tail && u->lines > 64 && u->count > s->count && (u->count - s->count) * 4 > u->count;
 }
 
 /* Forgets records without a file. Only after a listing made under the lock that nothing disturbed. */
@@ -323,6 +359,30 @@ static void mark_moved(struct scan *s)
     }
 }
 
+static int by_uid(const void *x, const void *y)
+{
+    const struct store_entry *a = x, *b = y;
+    return a->uid < b->uid ? -1 : a->uid > b->uid;
+}
+
+/* A part is small: sorted, and refused when a message is there twice. */
+static void take_part(struct scan *s, struct store_picture *out)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->entry[i].name_len && s->entry[i].uid)
+            out->entry[out->count++] = s->entry[i];
+    qsort(out->entry, out->count, sizeof *out->entry, by_uid);
+    for (size_t i = 1; i < out->count; i++)
+        s->again |= out->entry[i].uid == out->entry[i - 1].uid;
+}
+
+static void take_all(struct scan *s, struct store_picture *out)
+{
+    for (size_t i = 0; i < s->f->uids.count; i++)
+        if (s->slot[i])
+            out->entry[out->count++] = s->entry[s->slot[i] - 1];
+}
+
 static void hand_over(struct scan *s, struct store_picture *out)
 {
     const struct store_uidlist *u = &s->f->uids;
@@ -334,12 +394,12 @@ static void hand_over(struct scan *s, struct store_picture *out)
     out->stamp.list_size = (uint64_t)u->seen.st_size;
     out->stamp.list_ns = (int64_t)u->seen.st_mtim.tv_sec * 1000000000 + u->seen.st_mtim.tv_nsec;
     out->entry = mem_array(s->count + 1, sizeof *out->entry);
-    for (size_t i = 0; i < u->count; i++) {
-        if (!s->slot[i])
-            continue;
-        out->entry[out->count] = s->entry[s->slot[i] - 1];
-        keywords |= out->entry[out->count++].keywords;
-    }
+    if (s->part)
+        take_part(s, out);
+    else
+        take_all(s, out);
+    for (size_t i = 0; i < out->count; i++)
+        keywords |= out->entry[i].keywords;
     out->names = s->names;
     s->names = (struct buf){0};
     store_keywords_note(&s->f->keywords, keywords);
@@ -350,6 +410,8 @@ int store_folder_scan(struct store_folder *f, bool move_new, struct store_pictur
     struct scan s = {.f = f, .move_new = move_new, .e = e};
     int r = 0;
     *out = (struct store_picture){0};
+    if (f->uids.tail) /* every file is to be matched */
+        store_uidlist_forget(&f->uids);
     for (int i = 0; i < 4 && r == 0; i++) {
         r = list_all(&s);
         if (r == 0)
@@ -365,6 +427,24 @@ int store_folder_scan(struct store_folder *f, bool move_new, struct store_pictur
     }
     scan_free(&s);
     return r;
+}
+
+int store_folder_scan_part(struct store_folder *f, bool move_new, const struct store_part *part,
+                           struct store_picture *out, struct err *e)
+{
+    struct scan s = {.f = f, .move_new = move_new, .e = e, .part = part};
+    *out = (struct store_picture){0};
+    int r = list_all(&s);
+    if (r == 0 && !s.again)
+        r = settle(&s);
+    if (r == 0 && !s.again)
+        r = store_keywords_refresh(&f->keywords, f->dir_fd, e);
+    if (r == 0 && !s.again)
+        hand_over(&s, out);
+    if (s.again || r != 0)
+        store_picture_free(out);
+    scan_free(&s);
+    return r == 0 && s.again ? 1 : r;
 }
 
 int store_folder_renumber(struct store_folder *f, const struct str *bases, size_t count, struct err *e)

@@ -20,7 +20,8 @@ static void forget(struct store_uidlist *u)
     u->header_ext = NULL;
     free(u->slots);
     u->slots = NULL;
-    u->slot_cap = u->count = u->lines = u->saved = 0;
+    u->slot_cap = u->count = u->lines = u->saved = u->before = 0;
+    u->tail = false;
     buf_clear(&u->names);
     u->uidvalidity = 0;
     u->uidnext = 1;
@@ -267,6 +268,89 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+int store_uidlist_identity(int dir_fd, uint32_t *uidvalidity, unsigned char guid[16])
+{
+    char text[1024];
+    struct store_uidlist u;
+    struct str rest, line;
+    unsigned version;
+    AUTO_FD fd = store_file_open(dir_fd, "dovecot-uidlist", O_RDONLY, NULL);
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text, 0);
+    rest = (struct str){text, n > 0 ? (size_t)n : 0};
+    store_uidlist_init(&u, -1, -1);
+    int r = str_line(&rest, &line) && parse_header(&u, line, &version) == 0 && u.have_guid ? 0 : -1;
+    *uidvalidity = u.uidvalidity;
+    memcpy(guid, u.guid, sizeof u.guid);
+    store_uidlist_free(&u);
+    return r;
+}
+
+/* ---- reading on at the end ---- */
+
+void store_uidlist_resume(struct store_uidlist *u, const struct store_uidlist_end *end)
+{
+    forget(u);
+    memcpy(u->guid, end->guid, sizeof u->guid);
+    u->have_guid = u->readable = u->tail = true;
+    u->uidvalidity = end->uidvalidity;
+    u->uidnext = end->uidnext;
+    u->lines = end->lines;
+    u->before = end->records;
+    u->seen = (struct stat){.st_ino = end->ino, .st_size = (off_t)end->size};
+}
+
+void store_uidlist_forget(struct store_uidlist *u)
+{
+    u->tail = u->readable = false;
+}
+
+void store_uidlist_rest(struct store_uidlist *u)
+{
+    if (!u->readable || u->rewrite || u->damaged || u->torn || u->saved != u->count ||
+        u->lock.fd >= 0)
+        return;
+    struct stat seen = u->seen;
+    struct store_uidlist_end end = {.uidvalidity = u->uidvalidity, .uidnext = u->uidnext,
+                                    .ino = seen.st_ino, .size = (uint64_t)seen.st_size,
+                                    .lines = u->lines, .records = u->before + u->count};
+    memcpy(end.guid, u->guid, sizeof end.guid);
+    char *ext = u->header_ext;
+    u->header_ext = NULL;
+    store_uidlist_resume(u, &end);
+    u->seen = seen;
+    u->header_ext = ext;
+    free(u->recs);
+    u->recs = NULL;
+    u->cap = 0;
+    buf_free(&u->names);
+}
+
+/* Dovecot and this room replace the file or add to it; nothing inside it ever changes. True when what
+ * was added is read; else all has to be. */
+static bool read_on(struct store_uidlist *u, int fd, const struct stat *st)
+{
+    AUTO_BUF text = {0};
+    struct str rest, line;
+    size_t from = (size_t)u->seen.st_size, size = (size_t)st->st_size;
+    if (!u->tail || u->seen.st_ino != st->st_ino || size < from || from == 0 ||
+        size > STORE_UIDLIST_MAX_BYTES)
+        return false;
+    size_t n = size - from + 1; /* with the line end before */
+    if (fd_pread_all(fd, buf_room(&text, n), n, (off_t)from - 1) < 0 || text.p[0] != '\n' ||
+        text.p[n - 1] != '\n')
+        return false;
+    rest = (struct str){text.p + 1, n - 1};
+    while (str_line(&rest, &line)) {
+        u->lines++;
+        if (parse_record(u, 3, line) != 0 || u->rewrite || u->recs[u->count - 1].uid < u->uidnext)
+            return false;
+        u->uidnext = u->recs[u->count - 1].uid + 1;
+    }
+    u->saved = u->count;
+    u->seen = *st;
+    return true;
+}
+
 int store_uidlist_refresh(struct store_uidlist *u, struct err *e)
 {
     struct stat st;
@@ -274,7 +358,8 @@ int store_uidlist_refresh(struct store_uidlist *u, struct err *e)
     AUTO_FD fd = store_file_open(u->dir_fd, "dovecot-uidlist", O_RDONLY, &st);
     if (fd < 0 && errno != ENOENT)
         return store_errno(e, "open dovecot-uidlist");
-    if (fd >= 0 && u->readable && u->saved == u->count && same_file(&st, &u->seen))
+    if (fd >= 0 && u->readable && u->saved == u->count &&
+        (same_file(&st, &u->seen) || read_on(u, fd, &st)))
         return 0;
     uint32_t before = u->uidvalidity;
     if (fd >= 0 && fd_read_all(fd, &text, STORE_UIDLIST_MAX_BYTES) < 0)

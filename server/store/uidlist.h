@@ -39,6 +39,8 @@ struct store_uidlist {
     size_t lines;    /* in the file, dead ones too */
     size_t saved;    /* records that are in the file; those after it are new */
     bool rewrite;    /* the file must be written anew */
+    bool tail;       /* recs hold only what was added since store_uidlist_resume */
+    size_t before;   /* records that are not in recs, about; 0 unless tail */
     struct stat seen; /* of the file last read */
     struct store_dotlock lock;
 };
@@ -52,6 +54,25 @@ int store_uidlist_refresh(struct store_uidlist *u, struct err *e);
 /* Takes the lock, then refreshes. Not recursive. */
 int store_uidlist_lock(struct store_uidlist *u, struct err *e);
 void store_uidlist_unlock(struct store_uidlist *u);
+
+/* Reads only the first line. 0, or -1 when there is no list or it has no GUID. */
+int store_uidlist_identity(int dir_fd, uint32_t *uidvalidity, unsigned char guid[16]);
+
+/* What has to be known of a list to read on at its end, and to add to it. */
+struct store_uidlist_end {
+    uint32_t uidvalidity, uidnext;
+    unsigned char guid[16];
+    uint64_t ino, size;
+    size_t lines, records;
+};
+
+/* Forgets all records, and remembers where the list ended: later refreshes give only what was added
+ * since, unless the file was replaced. A list that cannot be read stays as it is. */
+void store_uidlist_rest(struct store_uidlist *u);
+/* The next refresh reads all of it. */
+void store_uidlist_forget(struct store_uidlist *u);
+/* Takes up a list that somebody else has read up to there. */
+void store_uidlist_resume(struct store_uidlist *u, const struct store_uidlist_end *end);
 
 /* The record of a base name, NULL when unknown; valid until the next change. */
 const struct store_uidrec *store_uidlist_find(const struct store_uidlist *u, struct str base);

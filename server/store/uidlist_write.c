@@ -95,15 +95,51 @@ static int write_end(struct store_uidlist *u, struct err *e)
     return 0;
 }
 
+static bool too_many_lines(const struct store_uidlist *u)
+{
+    size_t records = u->before + u->count;
+    return u->lines > records + records / 3 + 64;
+}
+
+/* A list of which only the end is known cannot be written anew: reads it whole, and adds again. */
+static int know_all(struct store_uidlist *u, struct err *e)
+{
+    AUTO_BUF fresh = {0};
+    for (size_t i = u->saved; i < u->count; i++) {
+        buf_str(&fresh, store_uidlist_base(u, &u->recs[i]));
+        buf_byte(&fresh, '\0');
+        buf_str(&fresh, store_uidlist_guid(u, &u->recs[i]));
+        buf_byte(&fresh, '\0');
+    }
+    buf_z(&fresh);
+    uint32_t uidnext = u->uidnext;
+    u->tail = u->readable = false;
+    if (store_uidlist_refresh(u, e) != 0)
+        return -1;
+    for (struct str rest = buf_view(&fresh); rest.n;) {
+        struct str base = str_from(rest.p), guid = str_from(rest.p + base.n + 1);
+        rest = str_skip(rest, base.n + guid.n + 2);
+        if (!store_uidlist_find(u, base) && !store_uidlist_add_as(u, base, guid))
+            return err_temp(e, "the folder has run out of UIDs");
+    }
+    return u->uidnext == uidnext ? 0 : err_temp(e, "dovecot-uidlist is not what was read before");
+}
+
 int store_uidlist_commit(struct store_uidlist *u, struct err *e)
 {
     int r = 1;
     if (u->readable && !u->rewrite && u->saved == u->count)
         return 0;
+    if (u->tail && too_many_lines(u) && store_dotlock_held(&u->lock) && know_all(u, e) != 0) {
+        u->readable = false;
+        return -1;
+    }
     if (!store_dotlock_held(&u->lock))
         r = err_temp(e, "dovecot-uidlist.lock: taken over by another program");
-    else if (u->readable && !u->rewrite && u->lines <= u->count + u->count / 3 + 64)
+    else if (u->readable && !u->rewrite && (u->tail || !too_many_lines(u)))
         r = write_end(u, e);
+    if (r == 1 && u->tail)
+        r = err_temp(e, "dovecot-uidlist changed under its lock");
     if (r == 1)
         r = write_anew(u, e);
     if (r == 0) {

@@ -1,0 +1,114 @@
+/* Pieces of answers kept in the index. */
+#include "store/index_private.h"
+
+#define STEPS_MAX 64                  /* rows passed over before seeking anew */
+#define PENDING_MAX ((size_t)4 << 20) /* bytes held back before they are written */
+#define PIECE_MAX ((size_t)256 << 10) /* larger ones are cheap enough to compute */
+
+void store_index_pause(struct store_index *x)
+{
+    if (!x || !x->db)
+        return;
+    for (size_t i = 1; i < STORE_PIECES; i++) {
+        sqlite3_reset(x->cursor[i].st);
+        x->cursor[i].open = false;
+    }
+}
+
+/* -1 after trouble. */
+static int step(struct store_index *x, struct index_cursor *c)
+{
+    int r = sqlite3_step(c->st);
+    if (r == SQLITE_ROW) {
+        c->at = sqlite3_column_int64(c->st, 0);
+        return 0;
+    }
+    if (r != SQLITE_DONE)
+        return index_trouble(x);
+    sqlite3_reset(c->st);
+    c->at = INT64_MAX;
+    return 0;
+}
+
+static int seek(struct store_index *x, struct index_cursor *c, int64_t id)
+{
+    sqlite3_reset(c->st);
+    sqlite3_bind_int64(c->st, 1, id);
+    sqlite3_bind_int64(c->st, 2, id | UINT32_MAX);
+    c->open = true;
+    c->sought = id;
+    return step(x, c);
+}
+
+bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
+                       struct str *out)
+{
+    int64_t id = index_piece_id(folder, (unsigned)kind, uid);
+    if (!folder || !x || (!x->db && index_ready(x) != 0))
+        return false;
+    struct index_cursor *c = &x->cursor[kind];
+    if (c->open && id >= c->sought && id >> 32 == c->sought >> 32)
+        for (int i = 0; c->at < id && i < STEPS_MAX; i++)
+            if (step(x, c) != 0)
+                return false;
+    if ((!c->open || id < c->sought || id >> 32 != c->sought >> 32 || c->at < id) &&
+        seek(x, c, id) != 0)
+        return false;
+    if (c->at != id)
+        return false;
+    const void *p = sqlite3_column_blob(c->st, 1);
+    *out = (struct str){p, (size_t)sqlite3_column_bytes(c->st, 1)};
+    return p != NULL;
+}
+
+void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
+                      struct str text)
+{
+    int64_t id = index_piece_id(folder, (unsigned)kind, uid);
+    uint64_t n = text.n;
+    if (!x || !folder || text.n == 0 || text.n > PIECE_MAX)
+        return;
+    buf_add(&x->pending, &id, sizeof id);
+    buf_add(&x->pending, &n, sizeof n);
+    buf_str(&x->pending, text);
+    x->pending_count++;
+    if (x->pending.n > PENDING_MAX)
+        store_index_flush(x);
+}
+
+bool store_index_holds(const struct store_index *x)
+{
+    return x && x->pending_count;
+}
+
+static int write_pending(struct store_index *x)
+{
+    struct str rest = buf_view(&x->pending);
+    sqlite3_stmt *st = x->st[INDEX_PUT_PIECE];
+    while (rest.n) {
+        int64_t id;
+        uint64_t n;
+        memcpy(&id, rest.p, sizeof id);
+        memcpy(&n, rest.p + sizeof id, sizeof n);
+        rest = str_skip(rest, sizeof id + sizeof n);
+        sqlite3_bind_int64(st, 1, id);
+        sqlite3_bind_blob64(st, 2, rest.p, n, SQLITE_STATIC);
+        if (index_run(x, INDEX_PUT_PIECE) != 0)
+            return -1;
+        rest = str_skip(rest, n);
+    }
+    return 0;
+}
+
+/* What cannot be written is forgotten: it can be computed again. */
+void store_index_flush(struct store_index *x)
+{
+    if (!x || x->pending_count == 0)
+        return;
+    if (store_index_begin(x) == 0 && (write_pending(x) != 0 || store_index_commit(x) != 0))
+        store_index_rollback(x);
+    buf_clear(&x->pending);
+    x->pending_count = 0;
+    if (x->pending.cap > PENDING_MAX / 4)
+        buf_free(&x->pending);
+}

@@ -1,0 +1,57 @@
+/* What the files of the index share. */
+#ifndef FACTEUR_STORE_INDEX_PRIVATE_H
+#define FACTEUR_STORE_INDEX_PRIVATE_H
+
+#include "store/index.h"
+
+#include <sqlite3.h>
+
+enum index_statement {
+    INDEX_BEGIN, INDEX_COMMIT, INDEX_ROLLBACK,
+    INDEX_FOLDER, INDEX_PUT_FOLDER, INDEX_ALL_ROWS, INDEX_ROWS, INDEX_PUT, INDEX_REMOVE,
+    INDEX_CLEAR_FOLDER, INDEX_CLEAR_VANISHED, INDEX_CLEAR_PIECES, INDEX_REMOVE_PIECES,
+    INDEX_VANISHED, INDEX_PUT_VANISHED, INDEX_COUNT_VANISHED, INDEX_TRIM_AT, INDEX_TRIM,
+    INDEX_PUT_PIECE, INDEX_STATEMENTS
+};
+
+struct index_cursor { /* an open reading of pieces of one kind */
+    sqlite3_stmt *st;
+    int64_t at;        /* id of the row at hand; INT64_MAX: there are no more */
+    int64_t sought;    /* ids from here on were looked through up to at */
+    bool open;
+};
+
+struct store_index {
+    int root_fd;
+    sqlite3 *db;
+    sqlite3_stmt *st[INDEX_STATEMENTS];
+    struct index_cursor cursor[STORE_PIECES];
+    dev_t dev;
+    ino_t ino;
+    uint64_t generation;
+    int64_t not_before;  /* monotonic ms: do not try again earlier */
+    unsigned discarded;  /* damaged files removed by this session */
+    bool in_change;
+    uint64_t floor;      /* of mod-sequences, as the file has it; 0: not read yet */
+    struct buf pending;  /* pieces to be written: id, size, bytes, one after the other */
+    size_t pending_count;
+};
+
+/* Makes sure that the database is open, and is the one that lies in the maildir: 0 or -1. */
+int index_ready(struct store_index *x);
+/* After a failed call of SQLite: closes, discards or waits, as the error asks for. Returns -1. */
+int index_trouble(struct store_index *x);
+/* Runs a statement that gives no row, and makes it ready again: 0 or -1. */
+int index_run(struct store_index *x, enum index_statement n);
+
+static inline int64_t index_message_id(int64_t folder, uint32_t uid)
+{
+    return folder << 32 | uid;
+}
+
+static inline int64_t index_piece_id(int64_t folder, unsigned kind, uint32_t uid)
+{
+    return folder << 36 | (int64_t)kind << 32 | uid;
+}
+
+#endif

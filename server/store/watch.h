@@ -1,0 +1,39 @@
+/*
+ * Watching a folder's cur/ and new/ with inotify: the names that other programs touched.
+ *
+ * What this session changes itself is announced and not told again. Where inotify cannot be had, fd
+ * is -1 and the folder's stamp has to do.
+ */
+#ifndef FACTEUR_STORE_WATCH_H
+#define FACTEUR_STORE_WATCH_H
+
+#include "base/mem.h"
+
+#define STORE_WATCH_NAMES 64 /* more than these are told as "look at everything" */
+
+struct store_watch {
+    int fd, cur_wd, new_wd;
+    uint64_t *own;          /* hashes of events of our own that are still to come */
+    size_t own_at, own_n, own_cap;
+    struct buf names;       /* touched by others in cur/: '+' or '-', the name, NUL */
+    size_t pending;
+    bool new_touched;       /* something happened in new/ */
+    bool rescan;            /* too much, or too little is known: look at all */
+};
+
+#define STORE_WATCH_NONE {.fd = -1, .cur_wd = -1, .new_wd = -1}
+
+void store_watch_open(struct store_watch *w, int cur_fd, int new_fd);
+void store_watch_close(struct store_watch *w);
+
+/* Announces what this process has just done: a rename, or with to NULL a removal. */
+void store_watch_own(struct store_watch *w, bool from_new, const char *from, bool to_new,
+                     const char *to);
+/* Takes what has happened so far. */
+void store_watch_read(struct store_watch *w);
+/* Did others change something that is not looked at yet? Reads first. */
+bool store_watch_touched(struct store_watch *w);
+/* Forgets what was touched so far: a look at everything is about to begin. */
+void store_watch_clear(struct store_watch *w);
+
+#endif
