@@ -221,6 +221,28 @@ def main(mail):
                            "maildrop: %s@example.com\n" % (a, mail.slapd.base, a, a, b))
         tap.same(code_of(mail.deliver, "ping@example.com", TEXT % "x")[0], 451)
 
+    def full_mailbox():
+        mail.options["virtual_mailbox_limit"] = "100k"
+        mail.reload()
+        mail.slapd.add(EXTRA % {"uid": "hugo", "base": mail.slapd.base, "number": 20007,
+                                "home": mail.vmail + "/hugo", "address": "hugo@example.com"})
+        refused = None
+        for _ in range(8):
+            try:
+                mail.deliver("hugo@example.com", "Subject: fills\r\n\r\n" + ("x" * 70 + "\r\n") * 400)
+            except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as e:
+                refused = e
+                break
+        tap.true(refused, "a full mailbox takes mail")
+        code, text = next(iter(refused.recipients.values()))
+        tap.same(code, 452)
+        tap.has(text.decode(), "4.2.2")
+        size = sum(os.path.getsize(path) for path in mail.maildir("hugo"))
+        tap.true(size <= 100 * 1024, "size %d" % size)
+        del mail.options["virtual_mailbox_limit"]
+        mail.reload()
+        mail.deliver("hugo@example.com", TEXT % "room again")
+
     def silent_directory():
         mail.slapd.pause()
         try:
@@ -279,6 +301,7 @@ def main(mail):
         ("a symbolic link in the way is 451", in_the_way),
         ("a loop of aliases is 451", alias_loop),
         ("a message of three megabytes", large),
+        ("a full mailbox is 452 at RCPT", full_mailbox),
         ("a silent directory is never a no", silent_directory),
         ("the directory comes back", directory_comes_back),
     ]

@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void views(void)
@@ -150,6 +151,32 @@ static void log_lines_cannot_be_forged(void)
     CU_ASSERT(strstr(buf_z(&b), " info: test to=\"a\\x0ab \\\"c\\\"\\xff\" empty=\"\" n=-3\n") != NULL);
 }
 
+/* What a program that logs to target sends down its descriptor. */
+static void log_through(enum log_target target, char *text, size_t n)
+{
+    int ends[2];
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
+    log_open(target, "facteur/test", ends[1]);
+    log_warning("event", LZ("key", "two words"));
+    log_open(LOG_TARGET_STDERR, "test", -1);
+    ssize_t got = recv(ends[0], text, n - 1, MSG_DONTWAIT);
+    text[got > 0 ? got : 0] = '\0';
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void log_to_syslog_and_journal(void)
+{
+    char text[512];
+    log_through(LOG_TARGET_SYSLOG, text, sizeof text);
+    CU_ASSERT(strncmp(text, "<20>", 4) == 0); /* mail.warning, RFC 5424 section 6.2.1 */
+    CU_ASSERT(strstr(text, " facteur/test[") != NULL);
+    CU_ASSERT(strstr(text, "]: event key=\"two words\"\n") != NULL);
+    log_through(LOG_TARGET_JOURNAL, text, sizeof text);
+    UNIT_STR(str_from(text), "PRIORITY=4\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=facteur/test\n"
+                             "MESSAGE=event key=\"two words\"\n");
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -164,6 +191,7 @@ int main(void)
         {"tables", tables},
         {"secrets", secrets},
         {"log lines cannot be forged", log_lines_cannot_be_forged},
+        {"log to syslog and journal", log_to_syslog_and_journal},
         {NULL, NULL},
     };
     return unit_main("base", tests);
