@@ -21,6 +21,9 @@ static const struct {
     {"QUOTA", 0},
     {"QUOTA=RES-STORAGE", 0},
     {"PREVIEW", 0},
+    {"BINARY", 0},
+    {"REPLACE", 0},
+    {"UTF8=ACCEPT", IMAP_ON_UTF8},
     {"OBJECTID", 0},
     {"SAVEDATE", 0},
 };

@@ -47,5 +47,7 @@ const struct imap_command imap_commands[] = {
     {"UID COPY", SEL, IMAP_TELL_ALL, true, imap_cmd_copy},
     {"MOVE", SEL, IMAP_TELL_ALL, false, imap_cmd_move},
     {"UID MOVE", SEL, IMAP_TELL_ALL, true, imap_cmd_move},
+    {"REPLACE", SEL, IMAP_TELL_ALL, false, imap_cmd_replace},
+    {"UID REPLACE", SEL, IMAP_TELL_ALL, true, imap_cmd_replace},
     {NULL, 0, IMAP_TELL_NOTHING, false, NULL},
 };

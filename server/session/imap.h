@@ -165,6 +165,7 @@ void imap_cmd_status(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_getquota(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_getquotaroot(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_append(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_replace(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_search(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_sort(struct imap_session *s, struct imap_cursor *args);

@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libsession.a
 libsession_a_SOURCES = \
+	%reldir%/append_binary.c %reldir%/append_binary.h \
 	%reldir%/cmd_append.c \
 	%reldir%/cmd_basic.c \
 	%reldir%/cmd_copy.c \

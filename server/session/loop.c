@@ -96,6 +96,8 @@ static void on_wrong(struct imap_session *s, struct imap_line *line)
     imap_reply_bad(s, s->reader.wrong);
     send_reply(s);
     count_wrong(s);
+    if (s->reader.lost && !s->done) /* RFC 7888 4 */
+        imap_bye(s, "[TOOBIG] No literal is that large");
 }
 
 static void on_event(struct imap_session *s, enum imap_event event, struct imap_line *line)
@@ -108,6 +110,8 @@ static void on_event(struct imap_session *s, enum imap_event event, struct imap_
         return;
     case IMAP_MESSAGE:
         on_command(s, line); /* APPEND takes the rest from the reader itself */
+        if (imap_reader_at_message(&s->reader))
+            imap_reader_refuse(&s->reader);
         return;
     case IMAP_COMMAND:
         on_command(s, line);

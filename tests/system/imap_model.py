@@ -153,7 +153,7 @@ class Client:
     def step(self, rng, serial):
         if self.idling:
             return self.end_idle()
-        choice = rng.randint(0, 13)
+        choice = rng.randint(0, 14)
         if choice <= 1 or not self.uids:
             text = b"Subject: s\r\nMessage-ID: <%d.%d>\r\n\r\nbody\r\n" % (serial, rng.randint(0, 9999))
             return self.command("APPEND INBOX {%d+}" % len(text), text)
@@ -184,6 +184,10 @@ class Client:
             while self.line() != "+ idling":
                 pass
             return None
+        if choice == 13:
+            text = b"Subject: r\r\nMessage-ID: <r%d.%d>\r\n\r\nnew\r\n" % (serial, rng.randint(0, 9999))
+            return self.command("REPLACE %d %s (%s) {%d+}" % (
+                rng.randint(1, len(self.uids)), rng.choice(["INBOX", "INBOX", "Sent"]), flags, len(text)), text)
         return self.command("NOOP")
 
     def end_idle(self):

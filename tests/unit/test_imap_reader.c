@@ -107,7 +107,7 @@ static void large_literals(void)
            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n"
            "\r\n x {3+}\r\nabc\r\nb NOOP\r\n",
            "!a:Literal too large;b NOOP;");
-    EXPECT("a LOGIN {99999999999999999999}\r\n", "a LOGIN {99999999999999999999};");
+    EXPECT("a LOGIN {99999999999999999999}\r\n", "!a:Literal too large;");
 }
 
 static void long_lines(void)
@@ -155,6 +155,38 @@ static void refused_messages(void)
                     "M8( in )<b NOOP;", true);
 }
 
+/* REPLACE has its message behind the number and the mailbox name, which may be a literal. */
+static void replacements(void)
+{
+    EXPECT("a REPLACE 4 Sent (\\Seen) {3+}\r\nabc\r\n",
+           "M3( 4 Sent (\\Seen) )<abc>a REPLACE;");
+    EXPECT("a uid replace 7 {4+}\r\nSent {3}\r\nabc\r\n",
+           "M3+( replace 7 {4+}\r\nSent )<abc>a uid;");
+    EXPECT("a UID REPLACE 7 {4+}\r\nSent\r\n", "a UID REPLACE 7 {4+}\r\nSent;");
+    EXPECT("a UID FETCH 7 x {4+}\r\nSent\r\n", "a UID FETCH 7 x {4+}\r\nSent;");
+    /* What stands right behind the message is not the command's name. */
+    EXPECT("a APPEND x {3+}\r\nabcy\r\n", "M3( x )<abc>a APPENDy;");
+}
+
+/* After a literal of absurd size that comes unasked nothing is a command. */
+static void absurd_literals(void)
+{
+    EXPECT("a b {99999999999999999999999999999999999999999999+}\r\nc DELETE x\r\n",
+           "!a:Literal too large;");
+    EXPECT("a b {9223372036854775808+}\r\nc NOOP\r\n", "!a:Literal too large;");
+    EXPECT("a APPEND x {9223372036854775808+}\r\nc NOOP\r\n", "!a:Literal too large;");
+    EXPECT("a b {9223372036854775808}\r\nc NOOP\r\n", "!a:Literal too large;c NOOP;");
+    EXPECT("a b \"{99999999999999999999+}\r\nc NOOP\r\n",
+           "a b \"{99999999999999999999+};c NOOP;");
+    struct buf b = {0};
+    buf_str(&b, STR("a b "));
+    for (size_t i = 0; i < limits.line; i++)
+        buf_byte(&b, 'x');
+    buf_printf(&b, "{%060d+}\r\nc NOOP\r\n", 9);
+    expect_refusing(buf_view(&b), "!a:Literal too large;", false);
+    buf_free(&b);
+}
+
 static void plain_lines(void)
 {
     struct imap_reader r;
@@ -200,6 +232,8 @@ int main(void)
         {"wrong lines", wrong_lines},
         {"messages of APPEND", messages},
         {"refused messages", refused_messages},
+        {"messages of REPLACE", replacements},
+        {"literals of absurd size", absurd_literals},
         {"plain lines", plain_lines},
         {"passwords are wiped", passwords_are_wiped},
         {NULL, NULL},

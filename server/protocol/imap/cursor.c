@@ -151,7 +151,7 @@ static int get_literal(struct imap_cursor *c, struct str *s)
     if (line.n && line.p[line.n - 1] == '\r')
         line.n--;
     size_t head = (size_t)lf + 1;
-    if (!imap_literal_at_end(line, &lit) || lit.start != 0 || lit.size > r.n - head)
+    if (!imap_literal_at_end(line, &lit) || lit.absurd || lit.start != 0 || lit.size > r.n - head)
         return imap_wrong(c, "Invalid literal");
     *s = (struct str){r.p + head, (size_t)lit.size};
     c->p += head + (size_t)lit.size;
@@ -239,5 +239,9 @@ bool imap_literal_at_end(struct str line, struct imap_literal *lit)
         lit->binary = true;
         lit->start--;
     }
-    return digits.n <= 19 && str_u64(digits, &lit->size) == 0 && lit->size <= INT64_MAX;
+    for (size_t i = 0; i < digits.n; i++)
+        if (!is_digit(digits.p[i]))
+            return false;
+    lit->absurd = digits.n > 19 || str_u64(digits, &lit->size) != 0 || lit->size > INT64_MAX;
+    return digits.n > 0;
 }

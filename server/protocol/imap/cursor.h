@@ -63,6 +63,7 @@ struct imap_literal {
     uint64_t size;
     size_t start;
     bool sync, binary;
+    bool absurd; /* a number that no number holds; size means nothing */
 };
 bool imap_literal_at_end(struct str line, struct imap_literal *lit);
 

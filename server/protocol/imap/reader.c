@@ -101,6 +101,10 @@ static int parse_head(struct imap_reader *r, struct imap_line *line)
     if (imap_get_tag(&c, &tag) == 0 && imap_get_space(&c) == 0) {
         line->tag = tag;
         if (imap_get_atom(&c, &line->name) == 0) {
+            if (r->more) { /* what follows a message never belongs to the name */
+                c.p = r->cmd.p + r->head;
+                line->name.n = (size_t)(c.p - line->name.p);
+            }
             line->args = c;
             return 0;
         }
@@ -109,19 +113,48 @@ static int parse_head(struct imap_reader *r, struct imap_line *line)
     return -1;
 }
 
-/* APPEND's message is the literal that is not the mailbox name: something stands between the
- * command name and it, or a message was taken already (RFC 3502). */
+static const char *skip_spaces(const struct imap_line *line, const char *at)
+{
+    while (at < line->args.end && *at == ' ')
+        at++;
+    return at;
+}
+
+static const char *skip_word(const struct imap_line *line, const char *at)
+{
+    while (at < line->args.end && *at != ' ')
+        at++;
+    return at;
+}
+
+/* Where the mailbox name of "APPEND name", "REPLACE n name" or "UID REPLACE n name" begins; NULL: it is
+ * another command. */
+static const char *mailbox_name(const struct imap_line *line)
+{
+    const char *at = skip_spaces(line, line->args.p);
+    struct str name = line->name;
+    if (str_caseeq(name, STR("APPEND")))
+        return at;
+    if (str_caseeq(name, STR("UID"))) {
+        name = (struct str){at, (size_t)(skip_word(line, at) - at)};
+        at = skip_spaces(line, skip_word(line, at));
+    }
+    if (!str_caseeq(name, STR("REPLACE")))
+        return NULL;
+    return skip_spaces(line, skip_word(line, at));
+}
+
+/* A message is the literal that is not the mailbox name: something stands between the command and
+ * it, or a message was taken already (RFC 3502). */
 static bool is_message(struct imap_reader *r, size_t literal_start, struct imap_line *line)
 {
     const char *why = r->wrong;
     bool known = !r->plain && parse_head(r, line) == 0;
     r->wrong = why;
-    if (!known || !str_caseeq(line->name, STR("APPEND")))
-        return false;
-    const char *at = line->args.p;
-    while (*at == ' ')
-        at++;
-    return r->more || at < r->cmd.p + literal_start;
+    if (!known || r->more)
+        return known && r->more;
+    const char *at = mailbox_name(line);
+    return at && at < r->cmd.p + literal_start;
 }
 
 static enum imap_event report(struct imap_reader *r, struct imap_line *line)
@@ -148,6 +181,17 @@ static enum imap_event literal_unwanted(struct imap_reader *r, const char *why,
     r->tail_n = 0;
     r->state = lit->size ? SKIP_LITERAL : SKIP_TEXT;
     return IMAP_MORE;
+}
+
+/* The end of a line that announces a literal without a possible size. Where the client waits for leave
+ * nothing is lost. */
+static enum imap_event literal_absurd(struct imap_reader *r, const struct imap_literal *lit,
+                                      struct imap_line *line, bool *said)
+{
+    r->wrong = "Literal too large";
+    r->lost |= !lit->sync;
+    *said = true;
+    return report(r, line);
 }
 
 static enum imap_event literal_begins(struct imap_reader *r, const struct imap_literal *lit,
@@ -179,7 +223,8 @@ static enum imap_event line_ends(struct imap_reader *r, struct imap_line *line, 
     struct str bare = without_line_end(seg);
     bool dirty = str_find(bare, '\0') >= 0 || str_find(bare, '\r') >= 0;
     if (!r->plain && imap_literal_at_end(bare, &lit) && !quote_open(str_head(bare, lit.start)))
-        return dirty ? literal_unwanted(r, "NUL or bare CR in command", &lit, line, said)
+        return lit.absurd ? literal_absurd(r, &lit, line, said)
+             : dirty ? literal_unwanted(r, "NUL or bare CR in command", &lit, line, said)
                      : literal_begins(r, &lit, line, said);
     r->cmd.n = r->segment + bare.n;
     r->state = DONE;
@@ -239,6 +284,21 @@ static void keep_tail(struct imap_reader *r, struct str s)
     r->tail_n += s.n;
 }
 
+/* True when a line that is not kept ends in an unasked literal of absurd size; its brace may be out of
+ * sight. */
+static bool is_absurd_tail(struct str tail)
+{
+    struct imap_literal lit;
+    if (imap_literal_at_end(tail, &lit))
+        return lit.absurd && !lit.sync;
+    if (!str_ends(tail, STR("+}")) || tail.n < 22)
+        return false;
+    for (size_t i = 0; i < tail.n - 2; i++)
+        if (tail.p[i] < '0' || tail.p[i] > '9')
+            return false;
+    return true;
+}
+
 /* Goes over a line that is not kept. A literal that the client sends unasked belongs to it. */
 static enum imap_event feed_skip(struct imap_reader *r, struct str *in, struct imap_line *line,
                                  bool *said)
@@ -251,6 +311,10 @@ static enum imap_event feed_skip(struct imap_reader *r, struct str *in, struct i
         return IMAP_MORE;
     struct imap_literal lit;
     struct str tail = without_line_end((struct str){r->tail, r->tail_n});
+    if (!r->plain && is_absurd_tail(tail)) {
+        lit = (struct imap_literal){.sync = false};
+        return literal_absurd(r, &lit, line, said);
+    }
     if (imap_literal_at_end(tail, &lit) && !lit.sync && !r->plain) {
         r->left = lit.size;
         r->state = lit.size ? SKIP_LITERAL : SKIP_TEXT;
@@ -270,6 +334,10 @@ enum imap_event imap_reader_feed(struct imap_reader *r, struct str *in, struct i
     bool said = false;
     enum imap_event event = IMAP_MORE;
     assert(r->state != MESSAGE && r->state != DONE);
+    if (r->lost) {
+        *in = (struct str){in->p + in->n, 0};
+        return IMAP_MORE;
+    }
     for (;;) {
         if (r->state == LITERAL && r->left == 0) {
             r->state = TEXT;

@@ -19,7 +19,7 @@
 enum imap_event {
     IMAP_MORE,    /* everything was eaten and more is needed */
     IMAP_LITERAL, /* a synchronising literal is announced: send "+ ..." and go on feeding */
-    IMAP_MESSAGE, /* APPEND's message of r->literal bytes begins: see imap_reader_message() */
+    IMAP_MESSAGE, /* the message of APPEND or REPLACE, r->literal bytes, begins: see below */
     IMAP_COMMAND, /* *line is one command; call imap_reader_next() when done with it */
     IMAP_WRONG,   /* no command: r->wrong says why, line->tag may be empty; then imap_reader_next() */
 };
@@ -43,6 +43,8 @@ struct imap_reader {
     bool binary;          /* literal8 (RFC 3516): NUL is allowed in it */
     bool plain;           /* the line at hand is not a command */
     bool more;            /* a message of this APPEND was taken */
+    bool lost;            /* a literal of absurd size comes unasked: where the next command begins cannot
+                             be known. Answer, and close; all that follows is thrown away */
     size_t head;          /* where the arguments of this APPEND begin in cmd */
     int state;
     const char *wrong;    /* text for BAD */
