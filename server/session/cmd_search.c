@@ -12,6 +12,10 @@ static int find(struct imap_session *s, struct imap_cursor *args, get_arguments 
         imap_reply_bad(s, args->wrong);
         return -1;
     }
+    if (!sorted && what->charset.n && (s->enabled & IMAP_ON_UTF8)) { /* RFC 6855 3 */
+        imap_reply_bad(s, "No CHARSET after ENABLE UTF8=ACCEPT");
+        return -1;
+    }
     if (search_begin(s, what) != 0)
         return -1;
     return search_find(s, what, sorted, found);
