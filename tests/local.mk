@@ -6,3 +6,4 @@ include tests/fuzz/local.mk
 include tests/lib/ipc/local.mk
 include tests/lib/fakes/local.mk
 EXTRA_DIST += tests/rfc-index
+include tests/bench/local.mk

@@ -1,0 +1,17 @@
+# make bench: Facteur beside Debian's Postfix and Dovecot. BENCH_ROWS="smtp login" for parts, BENCH_QUICK=1 for a
+# short run, BENCH_ROUNDS=N.
+EXTRA_PROGRAMS = %reldir%/load
+CLEANFILES += %reldir%/load$(EXEEXT)
+%canon_reldir%_load_SOURCES = %reldir%/load.c %reldir%/load.h %reldir%/loop.c %reldir%/loop.h \
+	%reldir%/figures.c %reldir%/load_smtp.c %reldir%/load_imap.c %reldir%/load_mixed.c \
+	%reldir%/load_limit.c
+%canon_reldir%_load_LDADD = $(OPENSSL_LIBS) -lpthread
+
+bench: all %reldir%/load$(EXEEXT)
+	FACTEUR_SRCDIR='$(abs_top_srcdir)' FACTEUR_BUILDDIR='$(abs_top_builddir)' \
+		BENCH_LOAD="$(abs_builddir)/%reldir%/load$(EXEEXT)" \
+		python3 $(srcdir)/%reldir%/bench.py $(BENCH_ROWS)
+.PHONY: bench
+
+EXTRA_DIST += %reldir%/bench.py %reldir%/machine.py %reldir%/mailbox.py %reldir%/peers.py %reldir%/people.py \
+	%reldir%/report.py %reldir%/rows.py %reldir%/servers.py %reldir%/NOTES

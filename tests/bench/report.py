@@ -1,0 +1,145 @@
+"""The table on standard output, the TSV and the plots in tests/bench/results."""
+import os
+import shutil
+import statistics
+import subprocess
+
+COLUMNS = ("facteur", "article", "tuned")
+
+
+class Results:
+    def __init__(self):
+        self.rows = {}    # name: Row, in the order of their first figure
+        self.values = {}  # (name, system): [(round, value)]
+        self.rounds = {}  # round: (load average, share of others, good)
+
+    def record(self, row, system, number, value):
+        self.rows.setdefault(row.name, row)
+        self.values.setdefault((row.name, system), []).append((number, value))
+
+    def chosen(self, name, system):
+        """The figures of good rounds; of all rounds where none was good."""
+        values = self.values.get((name, system), [])
+        good = [value for number, value in values if self.rounds.get(number, (0, 0, True))[2]]
+        return good or [value for _, value in values]
+
+    def median(self, name, system):
+        values = self.chosen(name, system)
+        return statistics.median(values) if values else None
+
+
+def short(value):
+    if value is None:
+        return "-"
+    if value >= 1000:
+        return "%d" % round(value)
+    return "%.3g" % value
+
+
+def cell(results, name, system):
+    values = results.chosen(name, system)
+    if not values:
+        return "-"
+    text = short(statistics.median(values))
+    if len(values) > 1:
+        text += " (%s-%s)" % (short(min(values)), short(max(values)))
+    return text
+
+
+def ratio(results, row):
+    """(Facteur's part of the tuned peers' figure as text, goal as text, reached)"""
+    ours, theirs = (results.median(row.name, system) for system in ("facteur", "tuned"))
+    if row.most and ours is not None:
+        return "%.2fx" % (ours / theirs) if theirs else "-", "<=%g" % row.most, ours <= row.most
+    if ours is None or theirs is None or not theirs or not ours:
+        return "-", "", None
+    value = ours / theirs
+    text = "%.2fx" % value if value >= 0.1 else "1/%.0f" % (1 / value)
+    if row.goal is None:
+        return text, "", None
+    if row.better == "more":
+        return text, ">=%gx" % row.goal, value >= row.goal
+    goal = "<=%gx" % row.goal if row.goal >= 1 else "<=1/%g" % round(1 / row.goal, 1)
+    return text, goal, value <= row.goal
+
+
+def table(results):
+    lines = [("", "unit", "Facteur", "article", "tuned", "ratio", "goal", "")]
+    for row in results.rows.values():
+        limit = results.values.get((row.name, "limit"))
+        if limit:
+            lines.append((row.name, row.unit, cell(results, row.name, "limit"), "", "", "", "", ""))
+            continue
+        text, goal, reached = ratio(results, row)
+        lines.append((row.name, row.unit, *(cell(results, row.name, s) for s in COLUMNS), text, goal,
+                      "" if reached is None else "reached" if reached else "MISSED"))
+    widths = [max(len(line[i]) for line in lines) for i in range(8)]
+    out = []
+    for number, line in enumerate(lines):
+        out.append("  ".join(text.ljust(width) if i < 2 or i == 7 else text.rjust(width)
+                             for i, (text, width) in enumerate(zip(line, widths))).rstrip())
+        if number == 0:
+            out.append("-" * len(out[0]))
+    bad = [n for n, (_, _, good) in results.rounds.items() if not good]
+    out.append("")
+    out.append("Median over %d rounds (lowest-highest); ratio and goal against the tuned peers."
+               % len(results.rounds))
+    if len(bad) == len(results.rounds):
+        out.append("NO ROUND WAS GOOD: the machine was busy with other things; an orientation, not a result.")
+    elif bad:
+        out.append("Left out, the machine was busy: rounds %s." % ", ".join(map(str, bad)))
+    return "\n".join(out) + "\n"
+
+
+def write_tsv(results, path, description):
+    with open(path, "w") as out:
+        for name, value in description:
+            out.write("# %s: %s\n" % (name, value))
+        for number, (load, others, good) in results.rounds.items():
+            out.write("# round %d: load average %.2f at its start, others took %.0f %%, %s\n"
+                      % (number, load, 100 * others, "good" if good else "busy"))
+        out.write("row\tunit\tsystem\tround\tvalue\n")
+        for (name, system), values in results.values.items():
+            for number, value in values:
+                out.write("%s\t%s\t%s\t%d\t%.6g\n" % (name, results.rows[name].unit, system, number, value))
+
+
+PLOT = """set terminal {terminal}
+set output '{output}'
+set style data histograms
+set style histogram clustered gap 1
+set style fill solid 0.8 noborder
+set logscale y
+set grid y
+set key top right
+set xtics rotate by -35 font ',8'
+set bmargin 9
+set title '{title}'
+set datafile separator '\\t'
+plot for [i=2:4] '{data}' using i:xtic(1) title columnheader(i)
+"""
+
+
+def plots(results, stem):
+    """One plot a unit, where gnuplot is there; returns the files."""
+    if shutil.which("gnuplot") is None:
+        return []
+    made, units = [], {}
+    for row in results.rows.values():
+        if all(results.median(row.name, system) for system in COLUMNS):
+            units.setdefault(row.unit, []).append(row.name)
+    for unit, names in units.items():
+        word = "".join(c if c.isalnum() else "-" for c in unit)
+        data = "%s-%s.dat" % (stem, word)
+        with open(data, "w") as out:
+            out.write("row\t%s\n" % "\t".join(COLUMNS))
+            for name in names:
+                out.write("%s\t%s\n" % (name, "\t".join(
+                    "%g" % results.median(name, system) for system in COLUMNS)))
+        for kind, terminal in (("svg", "svg size 1400,700"), ("png", "pngcairo size 1400,700")):
+            output = "%s-%s.%s" % (stem, word, kind)
+            script = PLOT.format(terminal=terminal, output=output, title=unit, data=data)
+            if subprocess.run(["gnuplot"], input=script, text=True, capture_output=True).returncode == 0:
+                made.append(output)
+        os.unlink(data)
+    return made

@@ -1,0 +1,279 @@
+"""What is measured. A part is a function of (bench, server): it puts load on one server and records
+figures with bench.record(row, value). Each row is told once in ROWS: unit, and the goal as a ratio
+against the tuned peers."""
+import json
+import os
+import random
+import shutil
+import subprocess
+import time
+
+import mailbox
+from machine import kernel_memory
+
+LOAD = os.environ.get("BENCH_LOAD", "tests/bench/load")
+# ratio > 0: so many times the peers' figure, for rates; < 0: at most this part of it, for costs.
+RATE, COST = "more", "less"
+
+
+class Row:
+    """goal: against the tuned peers; most: the largest figure of our own that is good."""
+
+    def __init__(self, name, unit, better, goal=None, most=None):
+        self.name, self.unit, self.better, self.goal, self.most = name, unit, better, goal, most
+
+
+def load(kind, **options):
+    words = ["%s=%s" % (name.rstrip("_"), value) for name, value in options.items()]
+    done = subprocess.run([LOAD, kind, *words], capture_output=True, text=True, timeout=600)
+    try:
+        result = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise RuntimeError("load %s: %s %s" % (kind, done.stdout, done.stderr))
+    if result["failed"]:
+        raise RuntimeError("load %s: %d failed, the first with: %s"
+                           % (kind, result["failed"], result["failure"]))
+    return result
+
+
+class Meter:
+    """CPU time of the server and of slapd between two moments."""
+
+    def __init__(self, bench, server):
+        self.groups = (server.group, bench.slapd_group)
+        self.begun = [group.cpu() for group in self.groups]
+        self.time = time.monotonic()
+
+    def end(self):
+        self.seconds = time.monotonic() - self.time
+        self.server, self.slapd = (1e3 * (group.cpu() - begun)
+                                   for group, begun in zip(self.groups, self.begun))
+        return self
+
+
+def record_cost(bench, row, meter, count, goal=None):
+    bench.record(Row(row + ", server CPU", "ms", COST, goal), meter.server / count)
+    bench.record(Row(row + ", slapd CPU", "ms", COST), meter.slapd / count)
+
+
+# --- mail in ---
+
+def send(bench, server, row, messages, goals=(None, None), latency=None, **options):
+    """Messages until each lies in its maildir; goals: of rate and CPU."""
+    options = dict({"users": server.list, "port": server.ports["smtp"], "recipients": 1}, **options)
+    sessions = options.get("sessions", 1)
+    load("smtp", messages=2 * sessions, **options)
+    server.wait_delivered()
+    server.clear_new()
+    meter = Meter(bench, server)
+    result = load("smtp", messages=messages, **options)
+    server.wait_delivered()
+    meter.end()
+    found, wanted = server.delivered(), messages * options["recipients"]
+    if found != wanted:
+        raise RuntimeError("%s: %d of %d messages arrived" % (row, found, wanted))
+    server.clear_new()
+    bench.record(Row(row, "messages/s", RATE, goals[0]), messages / meter.seconds)
+    if latency is not None:
+        bench.record(Row(row + ", one", "ms", COST, most=latency), result["p50"])
+    record_cost(bench, row, meter, messages, goals[1])
+
+
+def smtp(bench, server):
+    n = bench.scale
+    send(bench, server, "inbound 4 KiB, 20 sessions", n(3000), (6, 1 / 7), size=4096, sessions=20)
+    send(bench, server, "inbound 4 KiB, 1 session", n(400), size=4096, sessions=1, latency=0)
+    send(bench, server, "inbound 100 KiB, 20 sessions", n(1000), size=102400, sessions=20)
+    send(bench, server, "inbound 100 KiB, 1 session", n(200), size=102400, sessions=1)
+    send(bench, server, "inbound 4 KiB to ten, 20 sessions", n(500), size=4096, sessions=20,
+         recipients=10)
+    send(bench, server, "inbound 4 KiB to ten, 1 session", n(100), size=4096, sessions=1,
+         recipients=10)
+
+
+def submission(bench, server):
+    n, port = bench.scale, server.ports["submission"]
+    send(bench, server, "submission, a connection each, 20 sessions", n(1000), (4, None), port=port,
+         tls=1, auth=1, per=1, sessions=20, size=4096)
+    send(bench, server, "submission, a connection each, alone", n(100), port=port, tls=1, auth=1,
+         per=1, sessions=1, size=4096, latency=5)
+    send(bench, server, "submission, 100 a connection, 20 sessions", n(4000), port=port, tls=1, auth=1,
+         per=100, sessions=20, size=4096)
+
+
+# --- logins ---
+
+def visits(bench, server, row, count, sessions, pop3, goals):
+    port = server.ports.get("pop3s" if pop3 else "imaps")
+    if port is None:
+        return
+    options = dict(port=port, users=server.list, sessions=sessions, pop3=int(pop3))
+    load("login", count=2 * sessions, **options)
+    time.sleep(0.5)
+    meter = Meter(bench, server)
+    result = load("login", count=count, **options)
+    seconds = result["seconds"]
+    time.sleep(0.5)  # what ends the sessions belongs to their cost
+    meter.end()
+    bench.record(Row(row, "logins/s", RATE, goals[0]), count / seconds)
+    bench.record(Row(row + ", p99", "ms", COST), result["p99"])
+    record_cost(bench, row, meter, count, goals[1])
+
+
+def login(bench, server):
+    n = bench.scale
+    visits(bench, server, "IMAPS login to logout, 20 at once", n(2000), 20, False, (3.5, 1 / 4))
+    visits(bench, server, "IMAPS login to logout, one at a time", n(300), 1, False, (None, 1 / 4))
+    visits(bench, server, "POP3S login to quit, 20 at once", n(2000), 20, True, (None, None))
+    visits(bench, server, "POP3S login to quit, one at a time", n(300), 1, True, (None, None))
+
+
+# --- idle sessions ---
+
+def idle(bench, server):
+    for count in bench.idle:
+        empty, kernel, before = server.group.pss(), kernel_memory(), len(server.group.pids())
+        bench.record(Row("memory, no session", "KiB PSS", COST), empty)
+        meter = Meter(bench, server)
+        clients = subprocess.Popen([LOAD, "idle", "port=%d" % server.ports["imaps"],
+                                    "users=" + server.list, "count=%d" % count],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            if clients.stdout.readline().strip() != "ready":
+                raise RuntimeError("%d sessions could not be opened" % count)
+            time.sleep(3)
+            row = "%d idle IMAPS sessions" % count
+            bench.record(Row(row + ", each", "KiB PSS", COST, most=200),
+                         (server.group.pss() - empty) / count)
+            bench.record(Row(row + ", kernel memory with the client's, each", "KiB", COST),
+                         (kernel_memory() - kernel) / count)
+            bench.record(Row(row + ", opening one", "ms CPU", COST), meter.end().server / count)
+            if not bench.quick:
+                time.sleep(40)
+                bench.record(Row(row + ", each after 40 s", "KiB PSS", COST),
+                             (server.group.pss() - empty) / count)
+        finally:
+            clients.stdin.close()
+            clients.wait(60)
+        for _ in range(100):
+            if len(server.group.pids()) <= before + 5:
+                break
+            time.sleep(0.2)
+
+
+# --- the large mailbox ---
+
+SCRIPT = [
+    # row (None: not recorded), command, goal against the tuned Dovecot
+    ("SELECT, first after a copy", "SELECT INBOX", 1),
+    ("FETCH 1:* FLAGS", "FETCH 1:* (FLAGS)", 1),
+    ("FETCH 1:* FLAGS, again", "FETCH 1:* (FLAGS)", 1 / 2),
+    ("ENVELOPE, cold", "FETCH 1:* (ENVELOPE)", 1 / 2),
+    ("ENVELOPE, warm", "FETCH 1:* (ENVELOPE)", 1 / 2),
+    ("BODYSTRUCTURE, cold", "FETCH 1:* (BODYSTRUCTURE)", 1 / 2),
+    ("BODYSTRUCTURE, warm", "FETCH 1:* (BODYSTRUCTURE)", 1 / 2),
+    ("SEARCH SUBJECT", "SEARCH SUBJECT " + mailbox.RARE_SUBJECT, 1 / 2),
+    ("SEARCH FROM", "SEARCH FROM " + mailbox.RARE_FROM, 1 / 2),
+    ("SEARCH BODY, first", "SEARCH BODY " + mailbox.RARE_BODY, 1),
+    ("SEARCH BODY, again", "SEARCH BODY " + mailbox.RARE_BODY, 1 / 100),
+    ("SEARCH TEXT", "SEARCH TEXT " + mailbox.RARE_BODY, 1 / 100),
+    ("SORT DATE, first", "SORT (DATE) UTF-8 ALL", 1 / 2),
+    ("SORT DATE, again", "SORT (DATE) UTF-8 ALL", 1 / 2),
+    ("THREAD REFERENCES, first", "THREAD REFERENCES UTF-8 ALL", 1 / 2),
+    ("THREAD REFERENCES, again", "THREAD REFERENCES UTF-8 ALL", 1 / 2),
+    ("5 % of the bodies", "FETCH 1:{twentieth} (BODY.PEEK[])", 1 / 2),
+    ("STORE on 10 %", "STORE 1:{tenth} +FLAGS (\\Flagged)", 1 / 2),
+    (None, "CREATE Copies", None),
+    ("COPY of 10 %", "COPY 1:{tenth} Copies", 1 / 2),
+    (None, "STORE 1:{tenth} +FLAGS.SILENT (\\Deleted)", None),
+    ("EXPUNGE of 10 %", "EXPUNGE", 1 / 2),
+    (None, "CLOSE", None),
+    ("SELECT", "SELECT INBOX", 1 / 2),
+]
+
+
+def large(bench, server):
+    user, count = server.users[0], bench.mailbox_size
+    original = user.home + "/original"
+    if not os.path.isdir(original):
+        bench.say("copying %d messages for %s" % (count, server.system))
+        mailbox.copy(bench.made_mailbox(), original, user.uid)
+    mailbox.link(original, user.maildir)
+    shutil.rmtree(user.home + "/.facteur", ignore_errors=True)
+    name = os.path.join(server.dir, "one")
+    with open(name, "w") as out:
+        out.write("%s %s %s\n" % (user.login, user.password, user.address))
+    script = subprocess.Popen([LOAD, "script", "port=%d" % server.ports["imaps"], "users=" + name],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for row, command, goal in SCRIPT:
+            command = command.format(tenth=count // 10, twentieth=count // 20)
+            meter = Meter(bench, server)
+            script.stdin.write("%s\t%s\n" % (row, command))
+            script.stdin.flush()
+            result = json.loads(script.stdout.readline() or '{"result": "gone"}')
+            if result["result"] == "gone":
+                raise RuntimeError("%s ended the connection" % command)
+            if row and result["result"] == "ok":
+                bench.record(Row("mailbox: " + row, "ms", COST, goal), result["ms"])
+                bench.record(Row("mailbox: " + row + ", server CPU", "ms", COST), meter.end().server)
+    finally:
+        script.stdin.close()
+        script.wait(60)
+        shutil.rmtree(user.maildir, ignore_errors=True)
+        user.make_home()
+
+
+# --- many clients at once ---
+
+def mixed(bench, server):
+    clients, messages = 50, 500
+    for user in server.users[:clients]:
+        if not os.path.isdir(user.home + "/mixed"):
+            mailbox.copy(bench.made_mailbox(messages), user.home + "/mixed", user.uid)
+        mailbox.link(user.home + "/mixed", user.maildir)
+    seconds = 3 if bench.quick else 10
+    options = dict(port=server.ports["imaps"], users=server.list, sessions=clients, messages=messages)
+    load("mixed", seconds=2, **options)
+    meter = Meter(bench, server)
+    result = load("mixed", seconds=seconds, **options)
+    meter.end()
+    row = "%d mixed IMAPS clients" % clients
+    bench.record(Row(row, "commands/s", RATE, 3), result["count"] / result["seconds"])
+    bench.record(Row(row + ", p50", "ms", COST), result["p50"])
+    bench.record(Row(row + ", p99", "ms", COST), result["p99"])
+    bench.record(Row(row + ", server CPU", "ms", COST), meter.server / result["count"])
+    for user in server.users[:clients]:
+        shutil.rmtree(user.maildir, ignore_errors=True)
+        user.make_home()
+
+
+# --- the machine itself, beside the servers ---
+
+def limit(bench):
+    directory = os.path.join(bench.vmail, "limit")
+    n = bench.scale
+    for size, name in ((4096, "4 KiB"), (102400, "100 KiB")):
+        for writers in (1, 20):
+            shutil.rmtree(directory, ignore_errors=True)
+            os.mkdir(directory)
+            count = n(300 if writers == 1 else 6000 if size == 4096 else 2000)
+            result = load("disk", dir=directory, writers=writers, count=count, size=size)
+            row = "disk: create, fsync, rename, %s, %d writers" % (name, writers)
+            bench.record(Row(row, "files/s", RATE), result["count"] / result["seconds"])
+            bench.record(Row(row + ", CPU", "ms", COST), 1e3 * result["client_cpu"] / result["count"])
+    shutil.rmtree(directory, ignore_errors=True)
+    result = load("tls", cert=bench.pem, count=n(2000))
+    bench.record(Row("TLS handshake, server's side", "ms CPU", COST), result["server_ms"])
+
+
+PARTS = {"smtp": smtp, "submission": submission, "login": login, "idle": idle, "mailbox": large,
+         "mixed": mixed}
+ORDER = ["limit", *PARTS]
+
+
+def shuffled(servers, round_number):
+    """Each round begins with another one."""
+    servers = list(servers)
+    random.Random(round_number).shuffle(servers)
+    return servers
