@@ -254,34 +254,12 @@ bool ldapmap_conn_same(const struct ldapmap_conn_settings *a, const struct ldapm
     return same_bind(a, b) && same_tls(a, b);
 }
 
-/* Edits that lead from one name to the other (Levenshtein); names past 63 bytes count as far. */
-static size_t distance(struct str a, struct str b)
-{
-    size_t row[64];
-    if (a.n > 63 || b.n > 63)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= b.n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.n; j++) {
-            size_t change = diagonal + (a.p[i - 1] != b.p[j - 1]);
-            size_t insert = row[j - 1] + 1, drop = row[j] + 1;
-            diagonal = row[j];
-            row[j] = change < insert ? change : insert;
-            row[j] = row[j] < drop ? row[j] : drop;
-        }
-    }
-    return row[b.n];
-}
-
 struct str ldapmap_nearest(struct str name, const char *(*nth)(size_t i))
 {
     size_t best = SIZE_MAX;
     struct str out = str_from(nth(0));
     for (size_t i = 0; nth(i) != NULL; i++) {
-        size_t d = distance(name, str_from(nth(i)));
+        size_t d = str_distance(name, str_from(nth(i)));
         if (d < best) {
             best = d;
             out = str_from(nth(i));

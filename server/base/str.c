@@ -150,6 +150,28 @@ int str_u32(struct str s, uint32_t *out)
     return 0;
 }
 
+#define DISTANCE_MAX 63
+
+size_t str_distance(struct str a, struct str b)
+{
+    size_t row[DISTANCE_MAX + 1];
+    if (a.n > DISTANCE_MAX || b.n > DISTANCE_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b.n; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.n; j++) {
+            size_t change = diagonal + (a.p[i - 1] != b.p[j - 1]);
+            size_t edit = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < edit ? change : edit;
+        }
+    }
+    return row[b.n];
+}
+
 void str_lower(char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -58,6 +58,10 @@ bool str_line(struct str *rest, struct str *line);
 int str_u64(struct str s, uint64_t *out);
 int str_u32(struct str s, uint32_t *out);
 
+/* Edits that lead from one name to the other (Levenshtein): for "did you mean". SIZE_MAX when one is
+ * longer than 63 bytes. */
+size_t str_distance(struct str a, struct str b);
+
 /* ASCII letters to lower case, in place. */
 void str_lower(char *p, size_t n);
 

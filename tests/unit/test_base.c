@@ -18,6 +18,8 @@ static void views(void)
     UNIT_STR(str_trim(STR(" \t a b\r\n")), "a b");
     CU_ASSERT(str_cmp(STR("a"), STR("ab")) < 0);
     CU_ASSERT(str_cmp((struct str){0}, STR("")) == 0);
+    CU_ASSERT(str_distance(STR("kitten"), STR("sitting")) == 3);
+    CU_ASSERT(str_distance(STR(""), STR("abc")) == 3 && str_distance(STR("a"), STR("a")) == 0);
 }
 
 static void lines(void)
