@@ -18,3 +18,4 @@ include tests/unit/store.mk
 include tests/unit/queue.mk
 include tests/unit/search.mk
 include tests/unit/directory.mk
+include tests/unit/pop3.mk
