@@ -1,9 +1,9 @@
 /*
- * The access program: IMAP before login, and the relay between TLS and the session after it.
+ * The access program: IMAP and POP3 before login, and the relay between TLS and the session after it.
  *
  * It runs under its own uid in an empty root, knows no mailbox and no directory; what it may start
  * is bound to the grant that the directory gave for a good password. Passwords pass through its
- * memory and are wiped. RFC 3501 sections 6.1 and 6.2, RFC 4959, RFC 2971.
+ * memory and are wiped. client.c is what both protocols share; a struct access_protocol is the rest.
  */
 #ifndef FACTEUR_ACCESS_ACCESS_H
 #define FACTEUR_ACCESS_ACCESS_H
@@ -14,6 +14,7 @@
 #include "ipc/program.h"
 #include "ipc/rpc.h"
 #include "protocol/imap/reader.h"
+#include "protocol/pop3/reader.h"
 #include "protocol/sasl/sasl.h"
 
 /* What a configuration means for new clients; clients keep the one they came under. */
@@ -38,28 +39,73 @@ struct access {
 
 enum client_state {
     CLIENT_TALKS,    /* reads commands */
-    CLIENT_SASL,     /* inside AUTHENTICATE */
+    CLIENT_SASL,     /* inside AUTHENTICATE or AUTH */
     CLIENT_CHECKING, /* the directory is asked */
     CLIENT_WAITS,    /* a failed login is answered later */
     CLIENT_STARTING, /* the master makes the session */
     CLIENT_RELAYED,  /* the session speaks */
 };
 
+/* How a login ends without a session. */
+enum login_end {
+    LOGIN_WRONG,      /* no such user, or not this password */
+    LOGIN_FORBIDDEN,
+    LOGIN_CANNOT_SAY, /* the directory does not answer */
+    LOGIN_NO_SESSION, /* the mailbox cannot be opened now */
+    LOGIN_TOO_MANY,   /* sessions of this user */
+};
+
+struct client;
+
+/* What IMAP and POP3 do differently before login. */
+struct access_protocol {
+    const char *bye;   /* stands before the text that ends a connection */
+    const char *limit; /* and before one that turns a client away because there are too many */
+    void (*start)(struct client *c);
+    void (*greet)(struct client *c);
+    /* Eats from the front of *in. True: something is there to handle; else all was eaten. */
+    bool (*feed)(struct client *c, struct str *in);
+    /* What feed has found. False when the client has ended. */
+    bool (*handle)(struct client *c);
+    void (*refuse)(struct client *c, enum login_end why);
+    /* The first line for the session, without its end. */
+    const char *(*preamble)(const struct client *c);
+    void (*free)(struct client *c); /* the reader and what was read; safe to call again */
+};
+
+struct imap_client {
+    struct imap_reader reader;
+    enum imap_event event;
+    struct imap_line line;
+    char tag[128]; /* of the login under way */
+};
+
+struct pop3_client {
+    struct pop3_reader reader;
+    enum pop3_event event;
+    struct str line;
+    char user[POP3_LINE_MAX]; /* what USER said; empty: nothing */
+    bool utf8;                /* the client said UTF8 (RFC 6856) */
+};
+
 struct client {
     struct access *access;
     struct access_settings *settings;
+    const struct access_protocol *protocol;
     enum service service;
     enum client_state state;
     struct conn *conn;
     struct conn *session;      /* CLIENT_RELAYED */
-    struct imap_reader reader;
+    union {
+        struct imap_client imap;
+        struct pop3_client pop3;
+    };
     struct sasl sasl;          /* CLIENT_SASL */
-    char tag[128];             /* of the login under way */
     char id[20];               /* for the log */
     struct grant grant;        /* CLIENT_STARTING */
     uint64_t ask;              /* rpc id (CHECKING) or session_ask id (STARTING) */
     struct event *delay;       /* CLIENT_WAITS */
-    const char *late_reply;    /* what is said then, after the tag */
+    enum login_end late;       /* what is said then */
     unsigned errors;           /* bad commands and failed logins */
     bool counted;
 };
@@ -71,19 +117,18 @@ void access_settings_drop(struct access_settings *s);
 void client_accept(struct access *a, enum service service, int fd);
 /* Ends the client: everything it holds is freed, its socket closed after the output has left. */
 void client_end(struct client *c);
-/* Says "* BYE text" and ends. */
+/* Says the text and ends. */
 void client_bye(struct client *c, const char *text);
 /* Reads on after an answer. */
 void client_continue(struct client *c);
-/* Input has come, or may be waiting. */
-void client_read(struct client *c);
+/* TLS can be started now. */
+bool client_can_start_tls(const struct client *c);
+/* Says go, in the protocol's words, and starts TLS. A client that has sent more already has ended
+ * (RFC 9051 section 6.2.1, RFC 2595 section 4): false. */
+bool client_start_tls(struct client *c, const char *go);
 
-/* --- imap.c: the dialogue before login --- */
-void imap_greet(struct client *c);
-/* One command; the reader is advanced by the caller. False when the client has ended. */
-bool imap_command(struct client *c, struct imap_line *line);
-/* One line inside AUTHENTICATE. */
-bool imap_sasl_line(struct client *c, struct str line);
+/* --- imap.c, pop3.c: the dialogues before login --- */
+extern const struct access_protocol imap_protocol, pop3_protocol;
 
 /* --- login.c --- */
 /* Asks the directory; the client must not be read meanwhile. password is not kept. */
@@ -92,7 +137,7 @@ void login_session_reply(struct access *a, struct msg *m);
 void login_cancel(struct client *c);
 
 /* --- relay.c --- */
-/* The session is there: hands it the tag and what the client has sent already. Takes fd. */
+/* The session is there: hands it the preamble and what the client has sent already. Takes fd. */
 void relay_start(struct client *c, int fd);
 
 #endif

@@ -9,8 +9,6 @@
 #define IN_MAX 32768
 #define ERRORS_MAX 10
 
-static const struct imap_limits limits = IMAP_LIMITS_LOGIN;
-
 static void client_free(struct client *c)
 {
     struct access *a = c->access;
@@ -24,7 +22,7 @@ static void client_free(struct client *c)
     if (c->delay)
         event_free(c->delay);
     sasl_free(&c->sasl);
-    imap_reader_free(&c->reader);
+    c->protocol->free(c);
     conn_free(c->session);
     access_settings_drop(c->settings);
 }
@@ -39,60 +37,26 @@ void client_end(struct client *c)
 
 void client_bye(struct client *c, const char *text)
 {
-    conn_printf(c->conn, "* BYE %s\r\n", text);
+    conn_printf(c->conn, "%s%s\r\n", c->protocol->bye, text);
     client_end(c);
 }
 
 /* --- reading --- */
 
-static void ask_continuation(struct client *c)
-{
-    conn_printf(c->conn, "+ OK\r\n");
-}
-
-/* False when the client has ended, or must not be read on. */
-static bool handle(struct client *c, enum imap_event event, struct imap_line *line)
-{
-    bool alive = true;
-    if (event == IMAP_LITERAL) {
-        ask_continuation(c);
-        return true;
-    }
-    if (event == IMAP_MESSAGE) { /* APPEND has no place here */
-        imap_reader_refuse(&c->reader);
-        c->errors++;
-    } else if (event == IMAP_WRONG) {
-        conn_printf(c->conn, "%.*s BAD %s\r\n", line->tag.n ? (int)line->tag.n : 1,
-                    line->tag.n ? line->tag.p : "*", c->reader.wrong);
-        c->errors++;
-    } else if (c->state == CLIENT_SASL) {
-        alive = imap_sasl_line(c, (struct str){line->args.p, (size_t)(line->args.end - line->args.p)});
-    } else {
-        alive = imap_command(c, line);
-    }
-    if (!alive)
-        return false;
-    imap_reader_next(&c->reader);
-    if (c->errors >= ERRORS_MAX) {
-        client_bye(c, "Too many errors");
-        return false;
-    }
-    return true;
-}
-
-void client_read(struct client *c)
+static void read_on(struct client *c)
 {
     while (c->state == CLIENT_TALKS || c->state == CLIENT_SASL) {
         struct str in = conn_in(c->conn), rest = in;
-        struct imap_line line = {0};
         if (in.n == 0)
             return;
-        if (c->state == CLIENT_SASL && imap_reader_idle(&c->reader))
-            imap_reader_plain(&c->reader);
-        enum imap_event event = imap_reader_feed(&c->reader, &rest, &line);
+        bool there = c->protocol->feed(c, &rest);
         conn_consume(c->conn, in.n - rest.n);
-        if (event == IMAP_MORE || !handle(c, event, &line))
+        if (!there || !c->protocol->handle(c))
             return;
+        if (c->errors >= ERRORS_MAX) {
+            client_bye(c, "Too many errors");
+            return;
+        }
     }
 }
 
@@ -106,12 +70,43 @@ void client_continue(struct client *c)
     conn_resume(c->conn);
 }
 
+/* --- TLS --- */
+
+static bool is_tls_service(enum service service)
+{
+    return service == SERVICE_IMAPS || service == SERVICE_POP3S;
+}
+
+bool client_can_start_tls(const struct client *c)
+{
+    return !conn_is_tls(c->conn) && tls_server_has_certificate(c->settings->tls);
+}
+
+static void start_tls(struct client *c)
+{
+    conn_deadline(c->conn, c->settings->cfg->smtpd_starttls_timeout * 1000);
+    conn_start_tls(c->conn, c->settings->tls);
+}
+
+bool client_start_tls(struct client *c, const char *go)
+{
+    if (conn_in(c->conn).n > 0) {
+        log_warning("starttls-injection", LZ("session", c->id),
+                    LZ("client", conn_peer(c->conn)->text));
+        client_bye(c, "Nothing may follow before TLS is there");
+        return false;
+    }
+    conn_printf(c->conn, "%s\r\n", go);
+    start_tls(c);
+    return true;
+}
+
 /* --- callbacks --- */
 
 static void on_data(struct conn *conn, void *arg)
 {
     (void)conn;
-    client_read(arg);
+    read_on(arg);
 }
 
 static void on_tls(struct conn *conn, void *arg)
@@ -119,8 +114,8 @@ static void on_tls(struct conn *conn, void *arg)
     struct client *c = arg;
     log_info("tls", LZ("session", c->id), LZ("protocol", conn_tls_protocol(conn)),
              LZ("cipher", conn_tls_cipher(conn)));
-    if (c->service == SERVICE_IMAPS)
-        imap_greet(c);
+    if (is_tls_service(c->service))
+        c->protocol->greet(c);
     conn_deadline(conn, c->settings->cfg->login_timeout * 1000);
 }
 
@@ -155,34 +150,47 @@ static const char *why_not(struct client *c)
     unsigned same = a->counters ? counters_add(a->counters, a->row, conn_peer(c->conn)->ip) : 1;
     c->counted = a->counters != NULL;
     if (cfg->mail_max_userip_connections && same > (uint64_t)cfg->mail_max_userip_connections)
-        return "[LIMIT] Too many connections from your address";
+        return "Too many connections from your address";
     if (a->logging_in > (uint64_t)cfg->imap_login_limit)
-        return "[LIMIT] Too many clients are logging in, try again later";
+        return "Too many clients are logging in, try again later";
     return NULL;
+}
+
+static void turn_away(struct client *c, const char *why)
+{
+    log_info("refused", LZ("session", c->id), LZ("why", why));
+    if (!is_tls_service(c->service))
+        conn_printf(c->conn, "%s%s%s\r\n", c->protocol->bye, c->protocol->limit, why);
+    client_end(c);
+}
+
+static struct client *client_new(struct access *a, enum service service, int fd)
+{
+    struct client *c = MEM_NEW(struct client);
+    bool pop3 = service == SERVICE_POP3 || service == SERVICE_POP3S;
+    *c = (struct client){.access = a, .settings = a->settings, .service = service,
+                         .protocol = pop3 ? &pop3_protocol : &imap_protocol};
+    c->settings->holders++;
+    a->logging_in++;
+    snprintf(c->id, sizeof c->id, "%08x%08x", randombytes_random(), randombytes_random());
+    c->protocol->start(c);
+    c->conn = conn_new(a->program->base, fd, IN_MAX, &client_ops, c);
+    return c;
 }
 
 void client_accept(struct access *a, enum service service, int fd)
 {
-    struct client *c = MEM_NEW(struct client);
-    *c = (struct client){.access = a, .settings = a->settings, .service = service};
-    c->settings->holders++;
-    a->logging_in++;
-    snprintf(c->id, sizeof c->id, "%08x%08x", randombytes_random(), randombytes_random());
-    imap_reader_init(&c->reader, &limits);
-    c->conn = conn_new(a->program->base, fd, IN_MAX, &client_ops, c);
+    struct client *c = client_new(a, service, fd);
     log_info("connect", LZ("session", c->id), LZ("service", service_name(service)),
              LZ("client", conn_peer(c->conn)->text));
     const char *refusal = why_not(c);
     conn_deadline(c->conn, c->settings->cfg->login_timeout * 1000);
-    if (refusal && service == SERVICE_IMAP) {
-        client_bye(c, refusal);
-    } else if (refusal || (service == SERVICE_IMAPS && !tls_server_has_certificate(c->settings->tls))) {
-        log_info("refused", LZ("session", c->id), LZ("why", refusal ? refusal : "no certificate"));
-        client_end(c);
-    } else if (service == SERVICE_IMAPS) {
-        conn_deadline(c->conn, c->settings->cfg->smtpd_starttls_timeout * 1000);
-        conn_start_tls(c->conn, c->settings->tls);
-    } else {
-        imap_greet(c);
-    }
+    if (refusal)
+        turn_away(c, refusal);
+    else if (!is_tls_service(service))
+        c->protocol->greet(c);
+    else if (tls_server_has_certificate(c->settings->tls))
+        start_tls(c);
+    else
+        turn_away(c, "no certificate");
 }

@@ -8,20 +8,17 @@
 
 #include <stdio.h>
 
-static bool can_start_tls(const struct client *c)
-{
-    return !conn_is_tls(c->conn) && tls_server_has_certificate(c->settings->tls);
-}
+static const struct imap_limits limits = IMAP_LIMITS_LOGIN;
 
 static const char *capabilities(const struct client *c)
 {
     if (conn_is_tls(c->conn))
         return "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN";
-    return can_start_tls(c) ? "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED"
-                            : "IMAP4rev1 LITERAL+ SASL-IR ID LOGINDISABLED";
+    return client_can_start_tls(c) ? "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED"
+                                   : "IMAP4rev1 LITERAL+ SASL-IR ID LOGINDISABLED";
 }
 
-void imap_greet(struct client *c)
+static void greet(struct client *c)
 {
     conn_printf(c->conn, "* OK [CAPABILITY %s] %.*s Facteur ready\r\n", capabilities(c),
                 STR_FMT(c->settings->cfg->myhostname));
@@ -84,21 +81,14 @@ static bool do_starttls(struct client *c, const char *tag, struct imap_cursor *a
 {
     if (imap_get_end(args) != 0)
         return bad(c, tag, args);
-    if (!can_start_tls(c)) {
+    if (!client_can_start_tls(c)) {
         c->errors++;
         say(c, tag, conn_is_tls(c->conn) ? "BAD TLS is already active." : "NO TLS is not available.");
         return true;
     }
-    if (conn_in(c->conn).n > 0) { /* RFC 9051 section 6.2.1 */
-        log_warning("starttls-injection", LZ("session", c->id),
-                    LZ("client", conn_peer(c->conn)->text));
-        client_bye(c, "Nothing may follow STARTTLS");
-        return false;
-    }
-    say(c, tag, "OK Begin TLS negotiation now.");
-    conn_deadline(c->conn, c->settings->cfg->smtpd_starttls_timeout * 1000);
-    conn_start_tls(c->conn, c->settings->tls);
-    return true;
+    char go[sizeof c->imap.tag + 40];
+    snprintf(go, sizeof go, "%s OK Begin TLS negotiation now.", tag);
+    return client_start_tls(c, go);
 }
 
 static bool no_tls(struct client *c, const char *tag)
@@ -110,7 +100,7 @@ static bool no_tls(struct client *c, const char *tag)
 
 static void remember_tag(struct client *c, const char *tag)
 {
-    snprintf(c->tag, sizeof c->tag, "%s", tag);
+    snprintf(c->imap.tag, sizeof c->imap.tag, "%s", tag);
 }
 
 static bool do_login(struct client *c, const char *tag, struct imap_cursor *args)
@@ -142,13 +132,13 @@ static bool sasl_went(struct client *c, enum sasl_event event)
     } else {
         c->errors++;
         if (event == SASL_CANCELLED)
-            say(c, c->tag, "BAD Authentication cancelled.");
+            say(c, c->imap.tag, "BAD Authentication cancelled.");
         else if (event == SASL_UNKNOWN)
-            say(c, c->tag, "NO Unknown authentication mechanism.");
+            say(c, c->imap.tag, "NO Unknown authentication mechanism.");
         else if (event == SASL_NO_MEMORY)
-            say(c, c->tag, "NO [UNAVAILABLE] No memory for a password now.");
+            say(c, c->imap.tag, "NO [UNAVAILABLE] No memory for a password now.");
         else
-            conn_printf(c->conn, "%s %s %s\r\n", c->tag,
+            conn_printf(c->conn, "%s %s %s\r\n", c->imap.tag,
                         event == SASL_REFUSED ? "NO [AUTHENTICATIONFAILED]" : "BAD", c->sasl.wrong);
     }
     sasl_free(&c->sasl);
@@ -170,11 +160,6 @@ static bool do_authenticate(struct client *c, const char *tag, struct imap_curso
     return sasl_went(c, sasl_start(&c->sasl, mechanism, initial.p ? &initial : NULL));
 }
 
-bool imap_sasl_line(struct client *c, struct str line)
-{
-    return sasl_went(c, sasl_step(&c->sasl, line));
-}
-
 static const struct {
     const char *name;
     bool (*run)(struct client *c, const char *tag, struct imap_cursor *args);
@@ -184,9 +169,9 @@ static const struct {
     {"STARTTLS", do_starttls},
 };
 
-bool imap_command(struct client *c, struct imap_line *line)
+static bool command(struct client *c, struct imap_line *line)
 {
-    char tag[sizeof c->tag];
+    char tag[sizeof c->imap.tag];
     if (line->tag.n >= sizeof tag) {
         c->errors++;
         say(c, "*", "BAD Tag too long.");
@@ -200,3 +185,87 @@ bool imap_command(struct client *c, struct imap_line *line)
     say(c, tag, "BAD Unknown command, or not before login.");
     return true;
 }
+
+/* --- the protocol --- */
+
+static void start(struct client *c)
+{
+    imap_reader_init(&c->imap.reader, &limits);
+}
+
+static void reader_free(struct client *c)
+{
+    imap_reader_free(&c->imap.reader);
+    imap_reader_init(&c->imap.reader, &limits);
+}
+
+static bool feed(struct client *c, struct str *in)
+{
+    struct imap_client *i = &c->imap;
+    if (c->state == CLIENT_SASL && imap_reader_idle(&i->reader))
+        imap_reader_plain(&i->reader);
+    i->event = imap_reader_feed(&i->reader, in, &i->line);
+    return i->event != IMAP_MORE;
+}
+
+static void wrong(struct client *c)
+{
+    struct str tag = c->imap.line.tag.n ? c->imap.line.tag : STR("*");
+    conn_printf(c->conn, "%.*s BAD %s\r\n", STR_FMT(tag), c->imap.reader.wrong);
+    c->errors++;
+}
+
+static bool handle(struct client *c)
+{
+    struct imap_client *i = &c->imap;
+    struct imap_cursor *args = &i->line.args;
+    bool alive = true;
+    if (i->event == IMAP_LITERAL) {
+        conn_printf(c->conn, "+ OK\r\n");
+        return true;
+    }
+    if (i->event == IMAP_MESSAGE) { /* APPEND has no place here */
+        imap_reader_refuse(&i->reader);
+        c->errors++;
+    } else if (i->event == IMAP_WRONG) {
+        wrong(c);
+    } else if (c->state == CLIENT_SASL) {
+        alive = sasl_went(c, sasl_step(&c->sasl, (struct str){args->p, (size_t)(args->end - args->p)}));
+    } else {
+        alive = command(c, &i->line);
+    }
+    if (alive)
+        imap_reader_next(&i->reader);
+    return alive;
+}
+
+static void refuse(struct client *c, enum login_end why)
+{
+    static const char *const replies[] = {
+        [LOGIN_WRONG] = "NO [AUTHENTICATIONFAILED] Authentication failed.",
+        [LOGIN_FORBIDDEN] = "NO [AUTHORIZATIONFAILED] This account may not log in here.",
+        [LOGIN_CANNOT_SAY] =
+            "NO [UNAVAILABLE] The directory cannot be asked now, try again later.",
+        [LOGIN_NO_SESSION] =
+            "NO [UNAVAILABLE] The mailbox cannot be opened now, try again later.",
+        [LOGIN_TOO_MANY] = "NO [LIMIT] Too many sessions.",
+    };
+    say(c, c->imap.tag, replies[why]);
+}
+
+static const char *preamble(const struct client *c)
+{
+    return c->imap.tag;
+}
+
+const struct access_protocol imap_protocol = {
+    .bye = "* BYE ",
+    .limit = "[LIMIT] ",
+    .start = start,
+    .greet = greet,
+    .feed = feed,
+    .handle = handle,
+    .refuse = refuse,
+    .preamble = preamble,
+    .free = reader_free,
+};

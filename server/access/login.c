@@ -14,9 +14,9 @@ static struct str ask_key(const uint64_t *id)
     return (struct str){(const char *)id, sizeof *id};
 }
 
-static void refuse(struct client *c, const char *reply)
+static void refuse(struct client *c, enum login_end why)
 {
-    conn_printf(c->conn, "%s %s\r\n", c->tag, reply);
+    c->protocol->refuse(c, why);
     client_continue(c);
 }
 
@@ -27,22 +27,20 @@ static void on_delay(evutil_socket_t fd, short what, void *arg)
     (void)what;
     event_free(c->delay);
     c->delay = NULL;
-    refuse(c, c->late_reply);
+    refuse(c, c->late);
 }
 
 /* The answer to a wrong password comes late, whatever was wrong. */
-static void refuse_late(struct client *c, const char *reply)
+static void refuse_late(struct client *c, enum login_end why)
 {
     struct timeval tv = {c->settings->cfg->auth_failure_delay, 0};
     c->errors += 2;
     c->access->failures++;
     c->state = CLIENT_WAITS;
-    c->late_reply = reply;
+    c->late = why;
     c->delay = evtimer_new(c->access->program->base, on_delay, c);
     event_add(c->delay, &tv);
 }
-
-static const char cannot_say[] = "NO [UNAVAILABLE] The directory cannot be asked now, try again later.";
 
 /* --- the master's part --- */
 
@@ -73,9 +71,9 @@ void login_session_reply(struct access *a, struct msg *m)
         a->logins++;
         relay_start(c, fd);
     } else if (m->session_reply.verdict == VERDICT_REFUSED) {
-        refuse(c, "NO [LIMIT] Too many sessions.");
+        refuse(c, LOGIN_TOO_MANY);
     } else {
-        refuse(c, "NO [UNAVAILABLE] The mailbox cannot be opened now, try again later.");
+        refuse(c, LOGIN_NO_SESSION);
     }
 }
 
@@ -95,11 +93,11 @@ static void on_auth(void *arg, struct msg *m)
     if (verdict == VERDICT_YES)
         ask_session(c, m);
     else if (verdict == VERDICT_CANNOT_SAY)
-        refuse(c, cannot_say);
+        refuse(c, LOGIN_CANNOT_SAY);
     else if (verdict == VERDICT_REFUSED)
-        refuse_late(c, "NO [AUTHORIZATIONFAILED] This account may not log in here.");
+        refuse_late(c, LOGIN_FORBIDDEN);
     else
-        refuse_late(c, "NO [AUTHENTICATIONFAILED] Authentication failed.");
+        refuse_late(c, LOGIN_WRONG);
 }
 
 void login_start(struct client *c, struct str user, struct str password)
@@ -111,7 +109,7 @@ void login_start(struct client *c, struct str user, struct str password)
     m.auth_ask.client = str_from(conn_peer(c->conn)->text);
     conn_pause(c->conn);
     if (user.n == 0 || user.n > 1000 || password.n == 0 || password.n > 4000) {
-        refuse_late(c, "NO [AUTHENTICATIONFAILED] Authentication failed.");
+        refuse_late(c, LOGIN_WRONG);
         return;
     }
     c->state = CLIENT_CHECKING;

@@ -76,12 +76,11 @@ void relay_start(struct client *c, int fd)
     c->session = conn_new(a->program->base, fd, SESSION_IN_MAX, &session_side, c);
     conn_set_ops(c->conn, &client_side, c);
     conn_deadline(c->conn, 0); /* the session knows how long silence may last */
-    imap_reader_free(&c->reader);
-    imap_reader_init(&c->reader, c->reader.limits);
+    conn_printf(c->session, "%s\r\n", c->protocol->preamble(c));
+    c->protocol->free(c);
     a->logging_in--;
     a->relaying++;
     c->state = CLIENT_RELAYED;
-    conn_printf(c->session, "%s\r\n", c->tag);
     pass(c->conn, c->session);
     conn_resume(c->conn);
 }

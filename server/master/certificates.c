@@ -104,8 +104,10 @@ static void check_needed(struct certificates *c)
     } ports[] = {
         {"submissions_port", cfg->submissions_port, true},
         {"imaps_port", cfg->imaps_port, true},
+        {"pop3s_port", cfg->pop3s_port, true},
         {"submission_port", cfg->submission_port, false},
         {"imap_port", cfg->imap_port, false},
+        {"pop3_port", cfg->pop3_port, false},
     };
     if (c->f->errors || tls_server_has_certificate(c->trial))
         return;

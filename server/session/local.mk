@@ -25,6 +25,11 @@ libsession_a_SOURCES = \
 	%reldir%/message.c %reldir%/message.h \
 	%reldir%/names.c %reldir%/names.h \
 	%reldir%/output.c %reldir%/output.h \
+	%reldir%/pop3.c %reldir%/pop3.h \
+	%reldir%/pop3_commands.c \
+	%reldir%/pop3_lock.c \
+	%reldir%/pop3_send.c \
+	%reldir%/pop3_update.c \
 	%reldir%/reply.c \
 	%reldir%/preview.c \
 	%reldir%/search_fields.c %reldir%/search_fields.h \
@@ -37,7 +42,7 @@ libsession_a_SOURCES = \
 	%reldir%/update.c
 
 # A session's libraries in the order the linker needs.
-SESSION_LIBS = libsession.a libimap.a libstore.a $(MAIL_LIBS) $(SQLITE_LIBS)
+SESSION_LIBS = libsession.a libimap.a libpop3.a libstore.a $(MAIL_LIBS) $(SQLITE_LIBS)
 
 facteurlibexec_PROGRAMS += session
 session_SOURCES = %reldir%/main.c %reldir%/parent.c %reldir%/parent.h

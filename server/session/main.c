@@ -1,7 +1,7 @@
 /*
  * The session program. Started by the master it is the warmed parent of all sessions; started by a
- * person, over ssh or by a test with --imap --maildir DIR it holds one IMAP session on standard input
- * and output, already logged in, with the rights of whoever started it.
+ * person, over ssh or by a test with --imap (or --pop3) --maildir DIR it holds one session on standard
+ * input and output, already logged in, with the rights of whoever started it.
  */
 #include "session/session.h"
 
@@ -17,10 +17,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+typedef int session_main(int, int, const struct session_settings *);
+
 static int usage(void)
 {
-    fputs("usage: session --imap --maildir DIR [--user NAME] [--idle-notify SECONDS]\n"
-          "               [--message-size-limit BYTES] [--quota BYTES]\n",
+    fputs("usage: session --imap|--pop3 --maildir DIR [--user NAME] [--idle-notify SECONDS]\n"
+          "               [--message-size-limit BYTES] [--quota BYTES]\n"
+          "               [--inactivity SECONDS]\n",
           stderr);
     return 64;
 }
@@ -57,21 +60,27 @@ static int number(const char *text, uint64_t *out)
     return -1;
 }
 
-static int parse(int argc, char **argv, struct session_settings *set, const char **maildir)
+static int parse(int argc, char **argv, struct session_settings *set, const char **maildir,
+                 session_main **run)
 {
     static const struct option options[] = {
-        {"imap", no_argument, NULL, 'i'},        {"maildir", required_argument, NULL, 'm'},
+        {"imap", no_argument, NULL, 'i'},        {"pop3", no_argument, NULL, 'p'},
+        {"inactivity", required_argument, NULL, 't'},
+        {"maildir", required_argument, NULL, 'm'},
         {"user", required_argument, NULL, 'u'},  {"idle-notify", required_argument, NULL, 'n'},
         {"message-size-limit", required_argument, NULL, 's'},
         {"quota", required_argument, NULL, 'q'}, {NULL, 0, NULL, 0},
     };
-    bool imap = false;
     uint64_t n;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == '?' || (strchr("nsq", c) && number(optarg, &n) != 0))
+        if (c == '?' || (strchr("nsqt", c) && number(optarg, &n) != 0))
             return -1;
         if (c == 'i')
-            imap = true;
+            *run = session_main_imap;
+        else if (c == 'p')
+            *run = session_main_pop3;
+        else if (c == 't')
+            set->inactivity_ms = (int64_t)(n > 86400 ? 86400 : n) * 1000;
         else if (c == 'm')
             *maildir = optarg;
         else if (c == 'u')
@@ -83,23 +92,24 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
         else
             set->quota_bytes = n;
     }
-    return imap && *maildir && optind == argc ? 0 : -1;
+    return *run && *maildir && optind == argc ? 0 : -1;
 }
 
 static int alone(int argc, char **argv)
 {
     struct session_settings set;
     const char *maildir = NULL;
+    session_main *run = NULL;
     session_settings_default(&set);
     set.preauth = true;
     log_open(LOG_TARGET_STDERR, "session", -1);
-    if (parse(argc, argv, &set, &maildir) != 0)
+    if (parse(argc, argv, &set, &maildir, &run) != 0)
         return usage();
     AUTO_FD root = open_maildir(maildir);
     if (root < 0)
         return 75;
     set.maildir_fd = root;
-    return session_main_imap(STDIN_FILENO, STDOUT_FILENO, &set);
+    return run(STDIN_FILENO, STDOUT_FILENO, &set);
 }
 
 int main(int argc, char **argv)

@@ -40,6 +40,11 @@ static struct str pid_key(const pid_t *pid)
 
 /* --- the child --- */
 
+static bool is_pop3(uint8_t service)
+{
+    return service == SERVICE_POP3 || service == SERVICE_POP3S;
+}
+
 static void settings_from(struct session_settings *s, const struct config *cfg,
                           const struct msg_session_start *m, int maildir)
 {
@@ -48,14 +53,17 @@ static void settings_from(struct session_settings *s, const struct config *cfg,
     s->maildir_fd = maildir;
     s->message_size_limit = cfg->message_size_limit;
     s->quota_bytes = m->limit;
-    s->inactivity_ms = cfg->imap_idle_timeout * 1000;
+    s->inactivity_ms =
+        1000 * (is_pop3(m->service) ? cfg->pop3_idle_timeout : cfg->imap_idle_timeout);
 }
 
-static void say_bye(int stream, const struct err *e)
+static void say_bye(int stream, uint8_t service, const struct err *e)
 {
-    static const char text[] =
-        "* BYE [UNAVAILABLE] The mailbox cannot be opened now, try again later.\r\n";
-    ssize_t ignored = write(stream, text, sizeof text - 1);
+    struct str text =
+        is_pop3(service)
+            ? STR("-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later.\r\n")
+            : STR("* BYE [UNAVAILABLE] The mailbox cannot be opened now, try again later.\r\n");
+    ssize_t ignored = write(stream, text.p, text.n);
     (void)ignored;
     log_error("session-open", LZ("why", e->log));
 }
@@ -91,11 +99,12 @@ static void child(struct parent *p, const struct msg_session_start *m, int strea
     log_open(log_target(), program_log_name, LOG);
     if (confine_become(uid, gid, reachable, &e) != 0 ||
         store_maildir_open(HOME, name_below(m->home, m->maildir), true, &maildir, &e) != 0) {
-        say_bye(STREAM, &e);
+        say_bye(STREAM, m->service, &e);
         _exit(1);
     }
     settings_from(&settings, p->cfg, m, maildir);
-    _exit(session_main_imap(STREAM, STREAM, &settings));
+    _exit(is_pop3(m->service) ? session_main_pop3(STREAM, STREAM, &settings)
+                              : session_main_imap(STREAM, STREAM, &settings));
 }
 
 /* --- the parent --- */

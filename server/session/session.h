@@ -1,5 +1,5 @@
 /*
- * session: IMAP after login, one process a session, plain blocking code.
+ * session: IMAP or POP3 after login, one process a session, plain blocking code.
  *
  * Runs as the owner of the mailbox (the caller has dropped all rights before) and touches nothing
  * but the maildir and its two descriptors. Alone on standard input and output (main.c), or in a
@@ -35,5 +35,12 @@ void session_settings_default(struct session_settings *s);
  * it is answered with "TAG OK [CAPABILITY ...] Logged in". What follows are the client's commands.
  */
 int session_main_imap(int in_fd, int out_fd, const struct session_settings *settings);
+
+/*
+ * The same for one POP3 session on INBOX. The preamble is an empty line, or "UTF8" when the client said
+ * so before login; the answer is "+OK Logged in.", or -ERR and the end. inactivity_ms: at least 10 min
+ * (RFC 1939 section 3). 1 is returned also when a message could not be read to its end.
+ */
+int session_main_pop3(int in_fd, int out_fd, const struct session_settings *settings);
 
 #endif

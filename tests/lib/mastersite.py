@@ -40,7 +40,7 @@ class Site:
         self.certificate("two", "other.example.org")
         self.order("base", "directory", self.path("vmail"))
         self.order("program-uid", "directory", str(UIDS["smtp"]))
-        self.ports = free_ports(6)
+        self.ports = free_ports(8)
         self.options = self.right_options()
         self.master = None
         self.write_config()
@@ -62,7 +62,7 @@ class Site:
         os.chmod(key, 0o600)
 
     def right_options(self):
-        names = ("smtp", "submission", "submissions", "imap", "imaps")
+        names = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
         options = {
             "myhostname": "mail.example.org", "inet_interfaces": "127.0.0.1",
             "daemon_directory": "programs", "run_directory": "run", "queue_directory": "queue",

@@ -15,3 +15,4 @@ include tests/system/ldapmap.mk
 include tests/system/queue.mk
 include tests/system/whole.mk
 include tests/system/directory.mk
+include tests/system/pop3.mk

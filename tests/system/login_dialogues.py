@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Conversations with a whole, running Facteur: IMAP before login and across it, one file each in
-tests/dialogues/login. "@port NAME" says which of its ports the next connection goes to."""
+"""Conversations with a whole, running Facteur: IMAP and POP3 before login and across it, one file
+each in tests/dialogues/login. "@port NAME" says which of its ports the next connection goes to."""
 import glob
 import os
 import sys

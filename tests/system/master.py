@@ -98,7 +98,7 @@ def programs_are_linked(site):
 
 
 def ports_and_counts_are_handed_out(site):
-    for program, names in (("smtp", ("smtp", "submission", "submissions")), ("access", ("imap", "imaps"))):
+    for program, names in (("smtp", ("smtp", "submission", "submissions")), ("access", ("imap", "imaps", "pop3", "pop3s"))):
         for index in range(2):
             got = sorted(e["address"][1] for e in site.events(program, index, "listener"))
             tap.same(got, sorted(int(site.options[n + "_port"]) for n in names), program)
@@ -292,7 +292,7 @@ def configured(site, program, index=0):
 
 def reload_changes_all(site):
     site.write("ldap/a.cf", "query_filter = (mail=%s) # longer than before\n", 0o640)
-    new_port = str(site.ports[5])
+    new_port = str(site.ports[7])
     old_port = site.options["smtp_port"]
     site.options["smtp_port"] = new_port
     site.write_config(smtpd_banner="$myhostname changed")

@@ -1,0 +1,3 @@
+POP3_TESTS = %reldir%/pop3_dialogues.py
+TESTS += $(POP3_TESTS)
+EXTRA_DIST += $(POP3_TESTS) tests/dialogues/pop3
