@@ -6,6 +6,7 @@
 #include "session/imap.h"
 
 #include "base/clock.h"
+#include "session/search_text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,11 +31,13 @@ static void look(struct idle *w)
         w->look_at = now + due + 1;
     if (s->out.b.n)
         w->alive_at = now + s->settings->idle_notify_ms;
+    search_text_silence(s);
 }
 
 static int next_wait(const struct idle *w)
 {
     int64_t at = w->look_at < w->alive_at ? w->look_at : w->alive_at;
+    at = search_text_due(w->s) < at ? search_text_due(w->s) : at;
     at = (at < w->end_at ? at : w->end_at) - clock_mono_ms();
     return at < 0 ? 0 : at > INT32_MAX ? INT32_MAX : (int)at;
 }
@@ -67,6 +70,8 @@ static bool wait_for_client(struct idle *w)
             output_z(&s->out, "* OK Still here\r\n");
         } else if (now >= w->look_at) {
             look(w);
+        } else if (now >= search_text_due(s)) {
+            search_text_work(s);
         }
     }
     return false;

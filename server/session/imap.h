@@ -59,6 +59,7 @@ struct imap_session {
     char *mailbox_name;
     struct buf told_flags;         /* what FLAGS said last */
     struct imap_set saved;         /* "$" as UIDs, resolved (RFC 5182); search_run.h */
+    struct search_text *text;      /* search_text.h; NULL until it is needed */
     const struct imap_command *command; /* the one that runs */
     char *tag;           /* of the command that runs */
     struct buf reply;    /* "OK ...": the tagged reply without the tag */

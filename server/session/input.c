@@ -2,6 +2,7 @@
 #include "session/imap.h"
 
 #include "base/clock.h"
+#include "session/search_text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,13 +29,17 @@ static int wait_readable(struct imap_session *s)
 {
     struct pollfd p = {.fd = s->in_fd, .events = POLLIN};
     int64_t end = clock_mono_ms() + s->settings->inactivity_ms;
+    search_text_silence(s);
     for (;;) {
-        int64_t left = end - clock_mono_ms();
-        int r = left > 0 ? poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) : 0;
+        int64_t now = clock_mono_ms(), due = search_text_due(s);
+        int64_t left = (due < end ? due : end) - now;
+        int r = poll(&p, 1, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
         if (r > 0)
             return 1;
-        if (r == 0 || errno != EINTR)
+        if ((r < 0 && errno != EINTR) || (r == 0 && now >= end))
             return 0;
+        if (r == 0 && now >= due)
+            search_text_work(s);
     }
 }
 

@@ -37,6 +37,7 @@ libsession_a_SOURCES = \
 	%reldir%/search_order.h %reldir%/search_sort.c %reldir%/search_thread_answer.c \
 	%reldir%/search_prepare.c \
 	%reldir%/search_run.c %reldir%/search_run.h \
+	%reldir%/search_text.c %reldir%/search_text.h \
 	%reldir%/search_thread.c %reldir%/search_thread.h \
 	%reldir%/session.h \
 	%reldir%/update.c

@@ -19,6 +19,7 @@ void session_settings_default(struct session_settings *s)
         .inactivity_ms = 30 * 60000,
         .write_ms = 5 * 60000,
         .poll_ms = 5000,
+        .fts = true,
     };
 }
 

@@ -12,7 +12,7 @@ void imap_unselect(struct imap_session *s)
     free(s->mailbox_name);
     s->mailbox_name = NULL;
     buf_free(&s->told_flags);
-    search_forget(s); /* RFC 5182 2.1 */
+    search_leave(s);
 }
 
 void imap_quiet(struct imap_session *s)

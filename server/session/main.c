@@ -23,7 +23,7 @@ static int usage(void)
 {
     fputs("usage: session --imap|--pop3 --maildir DIR [--user NAME] [--idle-notify SECONDS]\n"
           "               [--message-size-limit BYTES] [--quota BYTES]\n"
-          "               [--inactivity SECONDS]\n",
+          "               [--inactivity SECONDS] [--no-fts]\n",
           stderr);
     return 64;
 }
@@ -69,7 +69,8 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
         {"maildir", required_argument, NULL, 'm'},
         {"user", required_argument, NULL, 'u'},  {"idle-notify", required_argument, NULL, 'n'},
         {"message-size-limit", required_argument, NULL, 's'},
-        {"quota", required_argument, NULL, 'q'}, {NULL, 0, NULL, 0},
+        {"quota", required_argument, NULL, 'q'}, {"no-fts", no_argument, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
     uint64_t n;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -81,6 +82,8 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
             *run = session_main_pop3;
         else if (c == 't')
             set->inactivity_ms = (int64_t)(n > 86400 ? 86400 : n) * 1000;
+        else if (c == 'f')
+            set->fts = false;
         else if (c == 'm')
             *maildir = optarg;
         else if (c == 'u')

@@ -55,6 +55,7 @@ static void settings_from(struct session_settings *s, const struct config *cfg,
     s->quota_bytes = m->limit;
     s->inactivity_ms =
         1000 * (is_pop3(m->service) ? cfg->pop3_idle_timeout : cfg->imap_idle_timeout);
+    s->fts = cfg->fts;
 }
 
 static void say_bye(int stream, uint8_t service, const struct err *e)

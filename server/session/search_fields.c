@@ -44,11 +44,10 @@ int search_fields_get(struct search_fields *f, size_t index, struct err *e)
     message_close(&f->m);
     if (f->wanted == 0)
         return 0;
-    int r = message_open(&f->m, f->s->mailbox, index, e);
+    struct str fields;
+    int r = message_usual_fields(&f->m, f->s->mailbox, index, &fields, e);
     if (r == 0)
-        r = message_read_header(&f->m, e);
-    if (r == 0)
-        pick(f, message_header(&f->m));
+        pick(f, fields);
     return r;
 }
 

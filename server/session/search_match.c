@@ -39,7 +39,7 @@ static bool open_message(struct search_match *x)
         return false;
     if (x->opened)
         return true;
-    x->opened = !trouble(x, message_open(&x->m, x->s->mailbox, x->index, &x->e));
+    x->opened = x->m.open || !trouble(x, message_open(&x->m, x->s->mailbox, x->index, &x->e));
     return x->opened;
 }
 
@@ -67,13 +67,27 @@ static bool contains(struct search_match *x, struct str needle)
     return needle.n == 0 || mail_casemap_contains(buf_view(&x->text), needle, &x->scratch);
 }
 
+/* The header, or as much of it as holds the fields of this name. */
+static bool know_fields(struct search_match *x, struct str name, struct str *fields)
+{
+    if (x->gone || x->failed)
+        return false;
+    if (!x->opened && message_field_is_usual(name))
+        return !trouble(x, message_usual_fields(&x->m, x->s->mailbox, x->index, fields, &x->e));
+    if (!know_header(x))
+        return false;
+    *fields = message_header(&x->m);
+    return true;
+}
+
 /* Fields of one name; an empty needle asks whether there is one (RFC 3501 6.4.4: HEADER). */
 static bool match_header(struct search_match *x, const struct imap_search *k)
 {
     struct mail_field f;
-    if (!know_header(x))
+    struct str fields;
+    if (!know_fields(x, k->field, &fields))
         return false;
-    struct mail_header_walk w = mail_header_walk(message_header(&x->m));
+    struct mail_header_walk w = mail_header_walk(fields);
     while (mail_header_next(&w, &f)) {
         if (!f.colon || !str_caseeq(f.name, k->field))
             continue;
@@ -85,21 +99,31 @@ static bool match_header(struct search_match *x, const struct imap_search *k)
     return false;
 }
 
+void search_field_text(struct mail_conv *c, const struct mail_field *f, struct buf *out)
+{
+    buf_clear(out);
+    (void)mail_conv_utf8(c, (struct str){0}, f->name, out);
+    if (!f->colon)
+        return;
+    buf_str(out, STR(": "));
+    (void)mail_words_decode(c, f->value, out);
+}
+
 static bool any_field_contains(struct search_match *x, struct str header, struct str needle)
 {
     struct mail_field f;
     struct mail_header_walk w = mail_header_walk(header);
     while (mail_header_next(&w, &f)) {
-        buf_clear(&x->text);
-        buf_str(&x->text, f.name);
-        if (f.colon) {
-            buf_str(&x->text, STR(": "));
-            mail_words_decode(x->s->conv, f.value, &x->text);
-        }
+        search_field_text(x->s->conv, &f, &x->text);
         if (contains(x, needle))
             return true;
     }
     return false;
+}
+
+static bool is_absent(const struct imap_search *k, size_t index)
+{
+    return k->absent && (k->absent[index / 8] >> index % 8 & 1);
 }
 
 static bool match_text(struct search_match *x, struct str needle, bool headers)
@@ -173,9 +197,10 @@ static bool match_email_id(struct search_match *x, const struct imap_search *k)
 static bool match_sent_date(struct search_match *x, const struct imap_search *k)
 {
     struct mail_field f;
+    struct str fields;
     int64_t t;
     int zone;
-    if (!know_header(x) || !mail_header_find(message_header(&x->m), STR("Date"), 0, &f) ||
+    if (!know_fields(x, STR("Date"), &fields) || !mail_header_find(fields, STR("Date"), 0, &f) ||
         mail_date_parse(f.value, &t, &zone) != 0)
         return false;
     return compare_day(IMAP_SEARCH_SENT_BEFORE, k, mail_date_day(t, zone));
@@ -205,6 +230,9 @@ static bool match(struct search_match *x, const struct imap_search *k);
 
 static bool match_kids(struct search_match *x, const struct imap_search *k, bool all)
 {
+    for (const struct imap_search *kid = k->kids; kid && all; kid = kid->next)
+        if (is_absent(kid, x->index))
+            return false;
     for (const struct imap_search *kid = k->kids; kid; kid = kid->next)
         if (match(x, kid) != all)
             return !all;
@@ -234,9 +262,8 @@ static bool match(struct search_match *x, const struct imap_search *k)
     case IMAP_SEARCH_HEADER:
         return match_header(x, k);
     case IMAP_SEARCH_BODY:
-        return match_text(x, k->text, false);
     case IMAP_SEARCH_TEXT:
-        return match_text(x, k->text, true);
+        return !is_absent(k, x->index) && match_text(x, k->text, k->key == IMAP_SEARCH_TEXT);
     case IMAP_SEARCH_BEFORE:
     case IMAP_SEARCH_ON:
     case IMAP_SEARCH_SINCE:

@@ -8,6 +8,7 @@
 #ifndef FACTEUR_SESSION_SEARCH_MATCH_H
 #define FACTEUR_SESSION_SEARCH_MATCH_H
 
+#include "mail/header.h"
 #include "protocol/imap/search.h"
 #include "session/imap.h"
 #include "session/message.h"
@@ -27,6 +28,9 @@ struct search_match {
 /* Makes the tree ready: strings converted from the charset and folded, sets resolved, keys put in
  * the order of their cost. 0, or -1 when a string is not in the charset. */
 int search_prepare(struct imap_session *s, struct imap_search *node, struct str charset);
+
+/* "Name: value" decoded, as TEXT looks through it; out is overwritten. */
+void search_field_text(struct mail_conv *c, const struct mail_field *f, struct buf *out);
 
 void search_match_begin(struct search_match *x, struct imap_session *s);
 /* False too when the message is gone or cannot be read (x->failed). */

@@ -2,6 +2,7 @@
 #include "session/search_run.h"
 
 #include "session/search_match.h"
+#include "session/search_text.h"
 
 #include <stdlib.h>
 
@@ -40,8 +41,10 @@ int search_begin(struct imap_session *s, struct imap_search_command *what)
         imap_reply_no(s, "[BADCHARSET (US-ASCII UTF-8)] The charset is not known here");
     else if (search_prepare(s, what->root, what->charset) != 0)
         imap_reply_no(s, "[LIMIT] The search text is too long");
-    else
+    else {
+        search_text_ask(s, what->root);
         return 0;
+    }
     return refuse(s, what);
 }
 
@@ -164,6 +167,12 @@ void search_forget(struct imap_session *s)
 {
     free(s->saved.ranges);
     s->saved = (struct imap_set){0};
+}
+
+void search_leave(struct imap_session *s)
+{
+    search_forget(s);
+    search_text_free(s);
 }
 
 static int by_number(const void *x, const void *y)

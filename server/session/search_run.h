@@ -30,5 +30,7 @@ void search_answer(struct imap_session *s, const struct imap_search_command *wha
 
 /* What the session saved is empty now. */
 void search_forget(struct imap_session *s);
+/* The mailbox is left: nothing is saved (RFC 5182 2.1), nothing known of its text. */
+void search_leave(struct imap_session *s);
 
 #endif

@@ -11,6 +11,9 @@ Directives beyond those of tests/lib/dialogue.py:
     @flag FOLDER N FS           another program renames the Nth file to have these flags
     @files FOLDER N             there are N message files now
     @rmdir FOLDER               another program removes a whole folder
+    @file NAME   @no_file NAME  such a file lies in the maildir, or does not
+    @damage NAME                another program writes nonsense into the middle of it
+    @unlink NAME                another program removes it
 """
 
 import os
@@ -90,11 +93,29 @@ def directives(maildir, arguments):
     def rmdir(_, words, __):
         shutil.rmtree(maildir.folder(words[0]))
 
+    def file(_, words, __):
+        if not os.path.exists(os.path.join(maildir.path, words[0])):
+            raise dialogue.DialogueError("%s is not there" % words[0])
+
+    def no_file(_, words, __):
+        if os.path.exists(os.path.join(maildir.path, words[0])):
+            raise dialogue.DialogueError("%s is there" % words[0])
+
+    def damage(_, words, __):
+        with open(os.path.join(maildir.path, words[0]), "r+b") as f:
+            size = f.seek(0, 2)
+            f.seek(0)
+            f.write(b"nonsense" * (size // 8))
+
+    def unlink(_, words, __):
+        os.unlink(os.path.join(maildir.path, words[0]))
+
     def args(_, words, __):
         arguments[:] = words
 
     return {"deliver": deliver, "messages": messages, "remove": remove, "flag": flag,
-            "files": files, "rmdir": rmdir, "args": args}
+            "files": files, "rmdir": rmdir, "args": args,
+            "file": file, "no_file": no_file, "damage": damage, "unlink": unlink}
 
 
 def run_one(path, session, directory):

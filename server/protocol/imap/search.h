@@ -46,6 +46,7 @@ struct imap_search {
     uint64_t number;
     struct imap_date date;
     struct imap_set set;
+    const uint8_t *absent; /* of whoever runs the search: bit n: does not fit message n */
 };
 
 enum imap_return {
