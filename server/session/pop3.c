@@ -172,10 +172,7 @@ static int open_maildrop(struct pop3_session *s)
 
 static void end(struct pop3_session *s)
 {
-    if (s->mailbox) {
-        pop3_mark_read(s);
-        store_mailbox_close(s->mailbox);
-    }
+    store_mailbox_close(s->mailbox);
     store_index_free(s->index);
     pop3_unlock(s);
     if (s->kept_known)

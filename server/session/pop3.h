@@ -3,7 +3,7 @@
  *
  * The maildrop is what INBOX held at login: message n stands at index n - 1 of the mailbox's view,
  * which is never synchronised with expunging, so that numbers stay and newcomers stay out. Messages
- * that vanish meanwhile are missing for themselves only. Nothing is removed but by QUIT.
+ * that vanish meanwhile are missing for themselves only. Nothing is removed or marked but by QUIT.
  */
 #ifndef FACTEUR_SESSION_POP3_H
 #define FACTEUR_SESSION_POP3_H
@@ -17,7 +17,7 @@
 
 struct pop3_message {
     bool deleted; /* DELE */
-    bool read;    /* RETR: gets \Seen at the end */
+    bool read;    /* RETR: gets \Seen at QUIT, as Dovecot has it */
     bool gone;    /* somebody else removed it */
 };
 

@@ -29,4 +29,5 @@ fuzz: fuzz-mail
 CLEANFILES += $(FUZZ_MAIL)
 include tests/fuzz/imap.mk
 include tests/fuzz/search.mk
+include tests/fuzz/pop3.mk
 include tests/fuzz/smtp.mk

@@ -56,6 +56,8 @@ static void long_lines_are_skipped(void)
 static void nuls_are_wrong(void)
 {
     expect_lines(STR("NO\0OP\r\nNOOP\r\n"), 20, "!A NUL has no place in a command;<NOOP>");
+    expect_lines(STR("N\0O too long\r\n"), 8, "!A NUL has no place in a command;");
+    expect_lines(STR("NO too long\0\r\n"), 8, "!A NUL has no place in a command;");
 }
 
 static void the_limit_may_grow(void)
@@ -172,6 +174,7 @@ static void whole_messages(void)
     expect_body(STR("A: b\n\nx\n"), POP3_LINES_ALL, "A: b\r\n\r\nx\r\n.\r\n");
     expect_body(STR("A: b\r\n\r\nx\r\n"), POP3_LINES_ALL, "A: b\r\n\r\nx\r\n.\r\n");
     expect_body(STR("A: b\n\nno end"), POP3_LINES_ALL, "A: b\r\n\r\nno end\r\n.\r\n");
+    expect_body(STR("A: b\n\nx\r"), POP3_LINES_ALL, "A: b\r\n\r\nx\r\r\n.\r\n");
     expect_body(STR(""), POP3_LINES_ALL, ".\r\n");
     expect_body(STR("a\rb\r\r\nc"), POP3_LINES_ALL, "a\rb\r\r\nc\r\n.\r\n");
 }

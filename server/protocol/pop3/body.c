@@ -45,6 +45,7 @@ bool pop3_body_write(struct pop3_body *w, struct str piece, struct buf *out)
 void pop3_body_end(struct pop3_body *w, struct buf *out)
 {
     if (w->in_line)
-        end_line(w, out);
+        buf_str(out, STR("\r\n")); /* a CR at the very end is one of the message's octets */
+    w->in_line = false;
     buf_str(out, STR(".\r\n"));
 }

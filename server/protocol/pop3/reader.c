@@ -40,7 +40,7 @@ static void keep(struct pop3_reader *r, struct str piece)
     size_t need = r->line.n + piece.n;
     if (str_find(piece, '\0') >= 0)
         r->wrong = "A NUL has no place in a command";
-    if (need > r->max)
+    else if (need > r->max && !r->wrong)
         r->wrong = "Line too long";
     if (r->wrong || piece.n == 0)
         return;
