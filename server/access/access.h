@@ -11,26 +11,20 @@
 #include "base/map.h"
 #include "io/conn.h"
 #include "ipc/counters.h"
+#include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/rpc.h"
 #include "protocol/imap/reader.h"
 #include "protocol/pop3/reader.h"
 #include "protocol/sasl/sasl.h"
 
-/* What a configuration means for new clients; clients keep the one they came under. */
-struct access_settings {
-    unsigned holders;
-    struct config *cfg;
-    struct tls_server *tls;
-};
-
 struct access {
     struct program *program;
-    struct access_settings *settings;
+    struct front_settings *settings;
     struct rpc *directory;
     struct counters *counters;
     unsigned row;
-    struct map *listeners;  /* number → struct access_listener */
+    struct front_listeners *listeners;
     struct map *waiting;    /* id of a session_ask → struct client */
     uint64_t last_ask;
     unsigned logging_in, relaying; /* clients */
@@ -90,7 +84,7 @@ struct pop3_client {
 
 struct client {
     struct access *access;
-    struct access_settings *settings;
+    struct front_settings *settings;
     const struct access_protocol *protocol;
     enum service service;
     enum client_state state;
@@ -109,9 +103,6 @@ struct client {
     unsigned errors;           /* bad commands and failed logins */
     bool counted;
 };
-
-/* --- main.c --- */
-void access_settings_drop(struct access_settings *s);
 
 /* --- client.c --- */
 void client_accept(struct access *a, enum service service, int fd);

@@ -24,7 +24,7 @@ static void client_free(struct client *c)
     sasl_free(&c->sasl);
     c->protocol->free(c);
     conn_free(c->session);
-    access_settings_drop(c->settings);
+    front_settings_drop(c->settings);
 }
 
 void client_end(struct client *c)
@@ -168,9 +168,8 @@ static struct client *client_new(struct access *a, enum service service, int fd)
 {
     struct client *c = MEM_NEW(struct client);
     bool pop3 = service == SERVICE_POP3 || service == SERVICE_POP3S;
-    *c = (struct client){.access = a, .settings = a->settings, .service = service,
+    *c = (struct client){.access = a, .settings = front_settings_hold(a->settings), .service = service,
                          .protocol = pop3 ? &pop3_protocol : &imap_protocol};
-    c->settings->holders++;
     a->logging_in++;
     snprintf(c->id, sizeof c->id, "%08x%08x", randombytes_random(), randombytes_random());
     c->protocol->start(c);

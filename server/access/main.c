@@ -2,54 +2,14 @@
 #include "access/access.h"
 #include "base/log.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-#define ACCEPTS_A_TURN 4
-
-struct access_listener {
-    struct access *access;
-    unsigned number;
-    enum service service;
-    int fd;
-    struct event *readable;
-};
-
-void access_settings_drop(struct access_settings *s)
-{
-    if (!s || --s->holders > 0)
-        return;
-    config_free(s->cfg);
-    tls_server_drop(s->tls);
-    free(s);
-}
-
-static int load_tls(struct tls_server *tls, const struct bundle *b, struct err *e)
-{
-    size_t at = 0;
-    struct str name, bytes;
-    while (bundle_next(b, &at, &name, &bytes))
-        if (str_starts(name, STR("tls:")) &&
-            tls_server_add(tls, str_skip(name, 4), bytes, e) != 0)
-            return -1;
-    return 0;
-}
 
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
     struct access *a = p->arg;
-    struct tls_server *tls = tls_server_new(cfg->tls_min_protocol == 1);
     (void)reload;
-    if (load_tls(tls, b, e) != 0) {
-        tls_server_drop(tls);
-        return -1;
-    }
-    access_settings_drop(a->settings);
-    a->settings = MEM_NEW(struct access_settings);
-    *a->settings = (struct access_settings){.holders = 1, .cfg = cfg, .tls = tls};
-    return 0;
+    return front_settings_replace(&a->settings, cfg, b, e);
 }
 
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
@@ -61,55 +21,21 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         close(fd);
 }
 
-/* --- listeners --- */
-
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+static void on_accept(void *arg, enum service service, int fd)
 {
-    struct access_listener *l = arg;
-    (void)what;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int got = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (got < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                log_warning("accept", LZ("why", strerror(errno)));
-            return;
-        }
-        client_accept(l->access, l->service, got);
-    }
-}
-
-static struct str number_key(const unsigned *number)
-{
-    return (struct str){(const char *)number, sizeof *number};
-}
-
-static void listener_free(void *arg)
-{
-    struct access_listener *l = arg;
-    event_free(l->readable);
-    close(l->fd);
-    free(l);
+    client_accept(arg, service, fd);
 }
 
 static void on_listener(struct program *p, unsigned number, enum service service, int fd)
 {
     struct access *a = p->arg;
-    struct access_listener *l = MEM_NEW(struct access_listener);
-    *l = (struct access_listener){.access = a, .number = number, .service = service, .fd = fd};
-    evutil_make_socket_nonblocking(fd);
-    l->readable = event_new(p->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
-    event_add(l->readable, NULL);
-    struct access_listener *old = map_put(a->listeners, number_key(&number), l);
-    if (old)
-        listener_free(old);
+    front_listeners_add(a->listeners, number, service, fd);
 }
 
 static void on_listener_close(struct program *p, unsigned number)
 {
     struct access *a = p->arg;
-    struct access_listener *l = map_take(a->listeners, number_key(&number));
-    if (l)
-        listener_free(l);
+    front_listeners_remove(a->listeners, number);
 }
 
 /* --- other messages of the master --- */
@@ -139,7 +65,7 @@ static int on_prepare(struct program *p, struct err *e)
     (void)e;
     a->program = p;
     a->directory = rpc_new(p->base, ACCESS, DIRECTORY);
-    a->listeners = map_new();
+    a->listeners = front_listeners_new(p->base, on_accept, a);
     a->waiting = map_new();
     return 0;
 }
@@ -160,9 +86,9 @@ int main(int argc, char **argv)
     struct access a = {0};
     int status = program_run(&ops, &a, argc, argv);
     rpc_free(a.directory);
-    map_free(a.listeners, listener_free);
+    front_listeners_free(a.listeners);
     map_free(a.waiting, NULL);
-    access_settings_drop(a.settings);
+    front_settings_drop(a.settings);
     counters_close(a.counters);
     return status;
 }

@@ -5,4 +5,5 @@ libipc_a_SOURCES = \
 	%reldir%/rpc.h %reldir%/rpc.c \
 	%reldir%/bundle.h %reldir%/bundle.c \
 	%reldir%/counters.h %reldir%/counters.c \
+	%reldir%/front.h %reldir%/front.c \
 	%reldir%/program.h %reldir%/program.c

@@ -2,62 +2,17 @@
 #include "base/log.h"
 #include "smtp/smtp.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ACCEPTS_A_TURN 8
-#define REST_S 1 /* when there are no descriptors left */
 #define LAST_MOMENT_S 20 /* for messages on their way when the program stops */
-
-struct listener {
-    struct smtpd *smtpd;
-    enum service service;
-    int fd;
-    struct event *readable, *rest;
-};
-
-struct settings *settings_hold(struct settings *s)
-{
-    s->holders++;
-    return s;
-}
-
-void settings_drop(struct settings *s)
-{
-    if (!s || --s->holders > 0)
-        return;
-    config_free(s->cfg);
-    tls_server_drop(s->tls);
-    free(s);
-}
-
-static int load_tls(struct tls_server *tls, const struct bundle *b, struct err *e)
-{
-    size_t at = 0;
-    struct str name, bytes;
-    while (bundle_next(b, &at, &name, &bytes))
-        if (str_starts(name, STR("tls:")) &&
-            tls_server_add(tls, str_skip(name, 4), bytes, e) != 0)
-            return -1;
-    return 0;
-}
 
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
     struct smtpd *d = p->arg;
-    struct tls_server *tls = tls_server_new(cfg->tls_min_protocol == 1);
     (void)reload;
-    if (load_tls(tls, b, e) != 0) {
-        tls_server_drop(tls);
-        return -1;
-    }
-    settings_drop(d->settings);
-    d->settings = MEM_NEW(struct settings);
-    *d->settings = (struct settings){.holders = 1, .cfg = cfg, .tls = tls};
-    return 0;
+    return front_settings_replace(&d->settings, cfg, b, e);
 }
 
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
@@ -73,74 +28,21 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         close(fd);
 }
 
-/* --- listeners --- */
-
-/* The connection that cannot be accepted would wake us again at once. */
-static void rest(struct listener *l)
+static void on_accept(void *arg, enum service service, int fd)
 {
-    struct timeval tv = {REST_S, 0};
-    log_warning("accept", LZ("why", strerror(errno)));
-    event_del(l->readable);
-    event_add(l->rest, &tv);
-}
-
-static void on_rested(evutil_socket_t fd, short what, void *arg)
-{
-    struct listener *l = arg;
-    (void)fd;
-    (void)what;
-    event_add(l->readable, NULL);
-}
-
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
-{
-    struct listener *l = arg;
-    (void)what;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int got = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (got < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                rest(l);
-            return;
-        }
-        session_accept(l->smtpd, l->service, got);
-    }
-}
-
-static struct str number_key(const unsigned *number)
-{
-    return (struct str){(const char *)number, sizeof *number};
-}
-
-static void listener_free(void *arg)
-{
-    struct listener *l = arg;
-    event_free(l->readable);
-    event_free(l->rest);
-    close(l->fd);
-    free(l);
+    session_accept(arg, service, fd);
 }
 
 static void on_listener(struct program *p, unsigned number, enum service service, int fd)
 {
     struct smtpd *d = p->arg;
-    struct listener *l = MEM_NEW(struct listener);
-    *l = (struct listener){.smtpd = d, .service = service, .fd = fd};
-    evutil_make_socket_nonblocking(fd);
-    l->readable = event_new(p->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
-    l->rest = evtimer_new(p->base, on_rested, l);
-    event_add(l->readable, NULL);
-    struct listener *old = map_put(d->listeners, number_key(&number), l);
-    if (old)
-        listener_free(old);
+    front_listeners_add(d->listeners, number, service, fd);
 }
 
 static void on_listener_close(struct program *p, unsigned number)
 {
     struct smtpd *d = p->arg;
-    struct listener *l = map_take(d->listeners, number_key(&number));
-    if (l)
-        listener_free(l);
+    front_listeners_remove(d->listeners, number);
 }
 
 /* --- the rest of the master's messages --- */
@@ -188,8 +90,8 @@ static bool on_stop(struct program *p)
     struct timeval tv = {LAST_MOMENT_S, 0};
     if (d->last_moment)
         return true;
-    map_free(d->listeners, listener_free);
-    d->listeners = map_new();
+    front_listeners_free(d->listeners);
+    d->listeners = front_listeners_new(p->base, on_accept, d);
     d->last_moment = evtimer_new(p->base, on_last_moment, d);
     event_add(d->last_moment, &tv);
     for (struct session *s = d->sessions, *next; s; s = next) {
@@ -209,7 +111,7 @@ static int on_prepare(struct program *p, struct err *e)
     d->directory = rpc_new(p->base, SMTP, DIRECTORY);
     d->deliver = rpc_new(p->base, SMTP, DELIVER);
     d->queue = rpc_new(p->base, SMTP, QUEUE);
-    d->listeners = map_new();
+    d->listeners = front_listeners_new(p->base, on_accept, d);
     return 0;
 }
 
@@ -221,11 +123,10 @@ static void on_end(struct program *p)
     rpc_free(d->directory);
     rpc_free(d->deliver);
     rpc_free(d->queue);
-    if (d->listeners)
-        map_free(d->listeners, listener_free);
+    front_listeners_free(d->listeners);
     if (d->last_moment)
         event_free(d->last_moment);
-    settings_drop(d->settings);
+    front_settings_drop(d->settings);
     counters_close(d->counters);
 }
 

@@ -52,7 +52,7 @@ static void session_free(struct session *s)
     if (s->next)
         s->next->link = s->link;
     d->session_count--;
-    settings_drop(s->settings);
+    front_settings_drop(s->settings);
     free(s);
     smtpd_session_ended(d);
 }
@@ -311,7 +311,7 @@ static void turn_away(struct session *s, const struct turned_away *why)
 static struct session *session_new(struct smtpd *d, enum service service, int fd)
 {
     struct session *s = MEM_NEW(struct session);
-    *s = (struct session){.smtpd = d, .settings = settings_hold(d->settings), .service = service,
+    *s = (struct session){.smtpd = d, .settings = front_settings_hold(d->settings), .service = service,
                           .state = STATE_NEW, .next = d->sessions, .link = &d->sessions,
                           .verb = ""};
     if (s->next)

@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "io/conn.h"
 #include "ipc/counters.h"
+#include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/rpc.h"
 #include "protocol/sasl/sasl.h"
@@ -28,19 +29,13 @@
 #define ASK_DELIVER_MS 180000
 #define ASK_QUEUE_MS 60000
 
-struct settings {
-    unsigned holders;
-    struct config *cfg;
-    struct tls_server *tls;
-};
-
 struct smtpd {
     struct program *program;
-    struct settings *settings;
+    struct front_settings *settings;
     struct rpc *directory, *deliver, *queue;
     struct counters *counters;
     unsigned row;
-    struct map *listeners; /* number → struct listener */
+    struct front_listeners *listeners;
     struct session *sessions;
     size_t session_count;
     uint64_t memory; /* octets of messages held */
@@ -114,7 +109,7 @@ struct mail {
 
 struct session {
     struct smtpd *smtpd;
-    struct settings *settings;
+    struct front_settings *settings;
     struct session *next, **link;
     enum service service;
     struct conn *conn; /* NULL: the client is gone and a message is still on its way */
@@ -142,8 +137,6 @@ struct session {
 };
 
 /* --- main.c --- */
-struct settings *settings_hold(struct settings *s);
-void settings_drop(struct settings *s);
 /* A session ended; when the program is stopping, perhaps it can now. */
 void smtpd_session_ended(struct smtpd *d);
 
