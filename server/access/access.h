@@ -1,9 +1,9 @@
 /*
- * The access program: IMAP and POP3 before login, and the relay between TLS and the session after it.
+ * The access program: IMAP and POP3 before login, the relay between TLS and the session after it.
  *
  * It runs under its own uid in an empty root, knows no mailbox and no directory; what it may start
  * is bound to the grant that the directory gave for a good password. Passwords pass through its
- * memory and are wiped. client.c is what both protocols share; a struct access_protocol is the rest.
+ * memory and are wiped. client.c is what both protocols share, struct access_protocol the rest.
  */
 #ifndef FACTEUR_ACCESS_ACCESS_H
 #define FACTEUR_ACCESS_ACCESS_H

@@ -230,7 +230,8 @@ static bool handle(struct client *c)
     } else if (i->event == IMAP_WRONG) {
         wrong(c);
     } else if (c->state == CLIENT_SASL) {
-        alive = sasl_went(c, sasl_step(&c->sasl, (struct str){args->p, (size_t)(args->end - args->p)}));
+        struct str text = {args->p, (size_t)(args->end - args->p)};
+        alive = sasl_went(c, sasl_step(&c->sasl, text));
     } else {
         alive = command(c, &i->line);
     }

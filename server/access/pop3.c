@@ -1,7 +1,7 @@
 /*
- * The POP3 dialogue before login: RFC 1939 section 4, CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034),
- * UTF8 (RFC 6856). A password is never taken in the clear. APOP is not offered: it needs the password
- * itself on the server, and the directory holds hashes that it compares for us.
+ * The POP3 dialogue before login: RFC 1939 section 4, CAPA (RFC 2449), STLS (RFC 2595), AUTH
+ * (RFC 5034), UTF8 (RFC 6856). A password is never taken in the clear. APOP is not offered: it needs
+ * the password itself on the server, and the directory holds hashes that it compares for us.
  */
 #include "access/access.h"
 #include "base/log.h"

@@ -126,8 +126,8 @@ static void serve(struct pop3_session *s)
 
 /* --- start and end --- */
 
-/* The first line is the access program's: empty, or UTF8 when the client said so (RFC 6856). Messages
- * go out as they are in both modes. */
+/* The first line is the access program's: empty, or UTF8 when the client said so (RFC 6856).
+ * Messages go out as they are in both modes. */
 static int read_preamble(struct pop3_session *s)
 {
     enum pop3_event event;

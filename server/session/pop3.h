@@ -49,8 +49,8 @@ struct pop3_message *pop3_find(struct pop3_session *s, uint32_t number);
 int pop3_size(struct pop3_session *s, uint32_t number, uint64_t *octets, struct err *e);
 
 /* --- pop3_lock.c --- */
-/* One POP3 session a maildrop (RFC 1939 section 4). 0; 1 when another one holds it; -1 and *e. The lock
- * ends with the process. */
+/* One POP3 session a maildrop (RFC 1939 section 4). 0; 1 when another one holds it; -1 and *e. The
+ * lock ends with the process. */
 int pop3_lock(struct pop3_session *s, struct err *e);
 void pop3_unlock(struct pop3_session *s);
 
@@ -61,7 +61,7 @@ void pop3_run(struct pop3_session *s, const struct pop3_command *c);
 void pop3_send(struct pop3_session *s, const struct pop3_command *c);
 
 /* --- pop3_update.c --- */
-/* The update state: removes what DELE marked, durably. 0, or -1 when something could not be removed. */
+/* The update state: removes what DELE marked, durably. 0, or -1 when something is still there. */
 int pop3_update(struct pop3_session *s);
 /* Marks what was read, as far as possible. */
 void pop3_mark_read(struct pop3_session *s);

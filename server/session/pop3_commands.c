@@ -90,8 +90,8 @@ static struct str field_p(const struct store_uidlist *u, const struct store_uidr
     return (struct str){NULL, 0};
 }
 
-/* The unique-ids that another server left in the uidlist, since its clients know them: read once, and
- * thrown away where there are none, as in most maildirs. */
+/* The unique-ids that another server left in the uidlist, since its clients know them: read once,
+ * and thrown away where there are none, as in most maildirs. */
 static void look_for_kept(struct pop3_session *s)
 {
     struct err e = {0};

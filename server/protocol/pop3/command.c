@@ -91,7 +91,7 @@ static const char *parse_arguments(enum form form, struct str args, struct pop3_
     args = without_end(args);
     if (form == FORM_AUTH)
         wrong = parse_auth(&args, c);
-    else if (form == FORM_NUMBER || form == FORM_NUMBER_LINES || (form == FORM_NUMBER_MAYBE && args.n))
+    else if (form != FORM_NOTHING && (form != FORM_NUMBER_MAYBE || args.n))
         wrong = parse_number(&args, c);
     if (!wrong && form == FORM_NUMBER_LINES)
         wrong = parse_lines(&args, c);

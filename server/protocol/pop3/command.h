@@ -1,8 +1,8 @@
 /*
  * pop3/command: what a line of a POP3 client means, and the lists that the server answers with.
  *
- * RFC 1939, CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034), UTF8 (RFC 6856). Pure. The one table of
- * commands is here; the programs say when each is allowed.
+ * RFC 1939, CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034), UTF8 (RFC 6856). Pure. The one table
+ * of commands is here; the programs say when each is allowed.
  */
 #ifndef FACTEUR_POP3_COMMAND_H
 #define FACTEUR_POP3_COMMAND_H

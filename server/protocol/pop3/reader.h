@@ -1,8 +1,8 @@
 /*
  * pop3/reader: cuts the bytes of a POP3 client into lines (RFC 1939 section 3, RFC 2449 section 4).
  *
- * Pure and resumable at any byte. CR LF ends a line, and so does a bare LF; a CR elsewhere belongs to
- * the line. Bounded; lines are wiped when done with and never moved without being wiped, since they
+ * Pure and resumable at any byte. CR LF ends a line, and so does a bare LF; a CR elsewhere belongs
+ * to the line. Bounded; lines are wiped when done with and never moved without being wiped, since they
  * carry passwords.
  */
 #ifndef FACTEUR_POP3_READER_H
@@ -16,7 +16,7 @@
 enum pop3_event {
     POP3_MORE, /* everything was eaten and more is needed */
     POP3_LINE, /* *line is one line without its end; pop3_reader_next() when done with it */
-    POP3_WRONG /* the line was too long or held a NUL, and was skipped up to its end; *wrong says so */
+    POP3_WRONG /* the line was too long or held a NUL and was skipped to its end; wrong says so */
 };
 
 struct pop3_reader {
