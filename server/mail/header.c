@@ -88,6 +88,15 @@ size_t mail_header_count(struct str message, struct str name)
     return count;
 }
 
+bool mail_header_is_cut(struct str message)
+{
+    struct mail_header_walk w = mail_header_walk(message);
+    struct mail_field f;
+    while (mail_header_next(&w, &f))
+        ;
+    return w.rest.n && !empty_line(w.rest);
+}
+
 struct str mail_value_unfold(struct arena *a, struct str value)
 {
     if (str_find(value, '\n') < 0)

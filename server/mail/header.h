@@ -37,6 +37,8 @@ bool mail_header_next(struct mail_header_walk *w, struct mail_field *f);
 /* The nth (0: first) field of this name, ASCII case ignored. */
 bool mail_header_find(struct str message, struct str name, size_t nth, struct mail_field *f);
 size_t mail_header_count(struct str message, struct str name);
+/* True when there are more than MAIL_FIELDS_MAX fields, so that a walk does not see them all. */
+bool mail_header_is_cut(struct str message);
 
 /* A value without its line ends (RFC 5322 section 2.2.3); nothing else changes. The view itself
  * when it holds none. */

@@ -38,6 +38,9 @@ void accept_message(struct session *s)
     struct message *m = &s->mail.message;
     if (m->refusal) {
         accept_refuse(s, m->refusal);
+    } else if (mail_header_is_cut(message_header(m))) {
+        /* What no walk sees could be a second From, or a blind copy. */
+        accept_refuse(s, REFUSAL_HEADER);
     } else if (mail_header_count(message_header(m), STR("Received")) >= HOPS_MAX) {
         reply(s, "554 5.4.6 Error: too many hops");
         mail_reset(s);

@@ -19,6 +19,7 @@ each in tests/dialogues/smtp; each has a world of its own.
     @submit HEADER           a message of alice's to user1, up to the reply to its end
     @rcpts N                 RCPT to user1 ... userN, each 250
     @hops N                  N Received headers
+    @fields N                N short header fields
     @long_auth SIZE          AUTH PLAIN with a password of that size
     @gone                    the server closes, whatever it says before
     @connects N PATTERN      N connections at once; the last one hears the pattern
@@ -258,6 +259,9 @@ class World:
 
     def do_hops(self, dialogue, words, _):
         dialogue.connection("").send(b"Received: from a by b; c\r\n" * int(words[0]), "hops")
+
+    def do_fields(self, dialogue, words, _):
+        dialogue.connection("").send(b"a:\r\n" * int(words[0]), "fields")
 
     def do_long_auth(self, dialogue, words, _):
         text = base64.b64encode(b"\0alice\0" + b"x" * int(words[0]))

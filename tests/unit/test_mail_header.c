@@ -36,6 +36,7 @@ static void fields(void)
     UNIT_STR(f.whole, "Subject : one\r\n two\n\tthree\n");
     AUTO_ARENA a = arena_new(256);
     UNIT_STR(mail_value_unfold(a, f.value), "one two\tthree");
+    CU_ASSERT(!mail_header_is_cut(m));
     CU_ASSERT(mail_header_count(m, STR("To")) == 2);
     CU_ASSERT(mail_header_find(m, STR("to"), 1, &f));
     UNIT_STR(f.value, "e@f");
@@ -376,10 +377,26 @@ static void header_prefixes(void)
     each_prefix(STR("\0:\0\n\r\r\n\t:\n \r\n:\n"), feed_header);
 }
 
+static void field_bound(void)
+{
+    AUTO_BUF b = {0};
+    struct mail_field f;
+    for (size_t i = 0; i < MAIL_FIELDS_MAX; i++)
+        buf_str(&b, STR("a:\n"));
+    CU_ASSERT(!mail_header_is_cut(buf_view(&b)));
+    buf_str(&b, STR("\nFrom: text\n"));
+    CU_ASSERT(!mail_header_is_cut(buf_view(&b)));
+    b.n -= strlen("\nFrom: text\n");
+    buf_str(&b, STR("From: x@y\n\n"));
+    CU_ASSERT(mail_header_is_cut(buf_view(&b)));
+    CU_ASSERT(!mail_header_find(buf_view(&b), STR("From"), 0, &f));
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
         {"fields", fields},
+        {"more fields than are looked at", field_bound},
         {"where a header ends", header_ends},
         {"HEADER.FIELDS", selecting},
         {"wire form cut anywhere", wire},
