@@ -55,7 +55,8 @@ static struct date date_from_unix(int64_t t, int zone)
 {
     const int64_t lowest = year_start(1) * 86400, highest = year_start(10000) * 86400 - 1;
     struct date d = {.zone = zone < -1439 ? -1439 : zone > 1439 ? 1439 : zone};
-    t = t < lowest + 86400 ? lowest : t > highest - 86400 ? highest : t + d.zone * 60;
+    t = t < lowest - 86400 ? lowest : t > highest + 86400 ? highest : t + d.zone * 60;
+    t = t < lowest ? lowest : t > highest ? highest : t;
     int64_t days = floor_div(t, 86400), rest = t - days * 86400;
     d.year = 1970 + floor_div(days, 365);
     while (year_start(d.year) > days)

@@ -316,6 +316,17 @@ static void date_round_trip(void)
         same &= mail_date_parse_imap(text, &imap, &imap_zone) == 0 && imap == t && imap_zone == zone;
     }
     CU_ASSERT(same);
+    /* The first and the last hours of all, whatever the zone makes of them. */
+    static const char *const edges[] = {
+        "Mon, 1 Jan 0001 01:02:03 +0000", "Mon, 1 Jan 0001 00:30:00 +0100",
+        "Fri, 31 Dec 9999 22:59:59 +0000", "Fri, 31 Dec 9999 23:30:00 -0200",
+    };
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        int64_t t;
+        int zone;
+        CU_ASSERT(mail_date_parse(str_from(edges[i]), &t, &zone) == 0);
+        UNIT_STR(mail_date_print(out, t, zone), edges[i]);
+    }
 }
 
 static void date_imap(void)
