@@ -2,8 +2,8 @@
  * What is remembered about domains for a few seconds, so that a recipient costs no more searches
  * than its own: that a domain is hosted, and that a mailbox domain has no catch-all alias. Neither
  * can turn a good recipient away: a domain that is new is asked about each time until it is there,
- * and a catch-all matters only where the address has no alias of its own. "Cannot say" is never
- * kept.
+ * and a catch-all is asked for before an address without a mailbox is unknown. "Cannot say" is
+ * never kept.
  */
 #ifndef FACTEUR_DIRECTORY_DOMAINS_H
 #define FACTEUR_DIRECTORY_DOMAINS_H

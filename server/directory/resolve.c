@@ -393,6 +393,14 @@ static bool is_owed_postmaster(const struct visit *v)
            (v->class != DOMAIN_NONE || str_eq(v->node->addr.domain, v->r->set->names.myhostname));
 }
 
+/* That there is no catch-all may have been remembered, and does not carry a no: it is asked for. */
+static bool ask_late_catch_all(struct visit *v)
+{
+    v->pending = 1;
+    ask_alias(v, KEY_DOMAIN);
+    return --v->pending > 0;
+}
+
 static void end_box(struct visit *v)
 {
     struct box box;
@@ -400,6 +408,8 @@ static void end_box(struct visit *v)
     for (size_t i = 0; i < KEY_DOMAIN && verdict == VERDICT_NO; i++)
         if (v->box_asked[i])
             verdict = box_read(v->r->set, v->r->arena, v->boxes[i], &box, &v->r->err);
+    if (verdict == VERDICT_NO && ask_late_catch_all(v))
+        return;
     if (verdict == VERDICT_YES)
         end_mailbox(v, &box);
     else if (verdict == VERDICT_CANNOT_SAY)

@@ -247,6 +247,18 @@ def searches_per_recipient():
         true(slapd.operations()["search"] - before - own <= 5, "searches when nothing is remembered")
 
 
+def new_catch_all():
+    """What is remembered about a domain turns nobody away who is there by now."""
+    with PrivateSlapd() as server:
+        with Directory(connection(server)) as d:
+            one(d.resolve("amelie@mail.example.org"))
+            same(d.resolve("late@mail.example.org").verdict, "no")
+            server.add(alias("all", ["@mail.example.org"], ["bruno@mail.example.org"]))
+            same(one(d.resolve("late@mail.example.org"))[1], "bruno@mail.example.org")
+            server.delete("cn=all,ou=mail,dc=example,dc=org")
+            same(d.resolve("late@mail.example.org").verdict, "no")
+
+
 def no_injection():
     with directory(recipient_delimiter="+") as d:
         for local in ("*", "ame*", '"*)(uid=*"', '"a)(objectClass=*"', '"\\\\2a"', "a%%", "%s",
@@ -657,6 +669,7 @@ TESTS = [
     ("postmaster is always led somewhere", postmasters),
     ("malformed entries are named in the log", malformed_entries),
     ("a recipient costs three searches", searches_per_recipient),
+    ("a new catch-all is there at once", new_catch_all),
     ("odd characters inject nothing", no_injection),
     ("users log in with uid and addresses", logins),
     ("other filters and templates, and wrong ones", login_maps_of_other_kinds),
