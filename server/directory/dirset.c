@@ -76,7 +76,8 @@ static int read_table(struct dirset *s, struct map_source *m, const struct bundl
         return -1;
     const struct ldapmap_conn_settings *conn = ldapmap_table_conn(m->table);
     if (conn->chase_referrals)
-        log_warning("ldap-table", LS("file", m->text), LZ("ignored", "chase_referrals"));
+        log_warning("ldap-table", LS("file", m->text), LZ("chase_referrals", "not followed"),
+                    LZ("meaning", "answers that lead to other servers are taken for none"));
     m->searcher = pools_searcher(s->pools, conn, (size_t)s->cfg->ldap_search_connections);
     return 0;
 }

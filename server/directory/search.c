@@ -28,6 +28,7 @@ struct op {
     int64_t sent, deadline;
     struct event *timer;
     size_t used_before, cap;
+    struct str elsewhere; /* a server that has part of the answer; empty: none */
     struct search_result result;
 };
 
@@ -186,6 +187,7 @@ static void on_down(struct dirconn *c, void *arg)
         }
         o->losses++;
         o->result = (struct search_result){0};
+        o->elsewhere = (struct str){0};
         o->cap = 0;
         list_take(&s->sent, o);
         c->load--;
@@ -263,8 +265,23 @@ static void take_end(struct op *o, LDAP *ld, LDAPMessage *m)
     int code = LDAP_OTHER;
     char *text = NULL;
     int r = ldap_parse_result(ld, m, &code, NULL, &text, NULL, NULL, 0);
-    finish(o, r == LDAP_SUCCESS ? code : r, str_from(text));
+    if (r == LDAP_SUCCESS && code == LDAP_SUCCESS && o->elsewhere.n)
+        finish(o, LDAP_REFERRAL, o->elsewhere);
+    else
+        finish(o, r == LDAP_SUCCESS ? code : r, str_from(text));
     ldap_memfree(text);
+}
+
+/* A part of the tree that another server has (RFC 4511 section 4.5.3). Nobody goes there from here;
+ * where the settings say that one must, the answer is not whole. Where they do not, it is. */
+static void take_reference(struct op *o, LDAP *ld, LDAPMessage *m)
+{
+    char **urls = NULL;
+    if (!searcher_settings(o->s)->chase_referrals)
+        return;
+    bool read = ldap_parse_reference(ld, m, &urls, NULL, 0) == LDAP_SUCCESS && urls && urls[0];
+    o->elsewhere = arena_str(o->arena, read ? str_head(str_from(urls[0]), 300) : STR("unknown"));
+    ldap_memvfree((void **)urls);
 }
 
 static struct op *op_find(struct searcher *s, struct dirconn *c, int msgid)
@@ -287,6 +304,8 @@ static void on_message(struct dirconn *c, void *arg, LDAPMessage *m)
             ldap_abandon_ext(c->ld, o->msgid, NULL, NULL);
             finish(o, code, STR("an answer too large, or one that cannot be read"));
         }
+    } else if (ldap_msgtype(m) == LDAP_RES_SEARCH_REFERENCE) {
+        take_reference(o, c->ld, m);
     } else if (ldap_msgtype(m) == LDAP_RES_SEARCH_RESULT) {
         take_end(o, c->ld, m);
     }

@@ -525,6 +525,24 @@ def size_limits():
             cannot(d, d.resolve("shared@example.com"), "Size limit exceeded (4)")
 
 
+def referrals():
+    """Part of the tree lies on another server: where the table says to go there, what this server
+    has is no answer. Otherwise it is all there is, as for Postfix."""
+    with PrivateSlapd() as server:
+        server.add("dn: ou=far,ou=mail,dc=example,dc=org\nobjectClass: referral\n"
+                   "objectClass: extensibleObject\nou: far\nref: ldap://127.0.0.1:1/ou=far,dc=far\n")
+        with Directory(connection(server)) as d:
+            same(d.resolve("nobody@example.com").verdict, "no")
+            same(one(d.resolve("amelie@example.com"))[1], "amelie@mail.example.org")
+            same(d.auth("nobody", "x").verdict, "no")
+        chasing = {name: TABLES[name] + "chase_referrals = yes\n" for name in TABLES}
+        with Directory(connection(server), chasing) as d:
+            cannot(d, d.resolve("nobody@example.com"), "Referral (10): ldap://127.0.0.1:1/ou=far,dc=far")
+            cannot(d, d.resolve("amelie@example.com"))
+            cannot(d, d.resolve("x@elsewhere.example"))
+            cannot(d, d.auth("nobody@example.com", "x"))
+
+
 # --- many at once ---
 
 def logins_side_by_side():
@@ -682,6 +700,7 @@ TESTS = [
     ("the servers of a list stand in for each other", failover),
     ("connections that are cut", cut_connections),
     ("size limits: hosted all the same, or cannot say", size_limits),
+    ("other servers: cannot say, where they count", referrals),
     ("fifty logins at once run side by side", logins_side_by_side),
     ("recipients do not wait for a slow hash", slow_hash),
     ("many recipients at once", many_recipients),
