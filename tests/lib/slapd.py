@@ -4,11 +4,14 @@
         slapd.add("dn: uid=...\\n...")
         slapd.uri, slapd.reader_dn, slapd.reader_password, slapd.ca_file, slapd.mail_base
 """
+import glob
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+
+from tap import wait_for
 
 SRCDIR = os.environ.get("FACTEUR_SRCDIR") or os.path.dirname(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -82,6 +85,13 @@ class PrivateSlapd:
     def pause(self):
         """It keeps its connections and answers nothing, until resume()."""
         os.kill(int(self.slapd_pid), signal.SIGSTOP)
+        # The signal is on its way still: threads that run may answer meanwhile.
+        wait_for(lambda: all(state == "T" for state in self._states()), 10, "slapd goes on")
+
+    def _states(self):
+        for path in glob.glob("/proc/%d/task/*/stat" % int(self.slapd_pid)):
+            with open(path) as stat:
+                yield stat.read().rsplit(")", 1)[1].split()[0]
 
     def resume(self):
         if self.facts and self.running():
