@@ -22,6 +22,7 @@ static const struct {
     {"QUOTA=RES-STORAGE", 0},
     {"PREVIEW", 0},
     {"BINARY", 0},
+    {"COMPRESS=DEFLATE", 0},
     {"REPLACE", 0},
     {"UTF8=ACCEPT", IMAP_ON_UTF8},
     {"OBJECTID", 0},

@@ -85,7 +85,7 @@ static void hear_end(struct idle *w)
     while (!s->done) {
         struct str in = imap_input(s);
         if (in.n == 0) {
-            if (wait_for_client(w))
+            if (imap_input_pending(s) || wait_for_client(w))
                 imap_input_read(s);
             continue;
         }

@@ -28,6 +28,7 @@ const struct imap_command imap_commands[] = {
     {"GETQUOTAROOT", ANY, IMAP_TELL_ALL, false, imap_cmd_getquotaroot},
     {"APPEND", ANY, IMAP_TELL_ALL, false, imap_cmd_append},
     {"IDLE", ANY, IMAP_TELL_ALL, false, imap_cmd_idle},
+    {"COMPRESS", ANY, IMAP_TELL_ALL, false, imap_cmd_compress},
     {"CHECK", SEL, IMAP_TELL_NOTHING, false, imap_cmd_check},
     {"CLOSE", SEL, IMAP_TELL_NOTHING, false, imap_cmd_close},
     {"UNSELECT", SEL, IMAP_TELL_NOTHING, false, imap_cmd_unselect},

@@ -50,6 +50,8 @@ struct imap_session {
     struct buf in;      /* bytes read and not yet eaten */
     size_t in_at;       /* how many of them are eaten */
     struct output out;
+    struct squeeze *squeeze; /* owned; NULL: nothing is compressed */
+    bool squeeze_due;        /* compression starts behind this reply */
     struct imap_reader reader;
     struct imap_limits limits;
     struct arena *arena; /* one command's */
@@ -135,6 +137,11 @@ void imap_write_mailboxid(struct buf *b, const unsigned char guid[16]);
 /* Reads more input: 1 when there is some, 0 at the end or when the client was silent for too long
  * (s->done is set then). */
 int imap_input_read(struct imap_session *s);
+/* True when imap_input_read() need not wait for the client. */
+bool imap_input_pending(const struct imap_session *s);
+/* From now on SIGTERM ends the input, as if the client were gone, at the next look at it. */
+void imap_input_stop_on_term(struct imap_session *s);
+bool imap_input_stopped(void);
 struct str imap_input(struct imap_session *s);
 void imap_input_eat(struct imap_session *s, struct str rest);
 
@@ -166,6 +173,8 @@ void imap_cmd_status(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_getquota(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_getquotaroot(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_append(struct imap_session *s, struct imap_cursor *args);
+void imap_cmd_compress(struct imap_session *s, struct imap_cursor *args);
+void imap_start_compression(struct imap_session *s); /* cmd_compress.c: after the reply */
 void imap_cmd_replace(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args);
 void imap_cmd_search(struct imap_session *s, struct imap_cursor *args);

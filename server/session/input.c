@@ -3,9 +3,12 @@
 
 #include "base/clock.h"
 #include "session/search_text.h"
+#include "session/squeeze.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 enum { READ_PIECE = 16384 };
@@ -43,6 +46,72 @@ static int wait_readable(struct imap_session *s)
     }
 }
 
+/* --- SIGTERM --- */
+
+/* For the signal handler, which nothing else can tell: the input, and one that has ended. */
+static struct {
+    volatile sig_atomic_t stopped, input, ended;
+} term;
+
+static void on_term(int number)
+{
+    (void)number;
+    int saved = errno;
+    term.stopped = 1;
+    dup2((int)term.ended, (int)term.input);
+    errno = saved;
+}
+
+/* The input's descriptor becomes one that is at its end: no wait can miss that. */
+void imap_input_stop_on_term(struct imap_session *s)
+{
+    struct sigaction act = {.sa_handler = on_term};
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return; /* then SIGTERM ends the process as it always does */
+    close(ends[1]);
+    term.stopped = 0;
+    term.input = s->in_fd;
+    term.ended = ends[0];
+    sigaction(SIGTERM, &act, NULL);
+}
+
+bool imap_input_stopped(void)
+{
+    return term.stopped;
+}
+
+/* --- reading --- */
+
+bool imap_input_pending(const struct imap_session *s)
+{
+    return s->squeeze && squeeze_pending(s->squeeze);
+}
+
+/* Reads once: more than 0, or 0 at the end. */
+static ssize_t read_some(struct imap_session *s, struct buf *to)
+{
+    char *at = buf_room(to, READ_PIECE);
+    ssize_t r;
+    do {
+        r = read(s->in_fd, at, READ_PIECE);
+    } while (r < 0 && errno == EINTR);
+    if (r <= 0)
+        return 0;
+    to->n += (size_t)r;
+    s->bytes_in += (uint64_t)r;
+    return r;
+}
+
+/* What has come compressed becomes input, a piece of it. */
+static int unpack(struct imap_session *s)
+{
+    if (squeeze_inflate(s->squeeze, READ_PIECE, &s->in) == 0)
+        return 1;
+    imap_bye(s, "The compressed data are damaged");
+    return 0;
+}
+
 int imap_input_read(struct imap_session *s)
 {
     if (s->in_at) {
@@ -54,20 +123,19 @@ int imap_input_read(struct imap_session *s)
         s->done = true;
         return 0;
     }
+    if (imap_input_pending(s))
+        return unpack(s);
     if (!wait_readable(s)) {
         imap_bye(s, "Logged out after a long silence");
         return 0;
     }
-    char *at = buf_room(&s->in, READ_PIECE);
-    ssize_t r;
-    do {
-        r = read(s->in_fd, at, READ_PIECE);
-    } while (r < 0 && errno == EINTR);
-    if (r <= 0) {
+    AUTO_BUF packed = {0};
+    if (read_some(s, s->squeeze ? &packed : &s->in) == 0) {
         s->done = true;
         return 0;
     }
-    s->in.n += (size_t)r;
-    s->bytes_in += (uint64_t)r;
-    return 1;
+    if (!s->squeeze)
+        return 1;
+    squeeze_feed(s->squeeze, buf_view(&packed));
+    return unpack(s);
 }

@@ -3,6 +3,7 @@ libsession_a_SOURCES = \
 	%reldir%/append_binary.c %reldir%/append_binary.h \
 	%reldir%/cmd_append.c \
 	%reldir%/cmd_basic.c \
+	%reldir%/cmd_compress.c \
 	%reldir%/cmd_copy.c \
 	%reldir%/cmd_fetch.c \
 	%reldir%/cmd_folders.c \
@@ -40,10 +41,12 @@ libsession_a_SOURCES = \
 	%reldir%/search_text.c %reldir%/search_text.h \
 	%reldir%/search_thread.c %reldir%/search_thread.h \
 	%reldir%/session.h \
+	%reldir%/squeeze.c %reldir%/squeeze.h \
 	%reldir%/update.c
 
 # A session's libraries in the order the linker needs.
-SESSION_LIBS = libsession.a libimap.a libpop3.a libstore.a $(MAIL_LIBS) $(SQLITE_LIBS)
+SESSION_LIBS = libsession.a libimap.a libpop3.a libstore.a $(MAIL_LIBS) $(SQLITE_LIBS) \
+	$(ZLIB_LIBS)
 
 facteurlibexec_PROGRAMS += session
 session_SOURCES = %reldir%/main.c %reldir%/parent.c %reldir%/parent.h

@@ -2,7 +2,9 @@
 #include "session/imap.h"
 
 #include "base/log.h"
+#include "session/squeeze.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -86,6 +88,8 @@ static void on_command(struct imap_session *s, struct imap_line *line)
     if (s->reply.n)
         send_reply(s);
     count_wrong(s);
+    if (s->squeeze_due)
+        imap_start_compression(s);
     s->command = NULL;
     arena_reset(s->arena);
 }
@@ -127,7 +131,7 @@ static void on_event(struct imap_session *s, enum imap_event event, struct imap_
 static void serve(struct imap_session *s)
 {
     struct imap_line line;
-    while (!s->done) {
+    while (!s->done && !imap_input_stopped()) {
         struct str in = imap_input(s);
         if (in.n == 0) {
             imap_quiet(s);
@@ -172,15 +176,20 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
 {
     struct imap_session s = {.settings = settings, .in_fd = in_fd,
                              .limits = IMAP_LIMITS_SESSION};
+    /* The input alone must be able to end. */
+    AUTO_FD own_out = in_fd == out_fd ? fcntl(out_fd, F_DUPFD_CLOEXEC, 3) : -1;
     signal(SIGPIPE, SIG_IGN);
     tzset();
-    output_init(&s.out, out_fd, settings->write_ms);
+    output_init(&s.out, own_out >= 0 ? own_out : out_fd, settings->write_ms);
     imap_reader_init(&s.reader, &s.limits);
     s.arena = arena_new(ARENA_CHUNK);
     s.conv = mail_conv_new();
     s.index = store_index_new(settings->maildir_fd);
+    imap_input_stop_on_term(&s);
     greet(&s);
     serve(&s);
+    if (imap_input_stopped())
+        imap_bye(&s, "[UNAVAILABLE] The server is going down, try again later");
     output_flush(&s.out);
     imap_unselect(&s);
     store_index_free(s.index);
@@ -190,6 +199,7 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     arena_free(s.arena);
     imap_reader_free(&s.reader);
     output_free(&s.out);
+    squeeze_free(s.squeeze);
     buf_free(&s.in);
     buf_free(&s.reply);
     free(s.tag);

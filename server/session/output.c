@@ -2,6 +2,7 @@
 #include "session/output.h"
 
 #include "base/clock.h"
+#include "session/squeeze.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,6 +19,7 @@ void output_init(struct output *o, int fd, int64_t timeout_ms)
 void output_free(struct output *o)
 {
     buf_free(&o->b);
+    buf_free(&o->packed);
 }
 
 /* What can be written now, without blocking: a pipe that poll calls writable takes 4096 bytes. */
@@ -43,30 +45,47 @@ static int wait_writable(struct output *o)
     }
 }
 
-void output_flush(struct output *o)
+static void give_back(struct buf *b)
 {
+    buf_clear(b);
+    if (b->cap > 4 * (size_t)GATHER)
+        buf_free(b);
+}
+
+/* Writes what has gathered. flush: the client can read all of it, compressed or not. */
+static void write_all(struct output *o, bool flush)
+{
+    struct buf *from = &o->b;
     size_t at = 0;
-    while (at < o->b.n && !o->failed) {
+    if (o->squeeze) {
+        squeeze_deflate(o->squeeze, buf_view(&o->b), flush, &o->packed);
+        give_back(&o->b);
+        from = &o->packed;
+    }
+    while (at < from->n && !o->failed) {
         if (wait_writable(o) != 0) {
             o->failed = true;
             break;
         }
-        ssize_t r = write_some(o->fd, o->b.p + at, o->b.n - at);
+        ssize_t r = write_some(o->fd, from->p + at, from->n - at);
         if (r > 0)
             at += (size_t)r;
         else if (r == 0 || (errno != EINTR && errno != EAGAIN))
             o->failed = true;
     }
     o->written += at;
-    buf_clear(&o->b);
-    if (o->b.cap > 4 * (size_t)GATHER)
-        buf_free(&o->b);
+    give_back(from);
+}
+
+void output_flush(struct output *o)
+{
+    write_all(o, true);
 }
 
 void output_check(struct output *o)
 {
     if (o->b.n >= GATHER)
-        output_flush(o);
+        write_all(o, false);
 }
 
 struct buf *output_buf(struct output *o)

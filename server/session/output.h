@@ -15,6 +15,8 @@ struct output {
     struct buf b;
     bool failed;
     uint64_t written; /* bytes */
+    struct squeeze *squeeze; /* borrowed: what goes out is compressed; or NULL */
+    struct buf packed;
 };
 
 void output_init(struct output *o, int fd, int64_t timeout_ms);

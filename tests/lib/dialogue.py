@@ -17,6 +17,7 @@
 
     @connect [2]   @close [2]       opens, closes now
     @starttls [2]                   TLS handshake now
+    @compress [2]                   both directions are compressed from now on (RFC 4978)
     @eof [2]                        the server closes the connection
     @silence SECONDS [2]            nothing arrives for so long
     @wait SECONDS    @timeout SECONDS
@@ -33,6 +34,7 @@ import shlex
 import socket
 import subprocess
 import time
+import zlib
 
 
 class DialogueError(Exception):
@@ -122,6 +124,26 @@ class ProcessTransport:
         return None
 
 
+class DeflateTransport:
+    """COMPRESS=DEFLATE on top of another transport."""
+
+    def __init__(self, below):
+        self.below = below
+        self.out = zlib.compressobj(6, zlib.DEFLATED, -15)
+        self.into = zlib.decompressobj(-15)
+
+    def send(self, data):
+        self.below.send(self.out.compress(data) + self.out.flush(zlib.Z_SYNC_FLUSH))
+
+    def recv(self, timeout):
+        data = self.below.recv(timeout)
+        # What came may be the end of a block and nothing more.
+        return (self.into.decompress(data) or None) if data else data
+
+    def close(self):
+        return self.below.close()
+
+
 class Connection:
     def __init__(self, name, transport):
         self.name = name
@@ -137,7 +159,7 @@ class Connection:
         if data == b"":
             self.ended = True
         if not data:
-            return False
+            return data is None and not self.ended and time.monotonic() < deadline
         self.buffer += data
         return True
 
@@ -365,6 +387,11 @@ class Dialogue:
         if conn.buffer:
             self.fail(step, "the server spoke before the TLS handshake: %r" % conn.buffer)
         conn.transport.starttls()
+
+    def do_compress(self, step, words):
+        conn = self.connection(words[0] if words else "")
+        conn.transport = DeflateTransport(conn.transport)
+        conn.buffer = conn.transport.into.decompress(conn.buffer)  # what came behind the reply
 
     def do_eof(self, step, words):
         step.conn = words[0] if words else ""

@@ -14,11 +14,13 @@ Directives beyond those of tests/lib/dialogue.py:
     @file NAME   @no_file NAME  such a file lies in the maildir, or does not
     @damage NAME                another program writes nonsense into the middle of it
     @unlink NAME                another program removes it
+    @term [2]                   the session gets SIGTERM
 """
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -110,11 +112,15 @@ def directives(maildir, arguments):
     def unlink(_, words, __):
         os.unlink(os.path.join(maildir.path, words[0]))
 
+    def term(talk, words, __):
+        transport = talk.connection(words[0] if words else "").transport
+        transport.proc.send_signal(signal.SIGTERM)
+
     def args(_, words, __):
         arguments[:] = words
 
     return {"deliver": deliver, "messages": messages, "remove": remove, "flag": flag,
-            "files": files, "rmdir": rmdir, "args": args,
+            "files": files, "rmdir": rmdir, "args": args, "term": term,
             "file": file, "no_file": no_file, "damage": damage, "unlink": unlink}
 
 
