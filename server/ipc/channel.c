@@ -157,7 +157,7 @@ static void leave(struct channel *ch)
         channel_destroy(ch);
 }
 
-static void fail(struct channel *ch)
+void channel_fail(struct channel *ch)
 {
     if (ch->broken || ch->dead)
         return;
@@ -174,7 +174,7 @@ static void handle(struct channel *ch, int passed)
     arena_reset(ch->arena);
     if (decode(&ch->in, passed, ch->peer, ch->self, ch->arena, &m, &e) != 0) {
         log_error("ipc-bad-message", LZ("from", program_name(ch->peer)), LZ("why", e.log));
-        fail(ch);
+        channel_fail(ch);
         return;
     }
     ch->ops->on_message(ch, ch->arg, &m);
@@ -193,7 +193,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (r <= 0)
-            fail(ch);
+            channel_fail(ch);
         else
             handle(ch, passed);
     }
@@ -209,7 +209,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         struct pending *p = ch->first;
         if (send_raw((int)fd, p->bytes, p->n, p->fd, MSG_DONTWAIT) < 0) {
             if (errno != EAGAIN && errno != EWOULDBLOCK)
-                fail(ch);
+                channel_fail(ch);
             break;
         }
         ch->first = p->next;
@@ -247,15 +247,20 @@ void channel_free(struct channel *ch)
         channel_destroy(ch);
 }
 
-static void enqueue(struct channel *ch, const struct buf *b, int passed)
+/* A message that has lost its descriptor would end the channel at the other side. */
+static int enqueue(struct channel *ch, const struct buf *b, int passed)
 {
+    int fd = passed >= 0 ? fcntl(passed, F_DUPFD_CLOEXEC, 0) : -1;
+    if (fd < 0 && passed >= 0)
+        return -1;
     struct pending *p = mem_alloc(sizeof *p + b->n);
     p->n = b->n;
-    p->fd = passed >= 0 ? fcntl(passed, F_DUPFD_CLOEXEC, 0) : -1;
+    p->fd = fd;
     memcpy(p->bytes, b->p, b->n);
     *ch->last = p;
     ch->last = &p->next;
     event_add(ch->writable, NULL);
+    return 0;
 }
 
 int channel_send(struct channel *ch, const struct msg *m)
@@ -272,7 +277,7 @@ int channel_send(struct channel *ch, const struct msg *m)
     ssize_t sent = queued ? -1 : send_raw(ch->fd, b.p, b.n, m->fd, MSG_DONTWAIT);
     int r = 0;
     if (queued || (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)))
-        enqueue(ch, &b, m->fd);
+        r = enqueue(ch, &b, m->fd);
     else if (sent < 0)
         r = -1;
     mem_wipe(b.p, b.n);

@@ -27,9 +27,13 @@ struct channel *channel_new(struct event_base *base, int fd, unsigned self, unsi
                             const struct channel_ops *ops, void *arg);
 void channel_free(struct channel *ch); /* safe inside its own callbacks; NULL is fine */
 
-/* Sends or queues. A message that cannot be encoded is our own mistake: logged and -1. A dead
- * channel returns -1 too; on_close follows from the event loop. */
+/* Sends or queues. A message that cannot be encoded is our own mistake: logged and -1. Without
+ * descriptors to keep its own in until the peer has room: -1. A dead channel returns -1 too;
+ * on_close follows from the event loop. */
 int channel_send(struct channel *ch, const struct msg *m);
+
+/* The peer spoke nonsense, as its reader found: no more is read or sent, and on_close is called. */
+void channel_fail(struct channel *ch);
 
 unsigned channel_peer(const struct channel *ch);
 const char *program_name(unsigned program); /* "smtp", "directory", … */
