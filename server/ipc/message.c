@@ -204,6 +204,23 @@ bool msg_has_fd(enum msg_type type)
     return type < MSG_COUNT && table[type].has_fd;
 }
 
+bool msg_answers(enum msg_type reply, enum msg_type ask)
+{
+    switch (ask) {
+#define ANSWER_CASE(asked, answer)                                                                 \
+    case MSG_##asked:                                                                              \
+        return reply == MSG_##answer;
+        ANSWER_CASE(status_ask, status_reply) ANSWER_CASE(resolve_ask, resolve_reply)
+        ANSWER_CASE(auth_ask, auth_reply) ANSWER_CASE(sender_ask, sender_reply)
+        ANSWER_CASE(redeem_ask, redeem_reply) ANSWER_CASE(probe_ask, probe_reply)
+        ANSWER_CASE(deliver_ask, deliver_reply) ANSWER_CASE(spool_ask, spool_reply)
+        ANSWER_CASE(enqueue_ask, enqueue_reply) ANSWER_CASE(session_ask, session_reply)
+        ANSWER_CASE(session_start, session_started)
+    default:
+        return false;
+    }
+}
+
 /* Where the id of a message lies; NULL for those without. */
 static uint64_t *id_of(struct msg *m)
 {

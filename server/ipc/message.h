@@ -111,6 +111,8 @@ struct msg {
 #define MSG_INIT(t) {.type = MSG_##t, .fd = -1}
 
 const char *msg_name(enum msg_type type);
+/* Is reply what answers such an ask? */
+bool msg_answers(enum msg_type reply, enum msg_type ask);
 /* The first field of every ask and reply, 0 for messages without one. */
 uint64_t msg_id(const struct msg *m);
 void msg_set_id(struct msg *m, uint64_t id);

@@ -17,6 +17,7 @@ struct call {
     struct rpc *rpc;
     uint64_t id;
     struct rpc_link *link; /* NULL: never sent */
+    enum msg_type asked;
     rpc_fn fn;
     void *arg;
     struct event *timer;
@@ -71,31 +72,42 @@ static void on_message(struct channel *ch, void *arg, struct msg *m)
     struct rpc_link *link = arg;
     uint64_t id = msg_id(m);
     struct call *c = map_get(link->rpc->calls, id_key(&id));
-    (void)ch;
     if (!c || c->link != link)
         return; /* cancelled, or timed out */
+    if (!msg_answers(m->type, c->asked)) {
+        log_error("ipc-wrong-answer", LZ("from", program_name(link->rpc->peer)),
+                  LZ("asked", msg_name(c->asked)), LZ("answer", msg_name(m->type)));
+        channel_fail(ch);
+        return;
+    }
     if (more_follow(m))
         c->fn(c->arg, m);
     else
         call_end(c, m);
 }
 
-/* Answers every call of the link with NULL; a callback may start new calls, so look anew each time. */
+/* A call of that link no younger than last, or NULL. */
+static struct call *find_call(const struct rpc_link *link, uint64_t last)
+{
+    size_t at = 0;
+    struct str key;
+    void *value;
+    while (map_next(link->rpc->calls, &at, &key, &value)) {
+        struct call *c = value;
+        if (c->link == link && c->id <= last)
+            return c;
+    }
+    return NULL;
+}
+
+/* Answers every call of the link with NULL; a callback may start new calls, so look anew each time,
+ * and leave those alone: they go over the channel that has taken the place of this one. */
 static void drop_calls(struct rpc_link *link)
 {
-    struct rpc *r = link->rpc;
-    while (link->under_way) {
-        size_t at = 0;
-        struct str key;
-        void *value;
-        while (map_next(r->calls, &at, &key, &value)) {
-            struct call *c = value;
-            if (c->link != link)
-                continue;
-            call_end(c, NULL);
-            break;
-        }
-    }
+    uint64_t last = link->rpc->last_id;
+    struct call *c;
+    while (link->under_way && (c = find_call(link, last)) != NULL)
+        call_end(c, NULL);
 }
 
 static void on_close(struct channel *ch, void *arg)
@@ -161,7 +173,7 @@ static struct rpc_link *least_busy(struct rpc *r)
 uint64_t rpc_call(struct rpc *r, struct msg *m, int64_t timeout_ms, rpc_fn fn, void *arg)
 {
     struct call *c = MEM_NEW(struct call);
-    *c = (struct call){.rpc = r, .id = ++r->last_id, .fn = fn, .arg = arg};
+    *c = (struct call){.rpc = r, .id = ++r->last_id, .asked = m->type, .fn = fn, .arg = arg};
     msg_set_id(m, c->id);
     c->timer = evtimer_new(r->base, on_timer, c);
     map_put(r->calls, id_key(&c->id), c);
@@ -182,6 +194,15 @@ void rpc_cancel(struct rpc *r, uint64_t id)
     struct call *c = map_take(r->calls, id_key(&id));
     if (c)
         call_free(c);
+}
+
+void rpc_abandon(struct rpc *r, uint64_t id, rpc_fn fn, void *arg)
+{
+    struct call *c = map_get(r->calls, id_key(&id));
+    if (!c)
+        return;
+    c->fn = fn;
+    c->arg = arg;
 }
 
 void rpc_tell(struct rpc *r, struct msg *m)

@@ -2,7 +2,7 @@
  * Asking other programs and hearing back: pairs replies with their asks, over one channel or over
  * several equal ones (deliver workers: the one with the fewest asks under way is taken).
  *
- * When a channel closes, every ask under way on it is answered with NULL: the outcome is unknown.
+ * An answer of another kind than was asked for closes the channel. When a channel closes, every ask under way on it is answered with NULL: the outcome is unknown.
  * When there is no channel at all (the program is being restarted) the callback comes with NULL too,
  * from the event loop, never from inside rpc_call.
  */
@@ -29,6 +29,9 @@ uint64_t rpc_call(struct rpc *r, struct msg *m, int64_t timeout_ms, rpc_fn fn, v
 
 /* The asker is gone: no callback for this id any more. */
 void rpc_cancel(struct rpc *r, uint64_t id);
+
+/* The asker is gone, and the answer goes to somebody else, who gives back what comes with it. */
+void rpc_abandon(struct rpc *r, uint64_t id, rpc_fn fn, void *arg);
 
 /* Sends a message without an answer to any one of the channels. */
 void rpc_tell(struct rpc *r, struct msg *m);

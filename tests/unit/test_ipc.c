@@ -9,6 +9,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -431,6 +432,38 @@ static void unwanted_descriptors_are_closed(void)
     event_base_free(s.base);
 }
 
+/* When there is no descriptor left to keep one in, the message is refused, not sent without it. */
+static void a_descriptor_is_never_lost_in_the_queue(void)
+{
+    struct seen s = {.base = event_base_new(), .kept_fd = -1};
+    struct err e;
+    struct rlimit old, none;
+    struct msg m = MSG_INIT(spool_reply), got;
+    int fds[2], r = 0;
+    AUTO_FD memfd = some_memfd("x");
+    AUTO_BUF buf = {0};
+    AUTO_ARENA arena = arena_new(4096);
+    CU_ASSERT_FATAL(channel_pair(fds) == 0 && getrlimit(RLIMIT_NOFILE, &old) == 0);
+    struct channel *ch = channel_new(s.base, fds[0], QUEUE, SMTP, &ops, &s);
+    none = (struct rlimit){.rlim_cur = (rlim_t)memfd + 1, .rlim_max = old.rlim_max};
+    m.fd = memfd;
+    CU_ASSERT(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    unsigned sent = 0;
+    while (r == 0 && sent < 5000)
+        sent += (r = channel_send(ch, &m)) == 0;
+    CU_ASSERT(setrlimit(RLIMIT_NOFILE, &old) == 0);
+    CU_ASSERT(r == -1 && sent > 0);
+    turn(s.base);
+    for (unsigned i = 0; i < sent; i++) {
+        CU_ASSERT_FATAL(channel_recv_now(fds[1], QUEUE, SMTP, 0, &buf, arena, &got, &e) == 1);
+        fd_closep(&got.fd);
+    }
+    CU_ASSERT(s.closes == 0);
+    channel_free(ch);
+    fd_closep(&fds[1]);
+    event_base_free(s.base);
+}
+
 /* --- asks and answers --- */
 
 static void on_reply(void *arg, struct msg *reply)
@@ -574,6 +607,59 @@ static void a_new_link_replaces_the_old(void)
     asking_end(&a);
 }
 
+static void ask_again(void *arg, struct msg *reply)
+{
+    struct asking *a = arg;
+    on_reply(&a->s, reply);
+    if (!reply)
+        ask(a, 10000);
+}
+
+/* What is asked in answer to the loss goes over the new channel, and is answered there. */
+static void asks_made_while_a_link_is_replaced_live(void)
+{
+    struct asking a;
+    struct msg m = MSG_INIT(resolve_ask);
+    int fds[2];
+    asking_start(&a, 1);
+    rpc_call(a.rpc, &m, 10000, ask_again, &a);
+    CU_ASSERT_FATAL(channel_pair(fds) == 0);
+    rpc_link(a.rpc, 0, fds[0]);
+    fd_closep(&a.peer[0]);
+    a.peer[0] = fds[1];
+    CU_ASSERT(a.s.empties == 1 && rpc_under_way(a.rpc) == 1);
+    reply_to(&a, 0, heard(&a, 0), false);
+    CU_ASSERT(a.s.empties == 1 && a.s.replies == 1);
+    asking_end(&a);
+}
+
+static void answers_of_another_kind_end_the_channel(void)
+{
+    struct asking a;
+    struct err e;
+    struct msg m = MSG_INIT(auth_reply);
+    asking_start(&a, 1);
+    m.auth_reply.id = ask(&a, 10000);
+    memset(&m.auth_reply.grant, 0x55, sizeof m.auth_reply.grant);
+    CU_ASSERT(channel_send_now(a.peer[0], &m, &e) == 0);
+    turn(a.s.base);
+    CU_ASSERT(a.s.replies == 0 && a.s.empties == 1 && !rpc_connected(a.rpc));
+    asking_end(&a);
+}
+
+static void abandoned_asks_are_heard_by_another(void)
+{
+    struct asking a;
+    struct seen heir = {.kept_fd = -1};
+    asking_start(&a, 1);
+    uint64_t id = ask(&a, 10000);
+    rpc_abandon(a.rpc, id, on_reply, &heir);
+    rpc_abandon(a.rpc, id + 1, on_reply, &heir);
+    reply_to(&a, 0, id, false);
+    CU_ASSERT(a.s.replies == 0 && a.s.empties == 0 && heir.replies == 1 && heir.last_id == id);
+    asking_end(&a);
+}
+
 static void time_runs_out(void)
 {
     struct asking a;
@@ -678,10 +764,14 @@ int main(void)
         {"nonsense ends a channel", nonsense_ends_a_channel},
         {"descriptors travel", descriptors_travel},
         {"unwanted descriptors are closed", unwanted_descriptors_are_closed},
+        {"a descriptor is never lost in the queue", a_descriptor_is_never_lost_in_the_queue},
         {"answers find their asks", answers_find_their_asks},
         {"the least busy is asked", the_least_busy_is_asked},
         {"death answers nothing", death_answers_nothing},
         {"a new link replaces the old", a_new_link_replaces_the_old},
+        {"asks made while a link is replaced live", asks_made_while_a_link_is_replaced_live},
+        {"answers of another kind end the channel", answers_of_another_kind_end_the_channel},
+        {"abandoned asks are heard by another", abandoned_asks_are_heard_by_another},
         {"time runs out", time_runs_out},
         {"bundles keep their pieces", bundles_keep_their_pieces},
         {"bad bundles are refused", bad_bundles_are_refused},
