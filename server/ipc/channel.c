@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* More than any message with a password has: a buffer that grew would leave copies of it behind. */
+#define ENCODED_FIRST 8192
 #define BATCH 32 /* messages taken at one wake-up before others get their turn */
 
 struct pending {
@@ -269,6 +271,7 @@ int channel_send(struct channel *ch, const struct msg *m)
     AUTO_BUF b = {0};
     if (ch->broken || ch->dead)
         return -1;
+    buf_room(&b, ENCODED_FIRST);
     if (msg_encode(m, &b, &e) != 0) {
         log_error("ipc-encode", LZ("why", e.log));
         return -1;
@@ -294,6 +297,7 @@ unsigned channel_peer(const struct channel *ch)
 int channel_send_now(int fd, const struct msg *m, struct err *e)
 {
     AUTO_BUF b = {0};
+    buf_room(&b, ENCODED_FIRST);
     if (msg_encode(m, &b, e) != 0)
         return -1;
     ssize_t r = send_raw(fd, b.p, b.n, m->fd, 0);
