@@ -53,10 +53,23 @@ void ask(struct session *s, struct rpc *rpc, struct msg *m, int64_t timeout_ms, 
     a->id = rpc_call(rpc, m, timeout_ms, on_reply, a);
 }
 
-void ask_cancel_all(struct session *s)
+/* An answer that comes after its session: the grants in it are nobody's. */
+static void on_late_reply(void *arg, struct msg *reply)
+{
+    struct smtpd *d = arg;
+    if (!reply)
+        return;
+    if (reply->type == MSG_auth_reply)
+        grant_drop(d, &reply->auth_reply.grant);
+    else if (reply->type == MSG_resolve_reply)
+        for (size_t i = 0; i < reply->resolve_reply.targets.n; i++)
+            grant_drop(d, &reply->resolve_reply.targets.v[i].grant);
+}
+
+void ask_leave_all(struct session *s)
 {
     while (s->asks) {
-        rpc_cancel(s->asks->rpc, s->asks->id);
+        rpc_abandon(s->asks->rpc, s->asks->id, on_late_reply, s->smtpd);
         ask_free(s->asks);
     }
 }

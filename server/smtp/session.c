@@ -40,7 +40,7 @@ bool session_has_auth(const struct session *s)
 static void session_free(struct session *s)
 {
     struct smtpd *d = s->smtpd;
-    ask_cancel_all(s);
+    ask_leave_all(s);
     reply_delay_free(s);
     buf_free(&s->delayed);
     mail_free(s);

@@ -176,7 +176,8 @@ void reply_delay_free(struct session *s);
 typedef void (*ask_fn)(struct session *s, void *arg, struct msg *reply);
 void ask(struct session *s, struct rpc *rpc, struct msg *m, int64_t timeout_ms, ask_fn fn,
          void *arg);
-void ask_cancel_all(struct session *s);
+/* The session ends: no fn is called any more, and grants that come late are given back. */
+void ask_leave_all(struct session *s);
 
 /* --- commands.c --- */
 void command_run(struct session *s, struct str line);
