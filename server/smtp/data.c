@@ -28,6 +28,7 @@ void command_data(struct session *s, struct str args)
         reply(s, "%s", no_recipient(s));
     } else if (is_room(s)) {
         message_start(s);
+        s->data_begins = true;
         s->reading = READ_DATA;
         reply(s, "354 End data with <CR><LF>.<CR><LF>");
     }
@@ -137,6 +138,7 @@ void command_bdat(struct session *s, struct str args)
         return;
     }
     m->chunk_left = m->chunk_size;
+    s->data_begins = s->data_begins || s->state != STATE_BDAT;
     m->chunk_stray = is_stray(s);
     if (s->smtpd->memory >= session_cfg(s)->message_memory_limit && !m->chunk_stray)
         message_refuse(s, REFUSAL_MEMORY);

@@ -1,4 +1,5 @@
 /* A session: from accept to its end. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "smtp/smtp.h"
 
@@ -87,6 +88,28 @@ static void deadline(struct session *s)
     conn_deadline(s->conn, session_cfg(s)->smtpd_timeout * 1000);
 }
 
+static int64_t now_us(void)
+{
+    return clock_mono_ms() * 1000;
+}
+
+/* Every octet gives a message the time it may take, and never more than smtpd_timeout in store: a
+ * client that sends one now and then would hold its place, and our memory, for ever. */
+static void data_deadline(struct session *s, size_t octets)
+{
+    const struct config *cfg = session_cfg(s);
+    int64_t now = now_us(), most = now + cfg->smtpd_timeout * 1000000;
+    if (cfg->smtpd_min_data_rate == 0) {
+        deadline(s);
+        return;
+    }
+    s->data_due_us += (int64_t)octets * 1000000 / cfg->smtpd_min_data_rate;
+    if (s->data_due_us > most || s->data_begins)
+        s->data_due_us = most;
+    s->data_begins = false;
+    conn_deadline(s->conn, s->data_due_us > now ? (s->data_due_us - now) / 1000 + 1 : 1);
+}
+
 void session_hold(struct session *s)
 {
     if (s->holds++ > 0 || !s->conn)
@@ -157,28 +180,33 @@ static void line_read(struct session *s)
     if (event == SMTP_LINE_MORE)
         return;
     s->verb = "";
+    deadline(s); /* the command may set another */
     line_event(s, event, line);
     smtp_reader_next(&s->reader);
-    if (s->holds == 0)
+}
+
+static void data_step(struct session *s)
+{
+    size_t before = conn_in(s->conn).n;
+    if (s->reading == READ_DATA)
+        data_read(s);
+    else
+        chunk_read(s);
+    if (s->holds) {
+        s->data_begins = true; /* the wait is not the client's fault */
+        return;
+    }
+    data_deadline(s, before - conn_in(s->conn).n);
+    if (s->reading == READ_COMMAND)
         deadline(s);
 }
 
 static void read_step(struct session *s)
 {
-    switch (s->reading) {
-    case READ_COMMAND:
-    case READ_SASL:
+    if (s->reading == READ_DATA || s->reading == READ_CHUNK)
+        data_step(s);
+    else
         line_read(s);
-        break;
-    case READ_DATA:
-        deadline(s);
-        data_read(s);
-        break;
-    case READ_CHUNK:
-        deadline(s);
-        chunk_read(s);
-        break;
-    }
 }
 
 static void on_data(struct conn *c, void *arg)

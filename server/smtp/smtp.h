@@ -128,6 +128,8 @@ struct session {
     char *login;            /* NULL: nobody logged in */
     struct ask *asks;
     unsigned holds;         /* reasons not to read on */
+    int64_t data_due_us;    /* when more of the message must have come, on the monotonic clock */
+    bool data_begins;       /* its time is counted anew with the next octets */
     bool backlog;           /* too much output waits */
     bool closing, stopped, counted;
     int64_t reply_delay;    /* the next reply waits, in milliseconds */
