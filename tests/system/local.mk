@@ -16,3 +16,5 @@ include tests/system/queue.mk
 include tests/system/whole.mk
 include tests/system/directory.mk
 include tests/system/pop3.mk
+TESTS += tests/system/search_dovecot.py
+EXTRA_DIST += tests/system/search_dovecot.py
