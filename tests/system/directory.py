@@ -40,6 +40,8 @@ def alias(name, addresses, targets):
             + "".join("maildrop: %s\n" % t for t in targets) + "\n")
 
 
+NO_NUMBERS = ("-21100", "+21100", "21100.0", "2e4", "0x526c", "21 100", "21100x", "4294967295", "4294988396",
+              "18446744073709572716", "9" * 400, "\uff12\uff11\uff11\uff10\uff10")
 ODD = "we,ird+o*n(e)"
 LOOSE = ("extensibleObject",)
 ENTRIES = "\n".join([
@@ -84,7 +86,9 @@ ENTRIES = "\n".join([
     alias("comma", ["comma@example.com"], ["amelie@mail.example.org, bruno@mail.example.org"]),
     alias("shared1", ["shared@example.com"], ["amelie@mail.example.org"]),
     alias("shared2", ["shared@example.com"], ["bruno@mail.example.org"]),
-] + [person("m%d" % i, 22000 + i) for i in range(MANY)])
+] + [person("m%d" % i, 22000 + i) for i in range(MANY)]
+  + [person("form%d" % i, 21100 + i, more="description: %s\n" % form)
+     for i, form in enumerate(NO_NUMBERS)])
 
 slapd = None
 
@@ -224,6 +228,10 @@ def malformed_entries():
                'uid=worded,ou=mail,dc=example,dc=org: description \\"abc\\" is not a number')
         cannot(d, d.auth("worded", "worded-secret"), 'description \\"abc\\" is not a number')
         cannot(d, d.resolve("amelie@example.com"), "has no description")
+        for i in range(len(NO_NUMBERS)):
+            cannot(d, d.resolve("form%d@example.com" % i), "uid=form%d,ou=mail" % i, "is not a number")
+            cannot(d, d.auth("form%d" % i, "form%d-secret" % i), "is not a number")
+            same(d.auth("form%d" % i, "wrong").verdict, "no")
     homes = TABLES["virtual_mailbox_maps"].replace("homeDirectory", "description")
     with directory({"virtual_mailbox_maps": homes}) as d:
         cannot(d, d.resolve("twohomes@example.com"),
