@@ -102,6 +102,7 @@ struct client {
     enum login_end late;       /* what is said then */
     unsigned errors;           /* bad commands and failed logins */
     bool counted;
+    bool backlog;              /* too much output waits */
 };
 
 /* --- client.c --- */

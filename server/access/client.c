@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define IN_MAX 32768
+#define OUT_MAX 65536 /* past this much unread output no more commands are taken */
 #define ERRORS_MAX 10
 
 static void client_free(struct client *c)
@@ -49,6 +50,11 @@ static void read_on(struct client *c)
         struct str in = conn_in(c->conn), rest = in;
         if (in.n == 0)
             return;
+        if (conn_out_size(c->conn) >= OUT_MAX) {
+            c->backlog = true;
+            conn_pause(c->conn);
+            return;
+        }
         bool there = c->protocol->feed(c, &rest);
         conn_consume(c->conn, in.n - rest.n);
         if (!there || !c->protocol->handle(c))
@@ -109,6 +115,14 @@ static void on_data(struct conn *conn, void *arg)
     read_on(arg);
 }
 
+static void on_drained(struct conn *conn, void *arg)
+{
+    struct client *c = arg;
+    if (c->backlog && (c->state == CLIENT_TALKS || c->state == CLIENT_SASL))
+        conn_resume(conn);
+    c->backlog = false;
+}
+
 static void on_tls(struct conn *conn, void *arg)
 {
     struct client *c = arg;
@@ -138,6 +152,7 @@ static void on_close(struct conn *conn, void *arg, enum conn_end why, const char
 
 static const struct conn_ops client_ops = {
     .on_data = on_data,
+    .on_drained = on_drained,
     .on_tls = on_tls,
     .on_timeout = on_timeout,
     .on_close = on_close,
