@@ -140,11 +140,13 @@ static void on_close(struct channel *ch, void *arg)
 void child_start(struct child *c)
 {
     static const struct channel_ops ops = {on_message, on_close};
-    int pair[2];
+    int pair[2] = {-1, -1};
     c->started_ms = clock_mono_ms();
     c->life++;
     if (channel_pair(pair) != 0 || (c->pid = spawn_child(c, pair[1])) < 0) {
         log_error("child-start", LZ("program", kind_name(c->kind)), LZ("why", strerror(errno)));
+        fd_closep(&pair[0]);
+        fd_closep(&pair[1]);
         c->pid = 0;
         c->state = CHILD_DOWN;
         set_timer(c, PAUSE_MAX_MS);
