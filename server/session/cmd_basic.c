@@ -27,6 +27,8 @@ static const struct {
     {"UTF8=ACCEPT", IMAP_ON_UTF8},
     {"OBJECTID", 0},
     {"SAVEDATE", 0},
+    {"CONDSTORE", IMAP_ON_CONDSTORE},
+    {"QRESYNC", IMAP_ON_CONDSTORE | IMAP_ON_QRESYNC},
 };
 
 void imap_write_capabilities(struct imap_session *s, struct buf *b)
@@ -117,6 +119,7 @@ void imap_cmd_enable(struct imap_session *s, struct imap_cursor *args)
 {
     AUTO_BUF line = {0};
     struct str name;
+    unsigned before = s->enabled;
     buf_str(&line, STR("* ENABLED"));
     do {
         if (imap_get_space(args) != 0 || imap_get_atom(args, &name) != 0) {
@@ -134,6 +137,8 @@ void imap_cmd_enable(struct imap_session *s, struct imap_cursor *args)
     } while (!imap_at_end(args));
     output_str(&s->out, buf_view(&line));
     output_z(&s->out, "\r\n");
+    if (s->mailbox && (s->enabled & ~before & IMAP_ON_CONDSTORE))
+        imap_tell_highest(s);
     imap_reply_done(s);
 }
 

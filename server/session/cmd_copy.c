@@ -49,6 +49,12 @@ static void copy_to(struct imap_session *s, const struct imap_indexes *at, struc
     }
     free(from);
     free(dest);
+    AUTO_BUF modseq = {0};
+    if (move)
+        store_mailbox_settle(s->mailbox, false);
+    if (move && copied && imap_tells_modseq(s)) /* RFC 7162 3.2 */
+        buf_printf(&modseq, "[HIGHESTMODSEQ %llu] ",
+                   (unsigned long long)store_mailbox_highest(s->mailbox));
     /* RFC 6851 4.3: the client learns the new UIDs before the messages vanish. */
     if (move && copied)
         output_printf(&s->out, "* OK %sMoved\r\n", buf_z(&code));
@@ -56,7 +62,8 @@ static void copy_to(struct imap_session *s, const struct imap_indexes *at, struc
     if (copied == 0 && at->n)
         imap_reply_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
     else
-        imap_reply_ok(s, "%s%s completed", move ? "" : buf_z(&code), s->command->name);
+        imap_reply_ok(s, "%s%s completed", move ? buf_z(&modseq) : buf_z(&code),
+                      s->command->name);
 }
 
 static void copy(struct imap_session *s, struct imap_cursor *args, bool move)

@@ -28,6 +28,7 @@ static void plan(struct fetch *f)
         switch (item->kind) {
         case IMAP_FETCH_UID:
         case IMAP_FETCH_FLAGS:
+        case IMAP_FETCH_MODSEQ:
             break;
         case IMAP_FETCH_INTERNALDATE:
         case IMAP_FETCH_RFC822_SIZE:
@@ -104,6 +105,9 @@ static void send_item(struct fetch *f, const struct imap_fetch_item *item,
     case IMAP_FETCH_FLAGS:
         output_z(out, "FLAGS ");
         imap_write_flags(f->s, msg);
+        break;
+    case IMAP_FETCH_MODSEQ:
+        output_printf(out, "MODSEQ (%llu)", (unsigned long long)msg->modseq);
         break;
     case IMAP_FETCH_INTERNALDATE:
         send_date(f->s, msg->date);
@@ -182,6 +186,8 @@ static void send_message(struct fetch *f, size_t index, struct message *m, bool 
         output_z(out, " FLAGS ");
         imap_write_flags(f->s, msg);
     }
+    if (f->what.changed && !asks_for(f, IMAP_FETCH_MODSEQ)) /* RFC 7162 3.1.4.1 */
+        output_printf(out, " MODSEQ (%llu)", (unsigned long long)msg->modseq);
     output_z(out, ")\r\n");
 }
 
@@ -193,7 +199,11 @@ static void fetch_one(struct fetch *f, size_t index)
     int r = prepare(f, index, &m, &e);
     if (r == 0) {
         int seen = mark_seen(f, index, &e);
-        send_message(f, index, &m, seen == 0);
+        /* Where its mod-sequence is told too, which is given later, the next sync tells it. */
+        bool later = seen == 0 && imap_tells_modseq(f->s);
+        if (later)
+            store_mailbox_announce(f->s->mailbox, index);
+        send_message(f, index, &m, seen == 0 && !later);
         r = seen < 0 ? -1 : 0;
     }
     message_close(&m);
@@ -206,17 +216,50 @@ static void fetch_one(struct fetch *f, size_t index)
         imap_reply_error(f->s, &e);
 }
 
+/* What the modifiers ask for beside the items. False, and a reply, when it cannot be. */
+static bool modify(struct fetch *f, struct imap_indexes *at, const struct imap_set *set)
+{
+    struct imap_session *s = f->s;
+    const struct imap_fetch *w = &f->what;
+    if (w->vanished && (!s->command->uid || !(s->enabled & IMAP_ON_QRESYNC))) {
+        imap_reply_bad(s, s->command->uid ? "QRESYNC is not enabled"
+                                          : "VANISHED is for UID FETCH only"); /* RFC 7162 3.2.6 */
+        return false;
+    }
+    if ((w->changed || asks_for(f, IMAP_FETCH_MODSEQ)) && imap_refuse_modseq(s))
+        return false;
+    if (w->vanished)
+        imap_tell_vanished(s, w->since, set);
+    if (w->changed) {
+        size_t n = 0;
+        for (size_t i = 0; i < at->n; i++)
+            if (store_mailbox_at(s->mailbox, at->v[i])->modseq > w->since)
+                at->v[n++] = at->v[i];
+        at->n = n;
+    }
+    if (w->partial) { /* RFC 9394 3.3 */
+        size_t from, end;
+        imap_partial_bounds(&w->range, at->n, &from, &end);
+        at->v += from;
+        at->n = end - from;
+    }
+    return true;
+}
+
 void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args)
 {
     struct fetch f = {.s = s};
     struct imap_indexes at;
-    if (imap_get_indexes(s, args, &at) != 0)
+    struct imap_set set;
+    if (imap_get_set_indexes(s, args, &set, &at) != 0)
         return;
     if (imap_get_space(args) != 0 || imap_get_fetch(args, s->arena, &f.what) != 0 ||
         imap_get_end(args) != 0) {
         imap_reply_bad(s, args->wrong);
         return;
     }
+    if (!modify(&f, &at, &set))
+        return;
     plan(&f);
     f.arena = arena_new(16384);
     for (size_t i = 0; i < at.n && !s->out.failed; i++)

@@ -1,5 +1,5 @@
 /* STATUS (RFC 3501 6.3.10), with SIZE (8438), DELETED and DELETED-STORAGE (9208), APPENDLIMIT (7889),
- * MAILBOXID (8474). */
+ * MAILBOXID (8474), HIGHESTMODSEQ (7162). */
 #include "session/imap.h"
 
 void imap_write_mailboxid(struct buf *b, const unsigned char guid[16])
@@ -13,13 +13,11 @@ void imap_write_mailboxid(struct buf *b, const unsigned char guid[16])
 int imap_status_get(struct imap_session *s, struct str name, unsigned items,
                     struct store_status *status, struct err *e)
 {
-    struct store_folder *folder;
-    int r = store_folder_open(s->settings->maildir_fd, name, &folder, e);
-    if (r != 0)
-        return r;
-    r = store_folder_status(folder, items & IMAP_STATUS_SIZE, status, e);
-    store_folder_close(folder);
-    return r;
+    unsigned want = (items & IMAP_STATUS_SIZE ? STORE_STATUS_SIZE : 0u) |
+                    (items & IMAP_STATUS_DELETED_STORAGE ? STORE_STATUS_DELETED_SIZE : 0u);
+    if (items & IMAP_STATUS_HIGHESTMODSEQ)
+        imap_use_modseq(s);
+    return store_status(s->settings->maildir_fd, name, s->index, want, status, e);
 }
 
 static void add_name(struct buf *b, bool *first, const char *name)
@@ -44,6 +42,7 @@ void imap_status_tell(struct imap_session *s, struct str name, unsigned items,
         {IMAP_STATUS_SIZE, "SIZE", st->size},
         {IMAP_STATUS_DELETED, "DELETED", st->deleted},
         {IMAP_STATUS_DELETED_STORAGE, "DELETED-STORAGE", st->deleted_size},
+        {IMAP_STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", st->highest},
     };
     struct buf *b = output_buf(&s->out);
     bool first = true;

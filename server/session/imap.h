@@ -60,6 +60,7 @@ struct imap_session {
     struct store_mailbox *mailbox; /* selected, or NULL */
     char *mailbox_name;
     struct buf told_flags;         /* what FLAGS said last */
+    uint64_t told_modseq;          /* all changes up to this one are told (RFC 7162 3.2) */
     struct imap_set saved;         /* "$" as UIDs, resolved (RFC 5182); search_run.h */
     struct search_text *text;      /* search_text.h; NULL until it is needed */
     const struct imap_command *command; /* the one that runs */
@@ -94,6 +95,20 @@ void imap_write_flags(struct imap_session *s, const struct store_msg *m);
 void imap_tell_flags(struct imap_session *s);
 void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid);
 
+/* --- modseq.c: CONDSTORE and QRESYNC (RFC 7162) --- */
+/* Is the client to be told mod-sequences in this mailbox? */
+bool imap_tells_modseq(const struct imap_session *s);
+/* A command showed that the client knows them: CONDSTORE is on from now on (RFC 7162 3.1). */
+void imap_use_modseq(struct imap_session *s);
+/* The same for a command that cannot do without them in the selected mailbox: true, and a reply, when
+ * it has none. */
+bool imap_refuse_modseq(struct imap_session *s);
+void imap_tell_highest(struct imap_session *s);
+/* Messages whose flags changed, and UIDs that vanished, after a mod-sequence, among those the client
+ * knows (resolved; NULL: all). */
+void imap_tell_changed(struct imap_session *s, uint64_t since, const struct imap_set *known);
+void imap_tell_vanished(struct imap_session *s, uint64_t since, const struct imap_set *known);
+
 /* --- mailbox.c: the selected mailbox --- */
 void imap_unselect(struct imap_session *s);
 /* Before a wait for the client: what was left for a quiet moment, after all answers are sent. */
@@ -108,6 +123,9 @@ int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
                  struct imap_indexes *out);
 /* Reads the set argument and finds the messages; sets BAD and returns -1 when it is wrong. */
 int imap_get_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_indexes *out);
+/* The same, and the set, resolved. */
+int imap_get_set_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_set *set,
+                         struct imap_indexes *out);
 /* UIDs as a set: "1:3,7". */
 void imap_write_uids(struct buf *b, const uint32_t *uids, size_t n);
 /* True, and a reply, when the selected mailbox must not be changed. */

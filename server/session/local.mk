@@ -24,6 +24,7 @@ libsession_a_SOURCES = \
 	%reldir%/loop.c \
 	%reldir%/mailbox.c \
 	%reldir%/message.c %reldir%/message.h \
+	%reldir%/modseq.c \
 	%reldir%/names.c %reldir%/names.h \
 	%reldir%/output.c %reldir%/output.h \
 	%reldir%/pop3.c %reldir%/pop3.h \

@@ -83,18 +83,27 @@ int imap_indexes(struct imap_session *s, const struct imap_set *set, bool uid,
     return 0;
 }
 
-int imap_get_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_indexes *out)
+int imap_get_set_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_set *set,
+                         struct imap_indexes *out)
 {
-    struct imap_set set;
-    if (imap_get_space(c) != 0 || imap_get_set(c, s->arena, &set) != 0) {
+    if (imap_get_space(c) != 0 || imap_get_set(c, s->arena, set) != 0) {
         imap_reply_bad(s, c->wrong);
         return -1;
     }
-    if (imap_indexes(s, &set, s->command->uid, out) != 0) {
+    if (imap_indexes(s, set, s->command->uid, out) != 0) {
         imap_reply_bad(s, "No such message number");
         return -1;
     }
+    /* "*" reaches as far as UIDs were ever given: what vanished at the end counts too. */
+    *set = set->saved ? s->saved
+                      : imap_set_resolve(s->arena, set, store_mailbox_uidnext(s->mailbox) - 1);
     return 0;
+}
+
+int imap_get_indexes(struct imap_session *s, struct imap_cursor *c, struct imap_indexes *out)
+{
+    struct imap_set set;
+    return imap_get_set_indexes(s, c, &set, out);
 }
 
 void imap_write_uids(struct buf *b, const uint32_t *uids, size_t n)

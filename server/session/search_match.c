@@ -287,6 +287,7 @@ static bool match(struct search_match *x, const struct imap_search *k)
     case IMAP_SEARCH_EMAIL_ID:
         return match_email_id(x, k);
     case IMAP_SEARCH_MODSEQ:
+        return msg->modseq >= k->number;
     case IMAP_SEARCH_THREAD_ID: /* threads have no ids here (RFC 8474 5.2) */
         return false;
     }

@@ -37,6 +37,8 @@ static int refuse(struct imap_session *s, const struct imap_search_command *what
 
 int search_begin(struct imap_session *s, struct imap_search_command *what)
 {
+    if (what->modseq && imap_refuse_modseq(s))
+        return refuse(s, what);
     if (!charset_known(s, what->charset))
         imap_reply_no(s, "[BADCHARSET (US-ASCII UTF-8)] The charset is not known here");
     else if (search_prepare(s, what->root, what->charset) != 0)
@@ -104,11 +106,32 @@ uint32_t search_number(struct imap_session *s, uint32_t index)
     return s->command->uid ? store_mailbox_at(s->mailbox, index)->uid : index + 1;
 }
 
-static void write_plain(struct imap_session *s, const char *name, const struct search_found *found)
+/* The highest mod-sequence of the messages told; of MIN and MAX alone only theirs (RFC 7162 3.1.5,
+ * RFC 4731 3.2). 0: none was found. */
+static uint64_t highest_found(struct imap_session *s, const struct imap_search_command *what,
+                              const struct search_found *found)
+{
+    const unsigned ends = IMAP_RETURN_MIN | IMAP_RETURN_MAX;
+    uint64_t highest = 0;
+    for (size_t i = 0; i < found->n; i++) {
+        bool told = !what->extended || (what->returns & ~ends) ||
+                    (i == 0 && (what->returns & IMAP_RETURN_MIN)) ||
+                    (i == found->n - 1 && (what->returns & IMAP_RETURN_MAX));
+        uint64_t modseq = store_mailbox_at(s->mailbox, found->v[i])->modseq;
+        highest = told && modseq > highest ? modseq : highest;
+    }
+    return highest;
+}
+
+static void write_plain(struct imap_session *s, const struct imap_search_command *what,
+                        const char *name, const struct search_found *found)
 {
     output_printf(&s->out, "* %s", name);
     for (size_t i = 0; i < found->n; i++)
         output_printf(&s->out, " %u", search_number(s, found->v[i]));
+    if (what->modseq && found->n)
+        output_printf(&s->out, " (MODSEQ %llu)",
+                      (unsigned long long)highest_found(s, what, found));
     output_z(&s->out, "\r\n");
 }
 
@@ -158,6 +181,9 @@ static void write_extended(struct imap_session *s, const struct imap_search_comm
         write_partial(s, &what->partial, found);
     if (what->returns & IMAP_RETURN_COUNT)
         output_printf(&s->out, " COUNT %zu", found->n);
+    if (what->modseq && found->n)
+        output_printf(&s->out, " MODSEQ %llu",
+                      (unsigned long long)highest_found(s, what, found));
     output_z(&s->out, "\r\n");
 }
 
@@ -231,7 +257,7 @@ void search_answer(struct imap_session *s, const struct imap_search_command *wha
                    const char *name, const struct search_found *found)
 {
     if (!what->extended)
-        write_plain(s, name, found);
+        write_plain(s, what, name, found);
     else if (what->returns != IMAP_RETURN_SAVE) /* which alone is silent (RFC 5182 2.1) */
         write_extended(s, what, found);
     if (what->returns & IMAP_RETURN_SAVE)

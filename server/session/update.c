@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 
+#include <stdlib.h>
+
 static const struct {
     uint8_t bit;
     const char *name;
@@ -84,11 +86,45 @@ void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid)
 {
     const struct store_msg *m = store_mailbox_at(s->mailbox, index);
     output_printf(&s->out, "* %zu FETCH (", index + 1);
-    if (with_uid)
+    if (with_uid || (s->enabled & IMAP_ON_QRESYNC))
         output_printf(&s->out, "UID %u ", m->uid);
     output_z(&s->out, "FLAGS ");
     imap_write_flags(s, m);
+    if (imap_tells_modseq(s)) /* RFC 7162 3.1 */
+        output_printf(&s->out, " MODSEQ (%llu)", (unsigned long long)m->modseq);
     output_z(&s->out, ")\r\n");
+}
+
+/* RFC 7162 3.2.10: with QRESYNC by UID, and all at once. */
+static void tell_expunged(struct imap_session *s, const struct store_changes *ch)
+{
+    if (!(s->enabled & IMAP_ON_QRESYNC)) {
+        for (size_t i = 0; i < ch->expunged; i++)
+            output_printf(&s->out, "* %u EXPUNGE\r\n", ch->expunged_seq[i]);
+        return;
+    }
+    if (ch->expunged == 0)
+        return;
+    AUTO_BUF set = {0};
+    uint32_t *uids = mem_array(ch->expunged, sizeof *uids);
+    for (size_t i = 0; i < ch->expunged; i++)
+        uids[i] = ch->expunged_uid[ch->expunged - 1 - i];
+    imap_write_uids(&set, uids, ch->expunged);
+    free(uids);
+    output_z(&s->out, "* VANISHED ");
+    output_str(&s->out, buf_view(&set));
+    output_z(&s->out, "\r\n");
+}
+
+/* Where mod-sequences are told while an expunge with a smaller one has to wait, a client that loses
+ * the connection now must not believe that it has heard all (RFC 7162 3.2). */
+static void tell_how_far(struct imap_session *s, const struct store_changes *ch)
+{
+    if (ch->waiting == 0)
+        s->told_modseq = store_mailbox_highest(s->mailbox);
+    else if ((s->enabled & IMAP_ON_QRESYNC) && s->told_modseq)
+        output_printf(&s->out, "* OK [HIGHESTMODSEQ %llu] Expunges are to follow\r\n",
+                      (unsigned long long)s->told_modseq);
 }
 
 int imap_tell_changes(struct imap_session *s, bool expunge)
@@ -104,13 +140,13 @@ int imap_tell_changes(struct imap_session *s, bool expunge)
             imap_bye(s, "[UNAVAILABLE] The mailbox was removed or replaced");
         return -1;
     }
-    for (size_t i = 0; i < ch->expunged; i++)
-        output_printf(&s->out, "* %u EXPUNGE\r\n", ch->expunged_seq[i]);
+    tell_expunged(s, ch);
     if (ch->keywords_changed)
         imap_tell_flags(s);
     if (ch->exists_grew)
         output_printf(&s->out, "* %zu EXISTS\r\n* %zu RECENT\r\n", ch->exists, ch->recent);
     for (size_t i = 0; i < ch->flag_count; i++)
         imap_tell_fetch_flags(s, ch->flagged[i] - 1, s->command && s->command->uid);
+    tell_how_far(s, ch);
     return 0;
 }

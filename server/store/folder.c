@@ -1,4 +1,4 @@
-/* Opening a folder, its stamp, and STATUS. */
+/* Opening a folder, its stamp, and pictures of it. */
 #include "store/folder.h"
 #include "base/clock.h"
 
@@ -95,60 +95,4 @@ const struct store_entry *store_picture_find(const struct store_picture *p, uint
             high = mid;
     }
     return low < p->count && p->entry[low].uid == uid ? &p->entry[low] : NULL;
-}
-
-/* The size with CR LF of a message whose name does not tell it; a file that vanished counts nothing. */
-static int virtual_size(const struct store_folder *f, const struct store_picture *p,
-                        const struct store_entry *m, uint64_t *out, struct err *e)
-{
-    uint64_t size;
-    *out = m->vsize;
-    if (m->vsize != STORE_SIZE_UNKNOWN)
-        return 0;
-    *out = 0;
-    AUTO_FD fd = store_file_open(m->in_new ? f->new_fd : f->cur_fd, p->names.p + m->name, O_RDONLY,
-                                 NULL);
-    if (fd < 0)
-        return errno == ENOENT || errno == EINVAL ? 0 : store_errno(e, "open a message");
-    return store_message_count(fd, &size, out, e);
-}
-
-/* Bytes on disk, which an expunge would give back. */
-static uint64_t disk_size(const struct store_folder *f, const struct store_picture *p,
-                          const struct store_entry *m)
-{
-    struct stat st;
-    if (m->size != STORE_SIZE_UNKNOWN)
-        return m->size;
-    int dir = m->in_new ? f->new_fd : f->cur_fd;
-    if (fstatat(dir, p->names.p + m->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    return (uint64_t)st.st_size;
-}
-
-int store_folder_status(struct store_folder *f, bool with_size, struct store_status *out,
-                        struct err *e)
-{
-    struct store_picture p = {0};
-    if (store_folder_scan(f, false, &p, e) != 0)
-        return -1;
-    *out = (struct store_status){.uidvalidity = p.uidvalidity, .uidnext = p.uidnext,
-                                 .messages = p.count,
-                                 .size = with_size ? 0 : STORE_SIZE_UNKNOWN};
-    memcpy(out->guid, p.guid, sizeof out->guid);
-    int r = 0;
-    for (size_t i = 0; i < p.count && r == 0; i++) {
-        const struct store_entry *m = &p.entry[i];
-        uint64_t size;
-        out->recent += m->recent;
-        out->unseen += !(m->flags & STORE_SEEN);
-        if (m->flags & STORE_DELETED) {
-            out->deleted++;
-            out->deleted_size += disk_size(f, &p, m);
-        }
-        if (with_size && (r = virtual_size(f, &p, m, &size, e)) == 0)
-            out->size += size;
-    }
-    store_picture_free(&p);
-    return r;
 }

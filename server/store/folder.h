@@ -78,16 +78,14 @@ int store_folder_renumber(struct store_folder *f, const struct str *bases, size_
 int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e);
 bool store_stamp_eq(const struct store_stamp *a, const struct store_stamp *b);
 
-struct store_status { /* RFC 3501 section 6.3.10, RFC 8438 */
+struct store_status { /* see store_status() in mailbox.h; RFC 3501 section 6.3.10, RFC 8438 */
     uint32_t uidvalidity, uidnext;
     size_t messages, recent, unseen, deleted;
     uint64_t size; /* of all messages with CR LF; STORE_SIZE_UNKNOWN unless asked for */
+    uint64_t highest;       /* mod-sequence; 0: the folder has none now (RFC 7162) */
     uint64_t deleted_size;  /* bytes on disk of those marked deleted */
     unsigned char guid[16]; /* the folder's own, as long as its UIDVALIDITY */
 };
-int store_folder_status(struct store_folder *f, bool with_size, struct store_status *out,
-                        struct err *e);
-
 /* ---- saving: one or many messages, all or none (APPEND, MULTIAPPEND, COPY) ---- */
 struct store_save;
 

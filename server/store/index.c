@@ -8,14 +8,17 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_NAME "facteur.index.sqlite"
 #define APPLICATION_ID 0x46616349 /* "FacI" */
-#define LAYOUT 1
+#define LAYOUT 2
 #define BUSY_MS 300
 #define AGAIN_MS 60000
 #define DISCARDS_MAX 3
+#define WAL_SMALL (512 * 1024) /* bytes of log that are left as they are at the end */
 
 /* Rows hold numbers as this machine writes them. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -25,8 +28,7 @@
 #endif
 
 static const char schema[] =
-    "CREATE TABLE about(born INTEGER NOT NULL) STRICT;"
-    "INSERT INTO about VALUES(random() & 0x7fffffffffffffff | 1);"
+    "CREATE TABLE about(born INTEGER NOT NULL, base INTEGER NOT NULL) STRICT;"
     "CREATE TABLE folder(id INTEGER PRIMARY KEY AUTOINCREMENT, cur INTEGER NOT NULL UNIQUE, guid BLOB NOT NULL,"
     " uidvalidity INTEGER, uidnext INTEGER, cur_ns INTEGER, new_ns INTEGER, list_ns INTEGER,"
     " list_ino INTEGER, list_size INTEGER, taken_ns INTEGER, lines INTEGER, highest INTEGER,"
@@ -69,6 +71,7 @@ static const char *const sql[INDEX_STATEMENTS] = {
     [INDEX_TRIM_AT] = "SELECT modseq FROM vanished WHERE folder = ?1 ORDER BY modseq"
                       " LIMIT 1 OFFSET ?2",
     [INDEX_TRIM] = "DELETE FROM vanished WHERE folder = ?1 AND modseq <= ?2",
+    [INDEX_LARGEST] = "SELECT max(base, ifnull((SELECT max(highest) FROM folder), 0)) FROM about",
     [INDEX_PUT_PIECE] = "INSERT OR REPLACE INTO piece(id, data) VALUES(?1,?2)",
 };
 
@@ -81,8 +84,19 @@ struct store_index *store_index_new(int root_fd)
     return x;
 }
 
+/* A small log is left for the next session rather than written home, which waits for the disk. */
+static void spare_checkpoint(struct store_index *x)
+{
+    struct stat st;
+    if (fstatat(x->root_fd, FILE_NAME "-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_size < WAL_SMALL)
+        sqlite3_db_config(x->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 static void close_database(struct store_index *x)
 {
+    if (x->db)
+        spare_checkpoint(x);
     for (size_t i = 0; i < INDEX_STATEMENTS; i++) {
         sqlite3_finalize(x->st[i]);
         x->st[i] = NULL;
@@ -94,6 +108,12 @@ static void close_database(struct store_index *x)
     sqlite3_close(x->db);
     x->db = NULL;
     x->in_change = false;
+}
+
+static void forget_pending(struct store_index *x)
+{
+    buf_clear(&x->pending);
+    x->pending_count = 0;
 }
 
 void store_index_rest(struct store_index *x)
@@ -123,19 +143,40 @@ static bool is_ours(struct store_index *x)
            st.st_dev == x->dev;
 }
 
+/* Making and removing the file is one session's at a time: the log and its shared memory go by the
+ * file's name, and those of one database must not be taken for another's. -1: not now. */
+static int lock_file(struct store_index *x)
+{
+    AUTO_FD fd = openat(x->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < BUSY_MS / 5; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            int locked = fd;
+            fd = -1;
+            return locked;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return -1;
+}
+
+static void remove_files(struct store_index *x)
+{
+    unlinkat(x->root_fd, FILE_NAME, 0);
+    unlinkat(x->root_fd, FILE_NAME "-wal", 0);
+    unlinkat(x->root_fd, FILE_NAME "-shm", 0);
+}
+
 /* Removes the file, unless somebody has put another one in its place already. */
 static void discard(struct store_index *x, const char *why)
 {
+    AUTO_FD lock = lock_file(x);
     log_warning("index-discarded", LZ("why", why));
     bool ours = is_ours(x);
     close_database(x);
-    x->pending.n = x->pending_count = 0;
-    if (ours) {
-        unlinkat(x->root_fd, FILE_NAME, 0);
-        unlinkat(x->root_fd, FILE_NAME "-wal", 0);
-        unlinkat(x->root_fd, FILE_NAME "-shm", 0);
-    }
-    if (++x->discarded >= DISCARDS_MAX)
+    forget_pending(x);
+    if (ours && lock >= 0)
+        remove_files(x);
+    if (++x->discarded >= DISCARDS_MAX || lock < 0)
         x->not_before = clock_mono_ms() + AGAIN_MS;
 }
 
@@ -143,7 +184,7 @@ static void set_aside(struct store_index *x, const char *why)
 {
     log_warning("index-unused", LZ("why", why));
     close_database(x);
-    x->pending.n = x->pending_count = 0;
+    forget_pending(x);
     x->not_before = clock_mono_ms() + AGAIN_MS;
 }
 
@@ -159,6 +200,8 @@ int index_trouble(struct store_index *x)
         store_index_rollback(x);
         return -1;
     case SQLITE_OK: /* no row where there must be one */
+    case SQLITE_ROW:
+    case SQLITE_DONE:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
@@ -187,67 +230,12 @@ static int first_number(struct store_index *x, const char *text, int64_t *out)
     if (r == SQLITE_ROW)
         *out = sqlite3_column_int64(st, 0);
     sqlite3_finalize(st);
-    return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : -1;
+    return r == SQLITE_ROW ? 0 : -1;
 }
 
 static int execute(struct store_index *x, const char *text)
 {
     return sqlite3_exec(x->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
-}
-
-static int create(struct store_index *x)
-{
-    char mark[120];
-    int64_t version;
-    snprintf(mark, sizeof mark, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
-             APPLICATION_ID, INDEX_VERSION);
-    if (execute(x, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE") != 0 ||
-        first_number(x, "PRAGMA user_version", &version) != 0)
-        return -1;
-    if (version != 0) /* another session was first */
-        return execute(x, "COMMIT");
-    return execute(x, schema) == 0 ? execute(x, mark) : -1;
-}
-
-static int check_layout(struct store_index *x)
-{
-    int64_t version, application, pages;
-    if (first_number(x, "PRAGMA user_version", &version) != 0 ||
-        first_number(x, "PRAGMA page_count", &pages) != 0)
-        return index_trouble(x);
-    if (version == 0 && pages == 0) {
-        if (create(x) != 0 || first_number(x, "PRAGMA user_version", &version) != 0)
-            return index_trouble(x);
-    }
-    if (first_number(x, "PRAGMA application_id", &application) != 0)
-        return index_trouble(x);
-    if (version == INDEX_VERSION && application == APPLICATION_ID)
-        return 0;
-    discard(x, "another layout");
-    return -1;
-}
-
-/* The database's own number: inodes come again. */
-static int read_born(struct store_index *x)
-{
-    int64_t born;
-    if (first_number(x, "SELECT born FROM about", &born) != 0 || born <= 0)
-        return index_trouble(x);
-    x->generation = (uint64_t)born;
-    return 0;
-}
-
-static int prepare(struct store_index *x)
-{
-    for (size_t i = 0; i < INDEX_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(x->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &x->st[i], NULL) !=
-            SQLITE_OK)
-            return index_trouble(x);
-    for (size_t i = 1; i < STORE_PIECES; i++)
-        if (sqlite3_prepare_v3(x->db, piece_sql, -1, SQLITE_PREPARE_PERSISTENT, &x->cursor[i].st,
-                               NULL) != SQLITE_OK)
-            return index_trouble(x);
-    return 0;
 }
 
 /* SQLite wants a path. The directory's real one has no symbolic link in it. */
@@ -262,42 +250,113 @@ static int real_path(const struct store_index *x, char out[PATH_MAX])
     return 0;
 }
 
-static int open_file(struct store_index *x)
+static int open_file(struct store_index *x, int flags)
 {
+    static const char settings[] =
+        "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
+        "PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=8388608;"
+        "PRAGMA cell_size_check=1";
     char path[PATH_MAX];
     struct stat st, again;
-    AUTO_FD fd = store_file_open(x->root_fd, FILE_NAME, O_RDWR | O_CREAT, &st);
+    int persist = 1;
+    AUTO_FD fd = store_file_open(x->root_fd, FILE_NAME, O_RDWR | flags, &st);
     if (fd < 0 || real_path(x, path) != 0)
         return -1;
+    x->dev = st.st_dev;
+    x->ino = st.st_ino;
     if (sqlite3_open_v2(path, &x->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                             SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
         return -1;
-    x->dev = st.st_dev;
-    x->ino = st.st_ino;
     /* The path may have led elsewhere: a maildir that was moved meanwhile, a file just replaced. */
-    return stat(path, &again) == 0 && again.st_ino == st.st_ino && again.st_dev == st.st_dev ? 0 : -1;
-}
-
-static int open_database(struct store_index *x)
-{
-    static const char settings[] =
-        "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
-        "PRAGMA wal_autocheckpoint=4000; PRAGMA cell_size_check=1";
-    if (open_file(x) != 0) {
-        set_aside(x, x->db ? sqlite3_errmsg(x->db) : strerror(errno));
+    if (stat(path, &again) != 0 || again.st_ino != st.st_ino || again.st_dev != st.st_dev)
         return -1;
-    }
-    sqlite3_extended_result_codes(x->db, 1);
     sqlite3_busy_timeout(x->db, BUSY_MS);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 60);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    if (check_layout(x) != 0)
+    sqlite3_file_control(x->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    return execute(x, settings);
+}
+
+static bool has_layout(struct store_index *x)
+{
+    int64_t version, application, born;
+    if (first_number(x, "PRAGMA user_version", &version) != 0 || version != INDEX_VERSION ||
+        first_number(x, "PRAGMA application_id", &application) != 0 ||
+        application != APPLICATION_ID || first_number(x, "SELECT born FROM about", &born) != 0 ||
+        born <= 0)
+        return false;
+    x->generation = (uint64_t)born; /* inodes come again */
+    return true;
+}
+
+static bool is_busy(struct store_index *x)
+{
+    int code = x->db ? sqlite3_errcode(x->db) & 0xff : SQLITE_OK;
+    return code == SQLITE_BUSY || code == SQLITE_LOCKED;
+}
+
+static int prepare(struct store_index *x)
+{
+    for (size_t i = 0; i < INDEX_STATEMENTS; i++)
+        if (sqlite3_prepare_v3(x->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &x->st[i], NULL) !=
+            SQLITE_OK)
+            return -1;
+    for (size_t i = 1; i < STORE_PIECES; i++)
+        if (sqlite3_prepare_v3(x->db, piece_sql, -1, SQLITE_PREPARE_PERSISTENT, &x->cursor[i].st,
+                               NULL) != SQLITE_OK)
+            return -1;
+    return 0;
+}
+
+/* 0; 1: there is no such file, or it is of no use; -1: not now. */
+static int open_existing(struct store_index *x)
+{
+    struct stat st;
+    if (fstatat(x->root_fd, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 1 : -1;
+    if (S_ISREG(st.st_mode) && st.st_size == 0)
+        return 1;
+    if (open_file(x, 0) == 0 && has_layout(x) && prepare(x) == 0)
+        return 0;
+    int code = x->db ? sqlite3_errcode(x->db) & 0xff : SQLITE_CANTOPEN;
+    return is_busy(x) || code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_PERM ||
+                   code == SQLITE_FULL || code == SQLITE_IOERR ? -1 : 1;
+}
+
+static int create(struct store_index *x)
+{
+    char mark[240];
+    /* Mod-sequences begin above those of a database that was here before. */
+    snprintf(mark, sizeof mark,
+             "INSERT INTO about VALUES(random() & 0x7fffffffffffffff | 1, %lld);"
+             "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
+             (long long)index_floor(x), APPLICATION_ID, INDEX_VERSION);
+    remove_files(x);
+    if (open_file(x, O_CREAT | O_EXCL) == 0 &&
+        execute(x, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE") == 0 && execute(x, schema) == 0 &&
+        execute(x, mark) == 0 && has_layout(x) && prepare(x) == 0)
+        return 0;
+    return -1;
+}
+
+/* Under the lock, since another session may be making one just now. */
+static int replace(struct store_index *x)
+{
+    close_database(x);
+    AUTO_FD lock = lock_file(x);
+    if (lock < 0)
         return -1;
-    if (execute(x, settings) != 0)
-        return index_trouble(x);
-    return read_born(x) == 0 ? prepare(x) : -1;
+    int r = open_existing(x);
+    if (r <= 0)
+        return r;
+    struct stat st;
+    if (fstatat(x->root_fd, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
+        log_warning("index-discarded",
+                    LZ("why", x->db ? sqlite3_errmsg(x->db) : "of another layout"));
+    close_database(x);
+    return create(x);
 }
 
 int index_ready(struct store_index *x)
@@ -306,22 +365,24 @@ int index_ready(struct store_index *x)
         return -1;
     if (x->db && !x->in_change && !is_ours(x)) { /* removed or replaced: that one counts now */
         close_database(x);
-        x->pending.n = x->pending_count = 0;
+        forget_pending(x);
     }
     if (x->db)
         return 0;
     if (x->not_before && clock_mono_ms() < x->not_before)
         return -1;
     x->not_before = 0;
-    /* A damaged or outdated file is gone after the first attempt. */
-    int r = open_database(x);
-    if (r != 0 && !x->not_before)
-        r = open_database(x);
-    if (r != 0) {
+    errno = 0;
+    int r = open_existing(x);
+    if (r > 0)
+        r = replace(x);
+    if (r == 0)
+        return 0;
+    if (is_busy(x))
         close_database(x);
-        return -1;
-    }
-    return 0;
+    else
+        set_aside(x, x->db ? sqlite3_errmsg(x->db) : strerror(errno));
+    return -1;
 }
 
 uint64_t store_index_generation(struct store_index *x)

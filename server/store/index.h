@@ -76,8 +76,9 @@ int store_index_remove(struct store_index *x, int64_t folder, uint64_t modseq, u
 /* Forgets the oldest half of what vanished when it has become long; *logged_since follows. */
 int store_index_trim(struct store_index *x, int64_t folder, uint64_t *logged_since);
 
-/* A mod-sequence larger than any that was given out before the database was lost: above the clock
- * in microseconds and above the floor in <maildir>/facteur.modseq. */
+/* The next mod-sequence above one (0: above all that were ever given out, those of a lost database
+ * included): at least the clock in microseconds. A bound for all of them is kept in
+ * <maildir>/facteur.modseq. */
 uint64_t store_index_modseq(struct store_index *x, uint64_t above);
 
 /* ---- pieces of answers, by message ---- */

@@ -11,7 +11,7 @@ enum index_statement {
     INDEX_FOLDER, INDEX_PUT_FOLDER, INDEX_ALL_ROWS, INDEX_ROWS, INDEX_PUT, INDEX_REMOVE,
     INDEX_CLEAR_FOLDER, INDEX_CLEAR_VANISHED, INDEX_CLEAR_PIECES, INDEX_REMOVE_PIECES,
     INDEX_VANISHED, INDEX_PUT_VANISHED, INDEX_COUNT_VANISHED, INDEX_TRIM_AT, INDEX_TRIM,
-    INDEX_PUT_PIECE, INDEX_STATEMENTS
+    INDEX_LARGEST, INDEX_PUT_PIECE, INDEX_STATEMENTS
 };
 
 struct index_cursor { /* an open reading of pieces of one kind */
@@ -41,6 +41,8 @@ struct store_index {
 int index_ready(struct store_index *x);
 /* After a failed call of SQLite: closes, discards or waits, as the error asks for. Returns -1. */
 int index_trouble(struct store_index *x);
+/* The bound that no mod-sequence has passed, as the file has it. */
+uint64_t index_floor(const struct store_index *x);
 /* Runs a statement that gives no row, and makes it ready again: 0 or -1. */
 int index_run(struct store_index *x, enum index_statement n);
 

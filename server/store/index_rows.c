@@ -216,7 +216,8 @@ static int number_of(struct store_index *x, enum index_statement n, int64_t a, i
                      int64_t *out)
 {
     sqlite3_stmt *st = x->st[n];
-    sqlite3_bind_int64(st, 1, a);
+    if (a >= 0)
+        sqlite3_bind_int64(st, 1, a);
     if (b >= 0)
         sqlite3_bind_int64(st, 2, b);
     int r = sqlite3_step(st);
@@ -244,16 +245,26 @@ int store_index_trim(struct store_index *x, int64_t folder, uint64_t *logged_sin
 /* ---- mod-sequences ---- */
 
 #define FLOOR_FILE "facteur.modseq"
-#define FLOOR_STEP UINT64_C(86400000000) /* a day in microseconds */
+#define FLOOR_STEP UINT64_C(3600000000) /* an hour in microseconds */
 
-static uint64_t read_floor(struct store_index *x)
+uint64_t index_floor(const struct store_index *x)
 {
     AUTO_BUF text = {0};
     uint64_t v = 0;
     if (store_file_read(x->root_fd, FLOOR_FILE, &text, 64, NULL) != 0 ||
-        str_u64(str_trim(buf_view(&text)), &v) != 0)
+        str_u64(str_trim(buf_view(&text)), &v) != 0 || v > INT64_MAX / 2)
         return 0;
     return v;
+}
+
+static void raise_floor(struct store_index *x, uint64_t above)
+{
+    AUTO_BUF text = {0};
+    uint64_t there = index_floor(x), bound = above + FLOOR_STEP;
+    bound = bound > there ? bound : there;
+    buf_printf(&text, "%llu\n", (unsigned long long)bound);
+    if (store_file_replace(x->root_fd, FLOOR_FILE, buf_view(&text), NULL) == 0)
+        x->floor = bound;
 }
 
 /*
@@ -263,20 +274,13 @@ static uint64_t read_floor(struct store_index *x)
 uint64_t store_index_modseq(struct store_index *x, uint64_t above)
 {
     uint64_t now = (uint64_t)clock_real_us();
-    if (!x)
-        return now > above ? now : above + 1;
-    if (x->floor == 0)
-        x->floor = read_floor(x);
-    /* Without a predecessor only the bound is known. */
-    uint64_t least = above ? above : x->floor;
-    uint64_t next = now > least ? now : least + 1;
-    if (next > x->floor) {
-        AUTO_BUF text = {0};
-        uint64_t bound = next + FLOOR_STEP, there = read_floor(x);
-        bound = bound > there ? bound : there;
-        buf_printf(&text, "%llu\n", (unsigned long long)bound);
-        if (store_file_replace(x->root_fd, FLOOR_FILE, buf_view(&text), NULL) == 0)
-            x->floor = bound;
-    }
+    int64_t largest = 0;
+    if (x && above == 0 && index_ready(x) == 0 && number_of(x, INDEX_LARGEST, -1, -1, &largest) == 0)
+        above = (uint64_t)largest;
+    uint64_t next = now > above ? now : above + 1;
+    if (x && x->floor == 0)
+        x->floor = index_floor(x);
+    if (x && next > x->floor)
+        raise_floor(x, next);
     return next;
 }

@@ -228,6 +228,11 @@ int store_mailbox_store(struct store_mailbox *mb, size_t index, enum store_op op
     return with_file(mb, index, "set the flags of", act_flags, &c, e);
 }
 
+void store_mailbox_announce(struct store_mailbox *mb, size_t index)
+{
+    mb->msg[index].news = true;
+}
+
 static int act_unlink(struct store_mailbox *mb, struct store_msg *m, void *ctx)
 {
     struct stat st;

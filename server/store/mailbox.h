@@ -34,6 +34,7 @@ struct store_changes { /* belongs to the mailbox, valid until the next sync */
     /* In the order to be sent: highest first, so that each number is right when it is read. */
     const uint32_t *expunged_seq, *expunged_uid;
     size_t expunged;
+    size_t waiting;          /* messages that are gone and have to stay in the view for now */
     const uint32_t *flagged; /* sequence numbers after the expunges, ascending: flags differ now */
     size_t flag_count;
     size_t exists, recent;   /* after the changes */
@@ -107,6 +108,11 @@ void store_mailbox_keep(struct store_mailbox *mb, size_t index, enum store_piece
 /* Gives memory back, for a session that is going to wait. */
 void store_mailbox_rest(struct store_mailbox *mb);
 
+/* STATUS of a folder, from the index alone where it is up to date. 0; 1: no such folder; -1 and *e. */
+enum { STORE_STATUS_SIZE = 1, STORE_STATUS_DELETED_SIZE = 2 };
+int store_status(int root_fd, struct str name, struct store_index *index, unsigned want,
+                 struct store_status *out, struct err *e);
+
 /* ---- keywords ---- */
 struct str store_mailbox_keyword(const struct store_mailbox *mb, unsigned bit); /* empty: none */
 int store_mailbox_keyword_find(const struct store_mailbox *mb, struct str name); /* bit or -1 */
@@ -123,6 +129,8 @@ enum store_op { STORE_OP_SET, STORE_OP_ADD, STORE_OP_REMOVE };
  * told by the next sync. Works on what the file name says now, not on what the view believed. */
 int store_mailbox_store(struct store_mailbox *mb, size_t index, enum store_op op, uint8_t flags,
                         uint32_t keywords, struct err *e);
+/* Has the next sync tell the message's flags, though nobody else changed them. */
+void store_mailbox_announce(struct store_mailbox *mb, size_t index);
 /* Removes the file; the message is gone from the view at the next sync that may expunge. */
 int store_mailbox_expunge(struct store_mailbox *mb, size_t index, struct err *e);
 

@@ -73,6 +73,7 @@ void mailbox_tell(struct store_mailbox *mb, bool expunge)
             mb->flagged[at++] = (uint32_t)(i + 1);
         m->news &= m->gone;
         c->recent += m->recent;
+        c->waiting += m->gone;
     }
     c->flagged = mb->flagged;
     c->flag_count = at;

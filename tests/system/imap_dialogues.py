@@ -15,12 +15,14 @@ Directives beyond those of tests/lib/dialogue.py:
     @damage NAME                another program writes nonsense into the middle of it
     @unlink NAME                another program removes it
     @term [2]                   the session gets SIGTERM
+    @index WHAT                 the index is deleted, damaged, truncated, empty, old, or unusable
 """
 
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -70,6 +72,30 @@ def simple_message(n):
             % (n, n, n, 1 + n, n, n))
 
 
+def break_index(path, how):
+    size = os.path.getsize(path)
+    if how == "deleted":
+        os.unlink(path)
+    elif how == "damaged":
+        with open(path, "r+b") as f:
+            for at in range(0, size, 512):
+                f.seek(at)
+                f.write(b"nonsense" * 8)
+    elif how == "truncated":
+        os.truncate(path, size // 2)
+    elif how == "empty":
+        os.truncate(path, 0)
+    elif how == "old":
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA user_version=77")
+        db.close()
+    elif how == "unusable":
+        os.unlink(path)
+        os.mkdir(path)
+    else:
+        raise dialogue.DialogueError("what is %s?" % how)
+
+
 def directives(maildir, arguments):
     def deliver(_, words, message):
         options = dict(w.split("=", 1) for w in words[1:])
@@ -91,6 +117,9 @@ def directives(maildir, arguments):
         found = len(maildir.files(words[0]))
         if found != int(words[1]):
             raise dialogue.DialogueError("%s has %d files, not %s" % (words[0], found, words[1]))
+
+    def index(_, words, __):
+        break_index(os.path.join(maildir.path, "facteur.index.sqlite"), words[0])
 
     def rmdir(_, words, __):
         shutil.rmtree(maildir.folder(words[0]))
@@ -121,7 +150,8 @@ def directives(maildir, arguments):
 
     return {"deliver": deliver, "messages": messages, "remove": remove, "flag": flag,
             "files": files, "rmdir": rmdir, "args": args, "term": term,
-            "file": file, "no_file": no_file, "damage": damage, "unlink": unlink}
+            "file": file, "no_file": no_file, "damage": damage, "unlink": unlink,
+            "index": index}
 
 
 def run_one(path, session, directory):

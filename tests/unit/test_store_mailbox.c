@@ -501,20 +501,18 @@ static void status(void)
 {
     FIXTURE f = fixture_new();
     struct err e;
-    struct store_folder *folder;
     struct store_status s;
     AUTO_FD root = fixture_maildir(&f);
     add(root, "INBOX", STORE_SEEN | STORE_DELETED, NULL, "a\r\n");
     add(root, "INBOX", 0, NULL, "b\r\nc\r\n");
     fixture_put(root, "cur/5.by-hand:2,F", "x\ny\n");
-    GOOD(store_folder_open(root, STR("INBOX"), &folder, &e));
-    GOOD(store_folder_status(folder, true, &s, &e));
+    GOOD(store_status(root, STR("INBOX"), NULL, STORE_STATUS_SIZE, &s, &e));
     CU_ASSERT(s.messages == 3 && s.recent == 1 && s.unseen == 2 && s.deleted == 1 && s.uidnext == 4 &&
               s.size == 3 + 6 + 6);
     CU_ASSERT(fixture_count(root, "new") == 1); /* STATUS takes \Recent from nobody */
-    GOOD(store_folder_status(folder, false, &s, &e));
-    CU_ASSERT(s.size == STORE_SIZE_UNKNOWN);
-    store_folder_close(folder);
+    GOOD(store_status(root, STR("INBOX"), NULL, 0, &s, &e));
+    CU_ASSERT(s.size == STORE_SIZE_UNKNOWN && s.highest == 0);
+    CU_ASSERT(store_status(root, STR("none"), NULL, 0, &s, &e) == 1);
 }
 
 /* ---- many ---- */

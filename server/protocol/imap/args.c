@@ -78,6 +78,14 @@ int imap_get_flags(struct imap_cursor *c, struct arena *a, bool bare, struct ima
 int imap_get_store(struct imap_cursor *c, struct arena *a, struct imap_store *store)
 {
     *store = (struct imap_store){.mode = IMAP_STORE_SET};
+    if (imap_try(c, '(')) {
+        store->guarded = true;
+        if (!imap_try_word(c, STR("UNCHANGEDSINCE")))
+            return imap_wrong(c, "Unknown STORE modifier");
+        if (imap_get_space(c) != 0 || imap_get_number64(c, &store->unchanged_since) != 0 ||
+            imap_get_char(c, ')') != 0 || imap_get_space(c) != 0)
+            return -1;
+    }
     if (imap_try(c, '+'))
         store->mode = IMAP_STORE_ADD;
     else if (imap_try(c, '-'))
@@ -88,6 +96,64 @@ int imap_get_store(struct imap_cursor *c, struct arena *a, struct imap_store *st
     if (imap_get_space(c) != 0)
         return -1;
     return imap_get_flags(c, a, true, &store->flags);
+}
+
+/* A set without "*", in rising order. */
+static int get_known(struct imap_cursor *c, struct arena *a, struct imap_set *out)
+{
+    struct imap_set set;
+    if (imap_get_set(c, a, &set) != 0)
+        return -1;
+    if (set.saved)
+        return imap_wrong(c, "$ is not allowed here");
+    for (size_t i = 0; i < set.n; i++)
+        if (set.ranges[i].first == IMAP_STAR || set.ranges[i].last == IMAP_STAR)
+            return imap_wrong(c, "* is not allowed here");
+    *out = imap_set_resolve(a, &set, 0);
+    return 0;
+}
+
+static int get_qresync(struct imap_cursor *c, struct arena *a, struct imap_select *q)
+{
+    struct imap_set numbers, uids;
+    if (imap_get_space(c) != 0 || imap_get_char(c, '(') != 0 ||
+        imap_get_nz_number(c, &q->uidvalidity) != 0 || imap_get_space(c) != 0 ||
+        imap_get_number64(c, &q->modseq) != 0)
+        return -1;
+    bool more = imap_try(c, ' ');
+    if (more && !imap_peek(c, '(')) {
+        q->known = true;
+        if (get_known(c, a, &q->uids) != 0)
+            return -1;
+        more = imap_try(c, ' ');
+    }
+    /* Which numbers belong to which UIDs helps servers that forget what vanished; here it is only
+     * read (RFC 7162 3.2.5.2). */
+    if (more && (imap_get_char(c, '(') != 0 || get_known(c, a, &numbers) != 0 ||
+                 imap_get_space(c) != 0 || get_known(c, a, &uids) != 0 ||
+                 imap_get_char(c, ')') != 0))
+        return -1;
+    return imap_get_char(c, ')');
+}
+
+int imap_get_select(struct imap_cursor *c, struct arena *a, struct imap_select *q)
+{
+    *q = (struct imap_select){0};
+    if (imap_at_end(c))
+        return 0;
+    if (imap_get_space(c) != 0 || imap_get_char(c, '(') != 0)
+        return -1;
+    do {
+        if (!q->condstore && imap_try_word(c, STR("CONDSTORE")))
+            q->condstore = true;
+        else if (!q->qresync && imap_try_word(c, STR("QRESYNC")))
+            q->qresync = true;
+        else
+            return imap_wrong(c, "Unknown SELECT parameter");
+        if (q->qresync && q->uidvalidity == 0 && get_qresync(c, a, q) != 0)
+            return -1;
+    } while (imap_try(c, ' '));
+    return imap_get_char(c, ')') != 0 ? -1 : imap_get_end(c);
 }
 
 int imap_get_status_items(struct imap_cursor *c, unsigned *items)
@@ -102,6 +168,7 @@ int imap_get_status_items(struct imap_cursor *c, unsigned *items)
         {"DELETED-STORAGE", IMAP_STATUS_DELETED_STORAGE},
         {"DELETED", IMAP_STATUS_DELETED},   {"APPENDLIMIT", IMAP_STATUS_APPENDLIMIT},
         {"MAILBOXID", IMAP_STATUS_MAILBOXID},
+        {"HIGHESTMODSEQ", IMAP_STATUS_HIGHESTMODSEQ},
     };
     *items = 0;
     if (imap_get_char(c, '(') != 0)

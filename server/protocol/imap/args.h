@@ -64,9 +64,23 @@ enum imap_store_mode { IMAP_STORE_SET, IMAP_STORE_ADD, IMAP_STORE_REMOVE };
 struct imap_store {
     enum imap_store_mode mode;
     bool silent;
+    bool guarded;          /* only messages not changed since (RFC 7162 3.1.3) */
+    uint64_t unchanged_since;
     struct imap_flags flags;
 };
 int imap_get_store(struct imap_cursor *c, struct arena *a, struct imap_store *store);
+
+/* --- SELECT and EXAMINE: what stands behind the name (RFC 7162 3.1.8, 3.2.5) --- */
+struct imap_select {
+    bool condstore;
+    bool qresync;
+    uint32_t uidvalidity;
+    uint64_t modseq;
+    bool known;            /* the client said which UIDs it knows */
+    struct imap_set uids;  /* ascending */
+};
+/* [SP "(" select-param ... ")"] up to the end of the line. */
+int imap_get_select(struct imap_cursor *c, struct arena *a, struct imap_select *select);
 
 /* --- STATUS --- */
 enum imap_status_item {
@@ -80,6 +94,7 @@ enum imap_status_item {
     IMAP_STATUS_DELETED_STORAGE = 128,
     IMAP_STATUS_APPENDLIMIT = 256,    /* RFC 7889 3.1 */
     IMAP_STATUS_MAILBOXID = 512,      /* RFC 8474 4.3 */
+    IMAP_STATUS_HIGHESTMODSEQ = 1024, /* RFC 7162 3.1.7 */
 };
 int imap_get_status_items(struct imap_cursor *c, unsigned *items);
 

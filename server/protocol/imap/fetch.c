@@ -91,7 +91,7 @@ static int get_section(struct imap_cursor *c, struct arena *a, struct imap_secti
     return get_section_text(c, a, s);
 }
 
-static int get_partial(struct imap_cursor *c, struct imap_section *s)
+static int get_octets(struct imap_cursor *c, struct imap_section *s)
 {
     if (!imap_try(c, '<'))
         return 0;
@@ -117,7 +117,7 @@ static int get_body(struct imap_cursor *c, struct arena *a, struct imap_fetch_it
         return imap_wrong(c, "Unknown FETCH item");
     if (get_section(c, a, &item->section) != 0 || imap_get_char(c, ']') != 0)
         return -1;
-    return get_partial(c, &item->section);
+    return get_octets(c, &item->section);
 }
 
 /* section-binary = "[" [section-part] "]" (RFC 3516 7): a part, never its header or text. */
@@ -128,7 +128,7 @@ static int get_binary(struct imap_cursor *c, struct arena *a, struct imap_fetch_
         return -1;
     if (item->section.text != IMAP_SECTION_ALL)
         return imap_wrong(c, "Unknown body section");
-    return item->kind == IMAP_FETCH_BINARY ? get_partial(c, &item->section) : 0;
+    return item->kind == IMAP_FETCH_BINARY ? get_octets(c, &item->section) : 0;
 }
 
 /* PREVIEW [SP "(" LAZY *(SP LAZY) ")"] (RFC 8970 6). */
@@ -162,6 +162,7 @@ static int get_item(struct imap_cursor *c, struct arena *a, struct imap_fetch_it
         bool peek;
     } known[] = {
         {"UID", IMAP_FETCH_UID, 0, true},
+        {"MODSEQ", IMAP_FETCH_MODSEQ, 0, true},
         {"FLAGS", IMAP_FETCH_FLAGS, 0, true},
         {"INTERNALDATE", IMAP_FETCH_INTERNALDATE, 0, true},
         {"RFC822.SIZE", IMAP_FETCH_RFC822_SIZE, 0, true},
@@ -213,18 +214,53 @@ static bool get_macro(struct imap_cursor *c, struct arena *a, struct imap_fetch 
     return n > 0;
 }
 
+/* CHANGEDSINCE n, VANISHED, PARTIAL m:n, each once and in any order. */
+static int get_modifier(struct imap_cursor *c, struct imap_fetch *f)
+{
+    if (!f->changed && imap_try_word(c, STR("CHANGEDSINCE"))) {
+        f->changed = true;
+        return imap_get_space(c) != 0 ? -1 : imap_get_number64(c, &f->since);
+    }
+    if (!f->vanished && imap_try_word(c, STR("VANISHED"))) {
+        f->vanished = true;
+        return 0;
+    }
+    if (!f->partial && imap_try_word(c, STR("PARTIAL"))) {
+        f->partial = true;
+        return imap_get_space(c) != 0 ? -1 : imap_get_partial(c, &f->range);
+    }
+    return imap_wrong(c, "Unknown FETCH modifier");
+}
+
+static int get_modifiers(struct imap_cursor *c, struct imap_fetch *f)
+{
+    if (imap_at_end(c))
+        return 0;
+    if (imap_get_space(c) != 0 || imap_get_char(c, '(') != 0)
+        return -1;
+    do {
+        if (get_modifier(c, f) != 0)
+            return -1;
+    } while (imap_try(c, ' '));
+    if (f->vanished && !f->changed) /* RFC 7162 3.2.6 */
+        return imap_wrong(c, "VANISHED needs CHANGEDSINCE");
+    return imap_get_char(c, ')');
+}
+
 int imap_get_fetch(struct imap_cursor *c, struct arena *a, struct imap_fetch *fetch)
 {
     struct imap_fetch_item item;
     *fetch = (struct imap_fetch){0};
     if (get_macro(c, a, fetch))
-        return 0;
+        return get_modifiers(c, fetch);
     bool list = imap_try(c, '(');
     do {
         if (get_item(c, a, &item) != 0 || add_item(c, a, fetch, item) != 0)
             return -1;
     } while (list && imap_try(c, ' '));
-    return list ? imap_get_char(c, ')') : 0;
+    if (list && imap_get_char(c, ')') != 0)
+        return -1;
+    return get_modifiers(c, fetch);
 }
 
 static int write_section_text(struct buf *b, const struct imap_section *s)

@@ -5,7 +5,7 @@
 #define FACTEUR_IMAP_FETCH_H
 
 #include "base/mem.h"
-#include "protocol/imap/cursor.h"
+#include "protocol/imap/search.h"
 
 enum imap_fetch_kind {
     IMAP_FETCH_UID,
@@ -22,6 +22,7 @@ enum imap_fetch_kind {
     IMAP_FETCH_THREADID,
     IMAP_FETCH_SAVEDATE, /* RFC 8514 */
     IMAP_FETCH_PREVIEW,  /* RFC 8970 */
+    IMAP_FETCH_MODSEQ,   /* RFC 7162 3.1.5 */
 };
 
 enum imap_section_text {
@@ -54,9 +55,14 @@ struct imap_fetch_item {
 struct imap_fetch {
     struct imap_fetch_item *items;
     size_t n;
+    bool changed;          /* CHANGEDSINCE (RFC 7162 3.1.4.1) */
+    uint64_t since;
+    bool vanished;         /* with VANISHED (RFC 7162 3.2.6) */
+    bool partial;          /* PARTIAL (RFC 9394 3.3) */
+    struct imap_partial range;
 };
 
-/* fetch-att, "(" fetch-att ... ")", ALL, FAST or FULL. */
+/* fetch-att, "(" fetch-att ... ")", ALL, FAST or FULL; then [SP "(" fetch-modifier ... ")"]. */
 int imap_get_fetch(struct imap_cursor *c, struct arena *a, struct imap_fetch *fetch);
 
 /* The item's name in an answer: "BODY[1.HEADER.FIELDS (TO)]<0>"; -1 when b is full. */
