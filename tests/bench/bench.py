@@ -7,6 +7,7 @@ private ports, measured in turn over several rounds. NOTES says what was learnt.
     BENCH_ROUNDS=N            how many rounds (3)
     BENCH_IDLE="1000 5000"    how many idle sessions
     BENCH_SYSTEMS="facteur"   not all three
+    BENCH_HOLD=1              set up, say where everything is, wait for a line on standard input
     BENCH_TMPDIR=DIR          where the file system lies (/var/tmp)
     BENCH_RESULTS=DIR         where the TSV and the plots go
 """
@@ -158,6 +159,14 @@ class Bench:
             self.say("round %d: others took %.0f %% of the processors: %s"
                      % (self.round, 100 * share, "good" if good else "NOT GOOD, the machine is busy"))
 
+    def hold(self):
+        """For perf and strace by hand."""
+        for server in self.servers:
+            print(server.system, "users=" + server.list,
+                  " ".join("%s=%d" % item for item in server.ports.items()), "vmail=" + server.vmail,
+                  "pids=" + ",".join(map(str, sorted(server.group.pids()))), flush=True)
+        sys.stdin.readline()
+
     def report(self):
         description = machine.describe(self.files.kind)
         print()
@@ -192,6 +201,9 @@ def main():
     bench = Bench(parts)
     try:
         bench.set_up()
+        if os.environ.get("BENCH_HOLD"):
+            bench.hold()
+            return
         bench.run()
         bench.report()
     finally:
