@@ -101,11 +101,23 @@ int store_dir_sync(int dir_fd, struct err *e)
     return fsync(dir_fd) < 0 ? store_errno(e, "fsync of a directory") : 0;
 }
 
-int store_dir_make(int at, const char *name, bool *made, struct err *e)
+/* 1: nothing is there. */
+static int is_dir(int at, const char *name, struct err *e)
 {
     struct stat st;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 1 : store_errno(e, "stat %s", name);
+    return S_ISDIR(st.st_mode) ? 0 : err_temp(e, "%s: not a directory", name);
+}
+
+int store_dir_make(int at, const char *name, bool *made, struct err *e)
+{
     if (made)
         *made = false;
+    /* It is there nearly always, and a mkdir that fails has locked the parent against all others. */
+    int r = is_dir(at, name, e);
+    if (r != 1)
+        return r;
     if (mkdirat(at, name, 0700) == 0) {
         if (made)
             *made = true;
@@ -113,9 +125,8 @@ int store_dir_make(int at, const char *name, bool *made, struct err *e)
     }
     if (errno != EEXIST)
         return store_errno(e, "mkdir %s", name);
-    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return store_errno(e, "stat %s", name);
-    return S_ISDIR(st.st_mode) ? 0 : err_temp(e, "%s: not a directory", name);
+    r = is_dir(at, name, e);
+    return r == 1 ? err_temp(e, "%s: appears and vanishes again", name) : r;
 }
 
 int store_dir_each(int dir_fd, int (*fn)(void *, struct str, unsigned char), void *ctx, struct err *e)

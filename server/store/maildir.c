@@ -39,9 +39,12 @@ static int fill(int fd, struct err *e)
 }
 
 /* Makes the maildir under a temporary name, complete, and renames it. EEXIST is fine. */
-static int make(int home, const char *name, struct err *e)
+static int make(int home_path, const char *name, struct err *e)
 {
     char tmp[64];
+    AUTO_FD home = openat(home_path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (home < 0)
+        return store_errno(e, "open the home");
     store_random_name(tmp, ".facteur-new-");
     if (mkdirat(home, tmp, 0700) < 0)
         return store_errno(e, "mkdir %s", tmp);
@@ -64,14 +67,11 @@ int store_maildir_open(int home_fd, struct str name, bool create, int *fd, struc
         return err_temp(e, "maildir name \"%.*s\": not one plain component", STR_FMT(name));
     memcpy(z, name.p, name.n);
     z[name.n] = '\0';
-    AUTO_FD home = openat(home_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (home < 0)
-        return store_errno(e, "open the home");
-    *fd = store_dir_open(home, z);
+    *fd = store_dir_open(home_fd, z);
     if (*fd < 0 && errno == ENOENT && create) {
-        if (make(home, z, e) != 0)
+        if (make(home_fd, z, e) != 0)
             return -1;
-        *fd = store_dir_open(home, z);
+        *fd = store_dir_open(home_fd, z);
     }
     if (*fd < 0)
         return store_errno(e, "open maildir %s", z);
