@@ -179,6 +179,8 @@ static void on_delivered(struct session *s, void *arg, struct msg *m)
     h->under_way--;
     t->outcome = yes ? TARGET_DELIVERED : TARGET_FAILED;
     h->safe += yes;
+    if (!yes)
+        probed_forget(s->smtpd, t->key);
     log_mailbox(s, yes ? "delivered" : "not-delivered", t,
                m ? m->deliver_reply.text : STR("no answer"), yes ? "text" : "why");
     deliver_some(s);

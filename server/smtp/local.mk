@@ -3,6 +3,6 @@ smtp_SOURCES = \
 	%reldir%/smtp.h %reldir%/main.c \
 	%reldir%/session.c %reldir%/reply.c %reldir%/ask.c \
 	%reldir%/commands.c %reldir%/hello.c %reldir%/misc.c %reldir%/tls.c %reldir%/auth.c \
-	%reldir%/mail.c %reldir%/rcpt.c %reldir%/data.c \
+	%reldir%/mail.c %reldir%/rcpt.c %reldir%/probed.c %reldir%/data.c \
 	%reldir%/message.c %reldir%/trace.c %reldir%/accept.c %reldir%/submit.c %reldir%/handing.c
 smtp_LDADD = libsmtp.a libsasl.a $(MAIL_LIBS) $(IPC_LIBS)

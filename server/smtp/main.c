@@ -124,6 +124,7 @@ static void on_end(struct program *p)
     rpc_free(d->deliver);
     rpc_free(d->queue);
     front_listeners_free(d->listeners);
+    probed_free(d);
     if (d->last_moment)
         event_free(d->last_moment);
     front_settings_drop(d->settings);

@@ -168,26 +168,35 @@ static void on_probed(struct session *s, void *arg, struct msg *m)
         if (r->verdict == VERDICT_YES || v == VERDICT_CANNOT_SAY)
             r->verdict = v;
         set_text(r, v == VERDICT_FULL ? STR("Mailbox full") : STR("Mailbox not available now"));
+    } else {
+        probed_note(s->smtpd, t->key, s->mail.from.size);
     }
     if (--r->probes == 0)
         finish(s);
 }
 
+static void probe_one(struct session *s, struct target *t)
+{
+    struct msg m = MSG_INIT(probe_ask);
+    m.probe_ask.grant = t->grant;
+    m.probe_ask.size = s->mail.from.size;
+    ask(s, s->smtpd->deliver, &m, ASK_PROBE_MS, on_probed, t);
+}
+
 static void probe(struct session *s)
 {
     struct rcpt *r = s->mail.rcpt;
-    r->probes = r->found.n;
     r->text[0] = '\0';
-    if (r->probes == 0) {
-        finish(s); /* every mailbox has been reached by an earlier recipient */
-        return;
-    }
+    r->probes = 1; /* ours, so that no answer ends it before all are asked */
     for (size_t i = 0; i < r->found.n; i++) {
-        struct msg m = MSG_INIT(probe_ask);
-        m.probe_ask.grant = r->found.v[i]->grant;
-        m.probe_ask.size = s->mail.from.size;
-        ask(s, s->smtpd->deliver, &m, ASK_PROBE_MS, on_probed, r->found.v[i]);
+        if (probed_lately(s->smtpd, r->found.v[i]->key, s->mail.from.size))
+            continue;
+        r->probes++;
+        probe_one(s, r->found.v[i]);
     }
+    /* None is left when each was reached by an earlier recipient, or looked at a moment ago. */
+    if (--r->probes == 0)
+        finish(s);
 }
 
 /* --- asking the directory --- */

@@ -36,6 +36,7 @@ struct smtpd {
     struct counters *counters;
     unsigned row;
     struct front_listeners *listeners;
+    struct map *probed; /* folded address → struct probed */
     struct session *sessions;
     size_t session_count;
     uint64_t memory; /* octets of messages held */
@@ -214,6 +215,12 @@ void mail_free(struct session *s);
 void target_add(struct target_list *list, struct target *t);
 void rcpt_free(struct session *s); /* the recipient under way, if any */
 void grant_drop(struct smtpd *d, const struct grant *g);
+
+/* --- probed.c: mailboxes found fit a moment ago, by folded address --- */
+bool probed_lately(const struct smtpd *d, struct str key, uint64_t size);
+void probed_note(struct smtpd *d, struct str key, uint64_t size);
+void probed_forget(struct smtpd *d, struct str key);
+void probed_free(struct smtpd *d);
 
 /* --- data.c: reading a message --- */
 void data_read(struct session *s);
