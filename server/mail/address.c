@@ -103,7 +103,9 @@ static int take_local(struct arena *a, struct cursor *c, unsigned flags, struct 
         err_perm(e, "address \"%.*s\": 8-bit without SMTPUTF8", STR_FMT(c->s));
         return err_client(e, "5.6.7 Internationalised address needs SMTPUTF8");
     }
-    return str_is_utf8(out->local) ? 0 : bad(e, c->s, "not UTF-8");
+    if (!str_is_utf8(out->local))
+        return bad(e, c->s, "not UTF-8");
+    return str_is_text(out->local) ? 0 : bad(e, c->s, "control character");
 }
 
 /* --- domain --- */

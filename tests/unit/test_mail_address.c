@@ -94,6 +94,8 @@ static const struct row rows[] = {
     {"\xc3\xbc@example.org", 0, NULL, "5.6.7"},
     {"\xc3@example.org", MAIL_ADDRESS_UTF8, NULL, "not UTF-8"},
     {"user@\xc3.example", MAIL_ADDRESS_UTF8, NULL, "not UTF-8"},
+    {"a\xc2\x9b" "b@example.org", MAIL_ADDRESS_UTF8, NULL, "control character"},
+    {"\"a\xc2\x85" "b\"@example.org", MAIL_ADDRESS_UTF8, NULL, "control character"},
     {A60 "aaaaa@example.org", 0, NULL, "longer than 64"},
     {"\"" A60 " aaaa\"@example.org", 0, NULL, "longer than 64"},
     {"user@" L63 "a.example", 0, NULL, "longer than 63"},
