@@ -198,7 +198,9 @@ static void end_replace(struct append *ap, uint32_t uidvalidity, const char *uid
     struct imap_session *s = ap->s;
     struct err e = {0};
     output_printf(&s->out, "* OK [APPENDUID %u %s] Replacement message ready\r\n", uidvalidity, uid);
-    if (store_mailbox_expunge(s->mailbox, ap->replaced, &e) < 0)
+    int r = store_mailbox_expunge(s->mailbox, ap->replaced, &e);
+    store_mailbox_settle(s->mailbox, false);
+    if (r < 0)
         refuse(ap, &e);
     else
         imap_reply_done(s);

@@ -4,12 +4,19 @@
 #include "base/log.h"
 #include "protocol/imap/write.h"
 
-/* One row a capability; enable: the bit that ENABLE sets for it (RFC 5161), 0 when it needs none. */
+/*
+ * One row a capability; enable: the bit that ENABLE sets for it (RFC 5161), 0 when it needs none.
+ *
+ * LITERAL+ and LITERAL- may not stand side by side (RFC 7888 5). LITERAL+ it is: it takes what LITERAL-
+ * (and so IMAP4rev2) allows and more, messages go from the wire to their file without a round trip,
+ * and one that is too large is passed over at no cost but its bytes. APPENDLIMIT spares clients those.
+ */
 static const struct {
     const char *name;
     unsigned enable;
 } capabilities[] = {
-    {"IMAP4rev1", 0}, {"LITERAL+", 0}, {"ID", 0},       {"ENABLE", 0},  {"NAMESPACE", 0},
+    {"IMAP4rev1", 0}, {"IMAP4rev2", IMAP_ON_REV2},
+    {"LITERAL+", 0},  {"ID", 0},       {"ENABLE", 0},  {"NAMESPACE", 0},
     {"IDLE", 0},      {"CHILDREN", 0}, {"UIDPLUS", 0},  {"MOVE", 0},    {"UNSELECT", 0},
     {"SPECIAL-USE", 0}, {"MULTIAPPEND", 0},
     {"ESEARCH", 0}, {"SEARCHRES", 0}, {"WITHIN", 0}, {"SORT", 0}, {"SORT=DISPLAY", 0}, {"ESORT", 0},
@@ -103,7 +110,8 @@ void imap_cmd_id(struct imap_session *s, struct imap_cursor *args)
                    STR_FMT(id.fields[2 * i + 1]));
     if (id.n)
         log_info("imap-id", LS("user", s->settings->user), LS("client", buf_view(&text)));
-    output_z(&s->out, "* ID (\"name\" \"Facteur\" \"version\" \"" PACKAGE_VERSION "\")\r\n");
+    output_z(&s->out, "* ID (\"name\" \"Facteur\" \"version\" \"" PACKAGE_VERSION
+                     "\" \"vendor\" \"Facteur\")\r\n");
     imap_reply_done(s);
 }
 

@@ -165,7 +165,8 @@ static void tell_listed(struct listing *l, struct str name)
     struct err e = {0};
     bool here = exists(l, name);
     int r = 1;
-    const char *missing = here ? NULL : l->what.extended ? "\\NonExistent" : "\\Noselect";
+    bool plain = !l->what.extended && !imap_is_rev2(l->s);
+    const char *missing = here ? NULL : plain ? "\\Noselect" : "\\NonExistent";
     if ((l->what.returns & IMAP_RETURN_STATUS) && here && meets(l, name)) {
         r = imap_status_get(l->s, name, l->what.status, &status, &e);
         if (r > 0)
@@ -291,6 +292,15 @@ static void list(struct imap_session *s, struct imap_cursor *args, bool lsub)
     }
     if (join_patterns(&l) == 0)
         run(&l, lsub);
+}
+
+void imap_list_selected(struct imap_session *s)
+{
+    if (!imap_is_rev2(s))
+        return;
+    output_printf(&s->out, "* LIST () \"%c\" ", STORE_FOLDER_SEP);
+    imap_write_folder(s, str_from(s->mailbox_name));
+    output_z(&s->out, "\r\n");
 }
 
 void imap_cmd_list(struct imap_session *s, struct imap_cursor *args)

@@ -5,9 +5,10 @@ static void tell_mailbox(struct imap_session *s)
 {
     struct store_mailbox *mb = s->mailbox;
     size_t count = store_mailbox_count(mb), unseen = store_mailbox_first_unseen(mb);
+    imap_list_selected(s);
     imap_tell_flags(s);
-    output_printf(&s->out, "* %zu EXISTS\r\n* %zu RECENT\r\n", count, store_mailbox_recent(mb));
-    if (unseen < count)
+    imap_tell_exists(s, count, store_mailbox_recent(mb));
+    if (unseen < count && !imap_is_rev2(s))
         output_printf(&s->out, "* OK [UNSEEN %zu] First unseen\r\n", unseen + 1);
     output_printf(&s->out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", store_mailbox_uidvalidity(mb));
     output_printf(&s->out, "* OK [UIDNEXT %u] Predicted next UID\r\n", store_mailbox_uidnext(mb));

@@ -89,6 +89,9 @@ void imap_bye(struct imap_session *s, const char *text);
 /* Looks at the selected mailbox and sends what changed. 0, or -1 when the look failed (logged; the
  * reply is then NO for those commands whose meaning is the look). */
 int imap_tell_changes(struct imap_session *s, bool expunge);
+bool imap_is_rev2(const struct imap_session *s); /* ENABLE IMAP4rev2 was said */
+/* EXISTS, and RECENT for those who know it. */
+void imap_tell_exists(struct imap_session *s, size_t exists, size_t recent);
 /* "(\Seen $Junk)" of a message. */
 void imap_write_flags(struct imap_session *s, const struct store_msg *m);
 /* FLAGS and PERMANENTFLAGS of the selected mailbox, when they are not known to the client yet. */
@@ -140,6 +143,10 @@ uint8_t imap_store_flags(unsigned system); /* enum imap_flag bits as STORE_ bits
 int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
 /* True, and a reply, when a mailbox cannot be made by this name. */
 bool imap_refuse_spelling(struct imap_session *s, struct str name);
+
+/* --- cmd_list.c --- */
+/* The LIST response that goes with SELECT in IMAP4rev2 (RFC 9051 6.3.2). */
+void imap_list_selected(struct imap_session *s);
 
 /* --- cmd_status.c --- */
 /* Opens a mailbox and looks: 0; 1 when there is none; -1 and *e. items: enum imap_status_item. */

@@ -256,7 +256,12 @@ static void save_results(struct imap_session *s, const struct imap_search_comman
 void search_answer(struct imap_session *s, const struct imap_search_command *what,
                    const char *name, const struct search_found *found)
 {
-    if (!what->extended)
+    struct imap_search_command all = *what;
+    all.returns = IMAP_RETURN_ALL;
+    bool search = str_eq(str_from(name), STR("SEARCH"));
+    if (!what->extended && search && imap_is_rev2(s)) /* RFC 9051 6.4.4 */
+        write_extended(s, &all, found);
+    else if (!what->extended)
         write_plain(s, what, name, found);
     else if (what->returns != IMAP_RETURN_SAVE) /* which alone is silent (RFC 5182 2.1) */
         write_extended(s, what, found);

@@ -32,6 +32,19 @@ static void add_word(struct buf *b, bool *first, struct str word)
     buf_str(b, word);
 }
 
+bool imap_is_rev2(const struct imap_session *s)
+{
+    return s->enabled & IMAP_ON_REV2;
+}
+
+/* IMAP4rev2 knows nothing of recent messages (RFC 9051 E). */
+void imap_tell_exists(struct imap_session *s, size_t exists, size_t recent)
+{
+    output_printf(&s->out, "* %zu EXISTS\r\n", exists);
+    if (!imap_is_rev2(s))
+        output_printf(&s->out, "* %zu RECENT\r\n", recent);
+}
+
 void imap_write_flags(struct imap_session *s, const struct store_msg *m)
 {
     struct buf *b = output_buf(&s->out);
@@ -40,7 +53,7 @@ void imap_write_flags(struct imap_session *s, const struct store_msg *m)
     for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++)
         if (m->flags & flag_names[i].bit)
             add_word(b, &first, str_from(flag_names[i].name));
-    if (m->recent)
+    if (m->recent && !imap_is_rev2(s))
         add_word(b, &first, STR("\\Recent"));
     for (unsigned bit = 0; m->keywords >> bit && bit < STORE_KEYWORDS_MAX; bit++) {
         struct str name = store_mailbox_keyword(s->mailbox, bit);
@@ -144,7 +157,7 @@ int imap_tell_changes(struct imap_session *s, bool expunge)
     if (ch->keywords_changed)
         imap_tell_flags(s);
     if (ch->exists_grew)
-        output_printf(&s->out, "* %zu EXISTS\r\n* %zu RECENT\r\n", ch->exists, ch->recent);
+        imap_tell_exists(s, ch->exists, ch->recent);
     for (size_t i = 0; i < ch->flag_count; i++)
         imap_tell_fetch_flags(s, ch->flagged[i] - 1, s->command && s->command->uid);
     tell_how_far(s, ch);
