@@ -180,9 +180,26 @@ bool mail_conv_known(struct mail_conv *c, struct str charset)
            (is_ascii_name(name) || converter_get(c, charset)->kind != CONV_NONE);
 }
 
+static bool all_ascii(struct str in)
+{
+    size_t i = 0;
+    for (; i + 8 <= in.n; i += 8) {
+        uint64_t w;
+        memcpy(&w, in.p + i, 8);
+        if (w & 0x8080808080808080u)
+            return false;
+    }
+    for (; i < in.n; i++)
+        if ((unsigned char)in.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 /* Well-formed UTF-8 goes through; each other byte becomes U+FFFD. */
 static int add_utf8(struct str in, struct buf *out)
 {
+    if (all_ascii(in))
+        return buf_str(out, in);
     while (in.n) {
         const uint8_t *bad = u8_check((const uint8_t *)in.p, in.n);
         size_t good = bad ? (size_t)((const char *)bad - in.p) : in.n;
@@ -196,7 +213,7 @@ static int add_utf8(struct str in, struct buf *out)
 /* Text that no charset is known for. */
 static int add_unknown(struct str in, struct buf *out)
 {
-    if (!u8_check((const uint8_t *)(in.p ? in.p : ""), in.n))
+    if (all_ascii(in) || !u8_check((const uint8_t *)(in.p ? in.p : ""), in.n))
         return buf_str(out, in);
     for (size_t i = 0; i < in.n;) {
         size_t k = i;
@@ -230,21 +247,6 @@ static int add_iconv(iconv_t cd, struct str in, struct buf *out)
         }
     }
     return 0;
-}
-
-static bool all_ascii(struct str in)
-{
-    size_t i = 0;
-    for (; i + 8 <= in.n; i += 8) {
-        uint64_t w;
-        memcpy(&w, in.p + i, 8);
-        if (w & 0x8080808080808080u)
-            return false;
-    }
-    for (; i < in.n; i++)
-        if ((unsigned char)in.p[i] >= 0x80)
-            return false;
-    return true;
 }
 
 int mail_conv_utf8(struct mail_conv *c, struct str charset, struct str in, struct buf *out)

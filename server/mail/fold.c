@@ -54,26 +54,57 @@ static int add_decomposed(ucs4_t uc, unsigned depth, struct buf *out)
     return 0;
 }
 
-static int add_upper(struct buf *out, struct str ascii)
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Eight ASCII characters at once: the high bit of each byte tells on which side of "a" and of "z" it
+ * is. */
+static uint64_t upper8(uint64_t w)
 {
-    char *p = buf_room(out, ascii.n);
+    uint64_t from_a = w + EACH(0x80 - 'a'), after_z = w + EACH(0x7f - 'z');
+    return w ^ ((from_a & ~after_z & EACH(0x80)) >> 2);
+}
+
+static size_t ascii_run(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && (unsigned char)s.p[n] < 0x80)
+        n++;
+    return n;
+}
+
+/* Appends the ASCII that text begins with; *n: its length. 0, or -1. */
+static int add_upper(struct buf *out, struct str text, size_t *n)
+{
+    size_t i = 0;
+    char *p = buf_room(out, text.n);
+    if (!p) { /* near the bound: no more than is needed */
+        text = str_head(text, ascii_run(text));
+        p = buf_room(out, text.n);
+    }
     if (!p)
         return -1;
-    for (size_t i = 0; i < ascii.n; i++) {
-        char c = ascii.p[i];
+    for (; i + 8 <= text.n; i += 8) {
+        uint64_t w;
+        memcpy(&w, text.p + i, 8);
+        if (w & EACH(0x80))
+            break;
+        w = upper8(w);
+        memcpy(p + i, &w, 8);
+    }
+    for (; i < text.n && (unsigned char)text.p[i] < 0x80; i++) {
+        char c = text.p[i];
         p[i] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
     }
-    out->n += ascii.n;
+    out->n += i;
+    *n = i;
     return 0;
 }
 
 int mail_casemap(struct str utf8, struct buf *out)
 {
     while (utf8.n) {
-        size_t k = 0;
-        while (k < utf8.n && (unsigned char)utf8.p[k] < 0x80)
-            k++;
-        if (add_upper(out, str_head(utf8, k)) != 0)
+        size_t k;
+        if (add_upper(out, utf8, &k) != 0)
             return -1;
         utf8 = str_skip(utf8, k);
         if (utf8.n == 0)

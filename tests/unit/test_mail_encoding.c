@@ -280,6 +280,27 @@ static void casemap(void)
     CU_ASSERT(!mail_casemap_contains(STR(""), STR("X"), &scratch));
     AUTO_BUF small = BUF_MAX(1);
     CU_ASSERT(mail_casemap(STR("ab"), &small) == -1);
+    AUTO_BUF fits = BUF_MAX(2); /* one byte and two, from three bytes */
+    CU_ASSERT(mail_casemap(STR("\xe2\x84\xaa" "a"), &fits) == 0); /* KELVIN SIGN */
+    UNIT_STR(fits, "KA");
+}
+
+/* Eight at a time or one at a time, it is the same. */
+static void casemap_ascii(void)
+{
+    for (size_t n = 0; n <= 20; n++) {
+        for (int c = 0; c < 128; c++) {
+            char text[20];
+            memset(text, 'm', sizeof text);
+            AUTO_BUF b = {0};
+            text[n ? n - 1 : 0] = (char)c;
+            CU_ASSERT_FATAL(mail_casemap((struct str){text, n}, &b) == 0 && b.n == n);
+            for (size_t i = 0; i < n; i++) {
+                int was = text[i], want = was >= 'a' && was <= 'z' ? was - 32 : was;
+                CU_ASSERT_FATAL(b.p[i] == want);
+            }
+        }
+    }
 }
 
 int main(void)
@@ -294,6 +315,7 @@ int main(void)
         {"charset cache", charset_cache},
         {"encoded words", encoded_words},
         {"i;unicode-casemap", casemap},
+        {"i;unicode-casemap of ASCII", casemap_ascii},
         {NULL, NULL},
     };
     return unit_main("mail-encoding", tests);
