@@ -20,6 +20,7 @@ static const struct {
     {"IDLE", 0},      {"CHILDREN", 0}, {"UIDPLUS", 0},  {"MOVE", 0},    {"UNSELECT", 0},
     {"SPECIAL-USE", 0}, {"MULTIAPPEND", 0},
     {"ESEARCH", 0}, {"SEARCHRES", 0}, {"WITHIN", 0}, {"SORT", 0}, {"SORT=DISPLAY", 0}, {"ESORT", 0},
+    {"PARTIAL", 0},
     {"THREAD=REFERENCES", 0}, {"THREAD=ORDEREDSUBJECT", 0}, {"I18NLEVEL=1", 0},
     {"STATUS=SIZE", 0},
     {"LIST-EXTENDED", 0},

@@ -226,22 +226,26 @@ static bool modify(struct fetch *f, struct imap_indexes *at, const struct imap_s
                                           : "VANISHED is for UID FETCH only"); /* RFC 7162 3.2.6 */
         return false;
     }
+    if (w->partial && !s->command->uid) { /* RFC 9394 3.3 */
+        imap_reply_bad(s, "PARTIAL is for UID FETCH only");
+        return false;
+    }
     if ((w->changed || asks_for(f, IMAP_FETCH_MODSEQ)) && imap_refuse_modseq(s))
         return false;
     if (w->vanished)
         imap_tell_vanished(s, w->since, set);
+    if (w->partial) { /* of the messages named, before others are left out (RFC 9394 3.4) */
+        size_t from, end;
+        imap_partial_bounds(&w->range, at->n, &from, &end);
+        at->v += from;
+        at->n = end - from;
+    }
     if (w->changed) {
         size_t n = 0;
         for (size_t i = 0; i < at->n; i++)
             if (store_mailbox_at(s->mailbox, at->v[i])->modseq > w->since)
                 at->v[n++] = at->v[i];
         at->n = n;
-    }
-    if (w->partial) { /* RFC 9394 3.3 */
-        size_t from, end;
-        imap_partial_bounds(&w->range, at->n, &from, &end);
-        at->v += from;
-        at->n = end - from;
     }
     return true;
 }

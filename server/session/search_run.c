@@ -38,7 +38,7 @@ static int refuse(struct imap_session *s, const struct imap_search_command *what
 int search_begin(struct imap_session *s, struct imap_search_command *what)
 {
     if (what->modseq && imap_refuse_modseq(s))
-        return refuse(s, what);
+        return -1;
     if (!charset_known(s, what->charset))
         imap_reply_no(s, "[BADCHARSET (US-ASCII UTF-8)] The charset is not known here");
     else if (search_prepare(s, what->root, what->charset) != 0)
@@ -55,7 +55,8 @@ int search_begin(struct imap_session *s, struct imap_search_command *what)
 /* MIN or MAX alone need no more than the first message from that end. */
 static bool ends_suffice(const struct imap_search_command *what)
 {
-    return what->extended && !(what->returns & ~(unsigned)(IMAP_RETURN_MIN | IMAP_RETURN_MAX));
+    const unsigned ends = IMAP_RETURN_MIN | IMAP_RETURN_MAX;
+    return (what->returns & ends) && !(what->returns & ~(ends | IMAP_RETURN_SAVE));
 }
 
 static void find_ends(struct search_match *x, const struct imap_search_command *what, size_t count,
@@ -111,10 +112,9 @@ uint32_t search_number(struct imap_session *s, uint32_t index)
 static uint64_t highest_found(struct imap_session *s, const struct imap_search_command *what,
                               const struct search_found *found)
 {
-    const unsigned ends = IMAP_RETURN_MIN | IMAP_RETURN_MAX;
     uint64_t highest = 0;
     for (size_t i = 0; i < found->n; i++) {
-        bool told = !what->extended || (what->returns & ~ends) ||
+        bool told = !ends_suffice(what) ||
                     (i == 0 && (what->returns & IMAP_RETURN_MIN)) ||
                     (i == found->n - 1 && (what->returns & IMAP_RETURN_MAX));
         uint64_t modseq = store_mailbox_at(s->mailbox, found->v[i])->modseq;
