@@ -1,6 +1,7 @@
 /* Client connections. */
 #include "io/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +22,7 @@ struct conn {
     SSL *ssl;
     struct tls_server *tls;
     struct buf in, out;
+    size_t in_done;  /* bytes at the front of in that are consumed */
     size_t out_done; /* bytes at the front of out that are sent */
     size_t in_max;
     const struct conn_ops *ops;
@@ -44,6 +46,25 @@ static void forget_input(struct conn *c)
     if (c->in.p)
         mem_wipe(c->in.p, c->in.cap);
     buf_free(&c->in);
+    c->in_done = 0;
+}
+
+static size_t in_size(const struct conn *c)
+{
+    return c->in.n - c->in_done;
+}
+
+/* Room behind what waits; its old place is wiped, however it moves. */
+static char *input_room(struct conn *c, size_t n)
+{
+    if (c->in_done == 0 && c->in.n + n < c->in.cap)
+        return buf_room(&c->in, n);
+    struct buf moved = {0};
+    buf_room(&moved, in_size(c) + n);
+    buf_str(&moved, conn_in(c));
+    forget_input(c);
+    c->in = moved;
+    return buf_room(&c->in, n);
 }
 
 static void destroy(struct conn *c)
@@ -262,7 +283,7 @@ static ssize_t read_some(struct conn *c, char *to, size_t n)
 
 static bool in_full(const struct conn *c)
 {
-    return c->in.n >= c->in_max;
+    return in_size(c) >= c->in_max;
 }
 
 static void watch_input(struct conn *c)
@@ -280,8 +301,8 @@ static void watch_input(struct conn *c)
 static void fill(struct conn *c)
 {
     for (int i = 0; i < READS_A_TURN && !in_full(c) && !c->ended; i++) {
-        size_t room = c->in_max - c->in.n < READ_CHUNK ? c->in_max - c->in.n : READ_CHUNK;
-        ssize_t r = read_some(c, buf_room(&c->in, room), room);
+        size_t left = c->in_max - in_size(c), room = left < READ_CHUNK ? left : READ_CHUNK;
+        ssize_t r = read_some(c, input_room(c, room), room);
         if (r <= 0)
             break;
         c->in.n += (size_t)r;
@@ -292,9 +313,9 @@ static void fill(struct conn *c)
 
 static void give(struct conn *c)
 {
-    if (c->in.n && !c->paused && !c->dead && !c->finishing)
+    if (in_size(c) && !c->paused && !c->dead && !c->finishing)
         c->ops->on_data(c, c->arg);
-    if (c->in.n == 0 && !c->dead)
+    if (in_size(c) == 0 && !c->dead)
         forget_input(c);
 }
 
@@ -336,7 +357,7 @@ static void read_turn(struct conn *c)
     give(c);
     if (c->dead || c->closed)
         return;
-    if (c->ended && (!c->paused || c->in.n == 0))
+    if (c->ended && (!c->paused || in_size(c) == 0))
         closed(c, c->why, c->detail);
     else if (c->phase == PHASE_TLS && SSL_pending(c->ssl) && !c->paused && !in_full(c))
         event_active(c->readable, EV_READ, 0);
@@ -419,12 +440,14 @@ void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *arg)
 
 struct str conn_in(const struct conn *c)
 {
-    return buf_view(&c->in);
+    return str_skip(buf_view(&c->in), c->in_done);
 }
 
+/* Nothing is moved: a client may send very many very short commands at once. */
 void conn_consume(struct conn *c, size_t n)
 {
-    buf_consume(&c->in, n);
+    assert(n <= in_size(c));
+    c->in_done += n;
     if (c->busy == 0)
         watch_input(c);
 }
@@ -460,8 +483,8 @@ void conn_deadline(struct conn *c, int64_t ms)
 
 size_t conn_start_tls(struct conn *c, struct tls_server *t)
 {
-    size_t thrown = c->in.n;
-    buf_clear(&c->in);
+    size_t thrown = in_size(c);
+    forget_input(c);
     c->tls = tls_server_hold(t);
     c->phase = PHASE_TLS_WAITING;
     if (c->busy == 0) {

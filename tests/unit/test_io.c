@@ -107,6 +107,33 @@ static void paused_input_waits(void)
     end(&s);
 }
 
+static void take_one(struct conn *c, void *arg)
+{
+    struct side *s = arg;
+    struct str in = conn_in(c);
+    buf_add(&s->got, in.p, 1);
+    conn_consume(c, 1);
+    CU_ASSERT(in.n == 1 || conn_in(c).p == in.p + 1);
+    conn_resume(c); /* for the rest */
+}
+
+/* Many short commands at once: to take one costs no more when others wait behind it. */
+static void consuming_moves_nothing(void)
+{
+    static const struct conn_ops one_by_one = {take_one, NULL, on_tls, on_timeout, on_close};
+    struct side s = {0};
+    int peer = start(&s);
+    conn_set_ops(s.conn, &one_by_one, &s);
+    conn_set_in_max(s.conn, 8);
+    CU_ASSERT(write(peer, "abcdefghijklmnopqrstuvwxyz", 26) == 26);
+    for (int i = 0; i < 40; i++)
+        event_base_loop(s.base, EVLOOP_NONBLOCK);
+    UNIT_STR(buf_view(&s.got), "abcdefghijklmnopqrstuvwxyz");
+    CU_ASSERT(conn_in(s.conn).n == 0);
+    close(peer);
+    end(&s);
+}
+
 static void freed_inside_its_callback(void)
 {
     struct side s = {.free_in_data = true};
@@ -286,6 +313,7 @@ int main(void)
     static const struct unit_test tests[] = {
         {"bytes before the end are given", bytes_before_the_end_are_given},
         {"paused input waits", paused_input_waits},
+        {"consuming moves nothing", consuming_moves_nothing},
         {"a conn freed inside its callback", freed_inside_its_callback},
         {"deadline", deadline},
         {"finish sends what is queued", finish_sends_what_is_queued},
