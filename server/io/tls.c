@@ -91,35 +91,47 @@ static int openssl_error(struct err *e, const char *what)
     return err_perm(e, "%s: %s", what, text);
 }
 
-static int use_key(SSL_CTX *ctx, struct str pem, struct err *e)
+/* A key for whose type the context already has a pair would be taken for that one, so each is held
+ * against the certificate it came with. */
+static int use_key(SSL_CTX *ctx, X509 *cert, struct str pem, struct err *e)
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
     BIO_free(bio);
     if (!key)
         return openssl_error(e, "no private key without a passphrase");
-    int ok = SSL_CTX_check_private_key(ctx) == 1 || SSL_CTX_use_PrivateKey(ctx, key) == 1;
+    bool ok = X509_check_private_key(cert, key) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1;
     EVP_PKEY_free(key);
-    if (!ok || SSL_CTX_check_private_key(ctx) != 1)
-        return openssl_error(e, "the private key does not fit the certificate");
+    return ok ? 0 : openssl_error(e, "the private key does not fit the certificate");
+}
+
+/* The rest of the chain, for the certificate that was used last. */
+static int use_issuers(SSL_CTX *ctx, BIO *bio)
+{
+    X509 *cert;
+    SSL_CTX_clear_chain_certs(ctx); /* of this key type */
+    while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        if (SSL_CTX_add0_chain_cert(ctx, cert) != 1) {
+            X509_free(cert);
+            return -1;
+        }
+    }
+    ERR_clear_error(); /* the end of the file counts as an error there */
     return 0;
 }
 
-static int use_chain(SSL_CTX *ctx, struct str pem, struct err *e)
+static int use_pair(SSL_CTX *ctx, struct str pem, struct err *e)
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    int ok = cert && SSL_CTX_use_certificate(ctx, cert) == 1;
+    int r = -1;
+    if (!cert || SSL_CTX_use_certificate(ctx, cert) != 1 || use_issuers(ctx, bio) != 0)
+        openssl_error(e, "no usable certificate");
+    else
+        r = use_key(ctx, cert, pem, e);
     X509_free(cert);
-    if (ok)
-        SSL_CTX_clear_chain_certs(ctx); /* of this key type */
-    while (ok && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-        ok = SSL_CTX_add0_chain_cert(ctx, cert) == 1;
     BIO_free(bio);
-    if (!ok)
-        return openssl_error(e, "no usable certificate");
-    ERR_clear_error(); /* the end of the file counts as an error there */
-    return 0;
+    return r;
 }
 
 int tls_server_add(struct tls_server *t, struct str name, struct str pem, struct err *e)
@@ -136,7 +148,7 @@ int tls_server_add(struct tls_server *t, struct str name, struct str pem, struct
             map_put(t->by_name, name, ctx);
         }
     }
-    if (use_chain(ctx, pem, e) != 0 || use_key(ctx, pem, e) != 0)
+    if (use_pair(ctx, pem, e) != 0)
         return -1;
     t->has_certificate = t->has_certificate || name.n == 0;
     return 0;

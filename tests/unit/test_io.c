@@ -174,15 +174,15 @@ static void finish_sends_what_is_queued(void)
 
 /* --- TLS --- */
 
-static struct buf make_pem(void)
+/* A certificate for subject, and a key: the same one where they shall fit. */
+static struct buf make_pem_of(EVP_PKEY *subject, EVP_PKEY *key)
 {
     struct buf pem = {0};
-    EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *cert = X509_new();
     X509_gmtime_adj(X509_getm_notBefore(cert), -60);
     X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_sign(cert, key, EVP_sha256());
+    X509_set_pubkey(cert, subject);
+    X509_sign(cert, subject, EVP_sha256());
     BIO *bio = BIO_new(BIO_s_mem());
     PEM_write_bio_X509(bio, cert);
     PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
@@ -191,6 +191,13 @@ static struct buf make_pem(void)
     buf_add(&pem, p, (size_t)n);
     BIO_free(bio);
     X509_free(cert);
+    return pem;
+}
+
+static struct buf make_pem(void)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    struct buf pem = make_pem_of(key, key);
     EVP_PKEY_free(key);
     return pem;
 }
@@ -297,15 +304,32 @@ static void wrong_pem_is_named(void)
     struct err e = {0};
     CU_ASSERT(tls_server_add(t, STR(""), STR("nonsense"), &e) == -1);
     CU_ASSERT(e.kind == ERR_PERMANENT && e.log[0]);
-    AUTO_BUF a = make_pem();
-    AUTO_BUF b = make_pem();
-    AUTO_BUF mixed = {0};
-    struct str cert = buf_view(&a), key = buf_view(&b);
-    char *split = strstr(buf_z(&b), "-----BEGIN PRIVATE");
-    buf_add(&mixed, cert.p, (size_t)(strstr(buf_z(&a), "-----BEGIN PRIVATE") - a.p));
-    buf_add(&mixed, split, key.n - (size_t)(split - b.p));
-    CU_ASSERT(tls_server_add(t, STR(""), buf_view(&mixed), &e) == -1);
     tls_server_drop(t);
+}
+
+/* Beside pairs that fit: of the same type, and of another one whose key is already known. */
+static void every_key_must_fit(void)
+{
+    EVP_PKEY *one = EVP_EC_gen("P-256"), *two = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(2048);
+    AUTO_BUF good = make_pem_of(one, one);
+    AUTO_BUF same_type = make_pem_of(one, two);
+    AUTO_BUF other_type = make_pem_of(rsa, one);
+    AUTO_BUF good_rsa = make_pem_of(rsa, rsa);
+    const struct buf *bad[] = {&same_type, &other_type};
+    for (size_t i = 0; i < 2; i++) {
+        struct err e = {0};
+        struct tls_server *t = tls_server_new(false);
+        CU_ASSERT(tls_server_add(t, STR(""), buf_view(bad[i]), &e) == -1);
+        CU_ASSERT(!tls_server_has_certificate(t));
+        CU_ASSERT(tls_server_add(t, STR(""), buf_view(&good), &e) == 0);
+        CU_ASSERT(tls_server_add(t, STR(""), buf_view(bad[i]), &e) == -1);
+        CU_ASSERT(strstr(e.log, "does not fit") != NULL);
+        CU_ASSERT(tls_server_add(t, STR(""), buf_view(&good_rsa), &e) == 0);
+        tls_server_drop(t);
+    }
+    EVP_PKEY_free(one);
+    EVP_PKEY_free(two);
+    EVP_PKEY_free(rsa);
 }
 
 int main(void)
@@ -321,6 +345,7 @@ int main(void)
         {"TLS carries bytes", tls_carries_bytes},
         {"TLS 1.1 is refused", old_tls_is_refused},
         {"a wrong PEM file is named", wrong_pem_is_named},
+        {"every key must fit its certificate", every_key_must_fit},
         {NULL, NULL},
     };
     return unit_main("io", tests);
