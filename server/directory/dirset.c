@@ -175,8 +175,10 @@ static int read_mail_location(struct dirset *s, struct err *e)
         below = str_skip(v, (size_t)str_find(v, '/') + 1);
     while (below.n && below.p[below.n - 1] == '/')
         below.n--;
-    if (below.n == 0 || str_find(below, ':') >= 0 || str_find(below, '%') >= 0)
-        return err_perm(e, "mail_location: \"%.*s\" is not maildir:~/PATH", STR_FMT(v));
+    /* Delivery and sessions take one directory of the home, and no hidden one. */
+    if (below.n == 0 || below.p[0] == '.' || str_find(below, '/') >= 0 ||
+        str_find(below, ':') >= 0 || str_find(below, '%') >= 0)
+        return err_perm(e, "mail_location: \"%.*s\" is not maildir:~/NAME", STR_FMT(v));
     s->mail_below_home = arena_printf(s->arena, "%.*s/", STR_FMT(below));
     return 0;
 }

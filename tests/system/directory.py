@@ -333,6 +333,9 @@ def login_maps_of_other_kinds():
             ("user_attrs", "homeDirectory=home", "user_attrs: home, uid and gid"),
             ("user_attrs", "a=mail", 'user_attrs: "a=mail" is none of'),
             ("mail_location", "mbox:~/m", "mail_location:"),
+            ("mail_location", "maildir:~/mail/box", "mail_location:"),
+            ("mail_location", "maildir:~/.mail", "mail_location:"),
+            ("mail_location", "maildir:~/../bruno", "mail_location:"),
             ("virtual_alias_maps", "hash:/etc/aliases", "virtual_alias_maps:"),
             ("virtual_alias_maps", "plain", "virtual_alias_maps:")):
         try:
