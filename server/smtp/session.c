@@ -212,8 +212,10 @@ static void read_step(struct session *s)
 static void on_data(struct conn *c, void *arg)
 {
     struct session *s = arg;
-    while (s->holds == 0 && !s->closing && conn_in(c).n && conn_out_size(c) < OUT_MAX)
+    while (s->holds == 0 && !s->closing && conn_in(c).n && conn_out_size(c) < OUT_MAX) {
         read_step(s);
+        check_errors(s);
+    }
     if (conn_out_size(c) >= OUT_MAX) {
         s->backlog = true;
         conn_pause(c);
