@@ -13,9 +13,10 @@ static const struct imap_limits limits = IMAP_LIMITS_LOGIN;
 static const char *capabilities(const struct client *c)
 {
     if (conn_is_tls(c->conn))
-        return "IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN";
-    return client_can_start_tls(c) ? "IMAP4rev1 LITERAL+ SASL-IR ID STARTTLS LOGINDISABLED"
-                                   : "IMAP4rev1 LITERAL+ SASL-IR ID LOGINDISABLED";
+        return "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID AUTH=PLAIN AUTH=LOGIN";
+    return client_can_start_tls(c)
+               ? "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID STARTTLS LOGINDISABLED"
+               : "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID LOGINDISABLED";
 }
 
 static void greet(struct client *c)
@@ -229,6 +230,10 @@ static bool handle(struct client *c)
         c->errors++;
     } else if (i->event == IMAP_WRONG) {
         wrong(c);
+        if (i->reader.lost) { /* what follows may be the literal's bytes, or commands */
+            client_bye(c, "[TOOBIG] The literal is too large");
+            return false;
+        }
     } else if (c->state == CLIENT_SASL) {
         struct str text = {args->p, (size_t)(args->end - args->p)};
         alive = sasl_went(c, sasl_step(&c->sasl, text));
