@@ -117,8 +117,16 @@ static bool only_white(struct str s)
     return str_trim(s).n == 0;
 }
 
+/* Most values are one line without a word in it. */
+static bool is_simple(struct str s)
+{
+    return s.n == 0 || (!memmem(s.p, s.n, "=?", 2) && !memchr(s.p, '\n', s.n));
+}
+
 int mail_words_decode(struct mail_conv *c, struct str value, struct buf *out)
 {
+    if (is_simple(value))
+        return mail_conv_utf8(c, (struct str){0}, value, out);
     struct decoder d = {.conv = c, .out = out};
     bool after_word = false;
     size_t from = 0, at = 0;
