@@ -9,6 +9,8 @@ Where both differ for a reason, the test leaves it out and says here why:
     before another (RFC 3501 6.4.4).
   - U+212B and the like, whose decomposition can be decomposed again: here it is (RFC 5051 2), there not.
   - SORT by one field twice, and \\Recent, which the one that comes first takes from the other.
+  - The first time Dovecot sorts by several criteria some messages may come too late; asked again it gives
+    another answer, and that one counts.
   - Of several fields of one kind Dovecot threads by the last References, here the first counts; RFC 5322
     3.6 allows one.
 """
@@ -268,6 +270,8 @@ def main():
             for command in commands:
                 number += 1
                 a, b = ours.ask(command), theirs.ask(command)
+                if a != b and b"SORT" in command:
+                    b = theirs.ask(command)
                 shown = command.replace(b"\r\n", b" ").decode("utf-8", "replace")
                 print("%s %d - %s%s" % ("ok" if a == b else "not ok", number, shown[:100].replace("#", "."),
                                         filled))
