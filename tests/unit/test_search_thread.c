@@ -97,6 +97,8 @@ static void subjects_of_references(void)
          {3, "c", "", "s", false});
     REFS("((1)(2)(3))", {1, "c", "", "s", false}, {2, "a", "x", "s", false},
          {3, "b", "x", "", false});
+    /* One message below a missing one stands for itself (3). */
+    REFS("(2 1)", {1, "a", "x", "s", true}, {2, "b", "", "s", false});
     /* No subject joins nothing, and different ones neither. */
     REFS("(1)(2)(3)", {1, "a", "", "", false}, {2, "b", "", "", true}, {3, "c", "", "t", true});
 }
