@@ -22,7 +22,8 @@ enum {
     QUEUE = 16,
     DELIVER = 32,
     SESSION = 64,
-    ALL = 127,
+    RELAY = 128,
+    ALL = 255,
 };
 
 struct config_list {

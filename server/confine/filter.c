@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The sanitizers read /proc and trace their own process when it ends. */
@@ -45,6 +46,9 @@ static calls change_paths = {
 static calls make_sockets = {"socket", "connect", NULL};
 static calls take_connections = {"bind", "listen", "accept", "accept4", NULL};
 static calls offer_ports = {"bind", "listen", NULL};
+/* bind is left: the resolver takes a random port for each question (RFC 5452 section 9.2). */
+static calls hear_connections = {"listen", "accept", "accept4", NULL};
+static calls other_sockets = {NULL}; /* stands for socket(2) of any but the Internet's families */
 static calls run_programs = {"execve", "execveat", NULL};
 static calls fork_children = {"fork", "vfork", NULL};
 static calls signal_others = {
@@ -70,6 +74,9 @@ static const struct policy {
       signal_others, change_rights}},
     {DIRECTORY,
      {kernel, take_connections, run_programs, fork_children, signal_others, change_rights}},
+    {RELAY,
+     {kernel, open_files, change_paths, hear_connections, other_sockets, run_programs, fork_children,
+      signal_others, change_rights}},
     {QUEUE,
      {kernel, make_sockets, take_connections, run_programs, fork_children, signal_others,
       change_rights}},
@@ -111,6 +118,19 @@ static int deny_foreign_signals(scmp_filter_ctx ctx)
                             SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
 }
 
+static int deny_socket(scmp_filter_ctx ctx, struct scmp_arg_cmp families)
+{
+    return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, families);
+}
+
+static int deny_other_sockets(scmp_filter_ctx ctx)
+{
+    int r = deny_socket(ctx, SCMP_A0(SCMP_CMP_LT, AF_INET));
+    for (scmp_datum_t family = AF_INET + 1; family < AF_INET6 && r == 0; family++)
+        r = deny_socket(ctx, SCMP_A0(SCMP_CMP_EQ, family));
+    return r == 0 ? deny_socket(ctx, SCMP_A0(SCMP_CMP_GT, AF_INET6)) : r;
+}
+
 static int fill(scmp_filter_ctx ctx, const struct policy *p)
 {
     int r = 0;
@@ -120,6 +140,8 @@ static int fill(scmp_filter_ctx ctx, const struct policy *p)
             r = deny_processes(ctx);
         if (r == 0 && p->denied[i] == signal_others)
             r = deny_foreign_signals(ctx);
+        if (r == 0 && p->denied[i] == other_sockets)
+            r = deny_other_sockets(ctx);
     }
     return r;
 }

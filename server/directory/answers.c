@@ -61,7 +61,7 @@ static void count_verdict(struct directory *d, enum verdict v)
 static int grant_target(struct directory *d, struct peer *p, const struct resolve_target *t,
                         struct grant *out)
 {
-    struct grant_fields f = {.kind = GRANT_DELIVER,
+    struct grant_fields f = {.kind = t->remote ? GRANT_RELAY : GRANT_DELIVER,
                              .uid = t->box.m.uid,
                              .gid = t->box.m.gid,
                              .limit = d->set->cfg->virtual_mailbox_limit,
@@ -71,7 +71,7 @@ static int grant_target(struct directory *d, struct peer *p, const struct resolv
                              .login = t->box.login,
                              .dn = t->box.dn};
     *out = (struct grant){0};
-    return t->remote ? 0 : grants_issue(d->grants, &f, p->number, clock_mono_ms(), out);
+    return grants_issue(d->grants, &f, p->number, clock_mono_ms(), out);
 }
 
 /* All targets with their grants, or -1: too many grants are out. */
@@ -79,6 +79,7 @@ static int grant_targets(struct question *q, const struct resolve_result *r, str
 {
     for (size_t i = 0; i < r->count; i++) {
         v[i].address = r->targets[i].address;
+        v[i].remote = r->targets[i].remote;
         if (grant_target(q->peer->d, q->peer, &r->targets[i], &v[i].grant) != 0)
             return -1;
     }

@@ -71,7 +71,7 @@ static struct str hash_key(const uint64_t *hash)
 
 static enum life life_of(const struct grant_fields *f)
 {
-    if (f->kind == GRANT_DELIVER)
+    if (f->kind != GRANT_LOGIN)
         return LIFE_DELIVER;
     return f->service <= SERVICE_SUBMISSIONS ? LIFE_SUBMISSION : LIFE_SESSION;
 }
@@ -167,11 +167,11 @@ bool grants_may_redeem(const struct grant_record *r, unsigned program)
 {
     switch (program) {
     case DELIVER:
-        return r->life == LIFE_DELIVER;
+        return r->f.kind == GRANT_DELIVER;
     case MASTER:
         return r->life == LIFE_SESSION;
     case QUEUE:
-        return r->life == LIFE_SUBMISSION;
+        return r->life == LIFE_SUBMISSION || r->f.kind == GRANT_RELAY;
     default:
         return false;
     }

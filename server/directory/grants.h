@@ -2,7 +2,8 @@
  * Grants: rights as 128-bit random handles, kept here for fixed fields until they are used, dropped
  * or too old. Whoever holds one says only the handle; the fields never come back from outside.
  *
- * A deliver grant (10 minutes) is redeemed by deliver; a login grant of IMAP or POP3 (60 seconds)
+ * A relay grant (10 minutes) says that an address of ours leads to that address of another server;
+ * the queue looks at it. A deliver grant (10 minutes) is redeemed by deliver; a login grant of IMAP or POP3 (60 seconds)
  * by the master: both once. A login grant of submission (24 hours) belongs to the smtp channel that
  * was given it, and the queue may look at it; it is dropped with its session or its channel.
  */
@@ -11,7 +12,7 @@
 
 #include "ipc/message.h"
 
-enum grant_kind { GRANT_DELIVER, GRANT_LOGIN };
+enum grant_kind { GRANT_DELIVER, GRANT_LOGIN, GRANT_RELAY };
 
 struct grant_fields {
     enum grant_kind kind;
@@ -19,7 +20,7 @@ struct grant_fields {
     uint32_t uid, gid;
     uint64_t limit; /* bytes of the mailbox, 0: none */
     struct str home, maildir;
-    struct str address; /* deliver: the mailbox address */
+    struct str address; /* deliver: the mailbox address; relay: the remote one */
     struct str login;   /* login: the canonical name */
     struct str dn;      /* login: the entry, as the directory wrote it */
 };

@@ -343,7 +343,8 @@ static void handshake_step(struct conn *c)
 static void start_handshake(struct conn *c)
 {
     c->phase = PHASE_HANDSHAKE;
-    c->ssl = tls_server_accept(c->tls);
+    if (!c->ssl)
+        c->ssl = tls_server_accept(c->tls);
     SSL_set_fd(c->ssl, c->fd);
     event_add(c->readable, NULL);
     handshake_step(c);
@@ -481,17 +482,29 @@ void conn_deadline(struct conn *c, int64_t ms)
         event_del(c->timer);
 }
 
-size_t conn_start_tls(struct conn *c, struct tls_server *t)
+static size_t expect_tls(struct conn *c)
 {
     size_t thrown = in_size(c);
     forget_input(c);
-    c->tls = tls_server_hold(t);
     c->phase = PHASE_TLS_WAITING;
     if (c->busy == 0) {
         watch_input(c);
         event_active(c->writable, EV_WRITE, 0);
     }
     return thrown;
+}
+
+size_t conn_start_tls(struct conn *c, struct tls_server *t)
+{
+    c->tls = tls_server_hold(t);
+    return expect_tls(c);
+}
+
+size_t conn_start_tls_client(struct conn *c, SSL *ssl)
+{
+    SSL_set_connect_state(ssl);
+    c->ssl = ssl;
+    return expect_tls(c);
 }
 
 bool conn_is_tls(const struct conn *c)

@@ -59,6 +59,8 @@ void conn_deadline(struct conn *c, int64_t ms);
 /* Sends what is queued, then starts a TLS handshake as the server. Input that had arrived before is
  * thrown away (RFC 3207 section 4.2, RFC 9051 section 6.2.1): returns how many bytes that were. */
 size_t conn_start_tls(struct conn *c, struct tls_server *t);
+/* The same as the client: ssl is ours to connect with, and becomes the connection's. */
+size_t conn_start_tls_client(struct conn *c, SSL *ssl);
 bool conn_is_tls(const struct conn *c);
 const char *conn_tls_protocol(const struct conn *c); /* "TLSv1.3"; "" without TLS */
 const char *conn_tls_cipher(const struct conn *c);   /* "TLS_AES_256_GCM_SHA384" */

@@ -115,6 +115,7 @@ static bool put_targets(struct writer *w, struct msg_targets v, size_t limit)
     put_number(w, v.n, 4);
     for (size_t i = 0; i < v.n; i++) {
         put_grant(w, v.v[i].grant, 0);
+        put_number(w, v.v[i].remote, 1);
         if (!put_str(w, v.v[i].address, ADDRESS_LIMIT))
             return false;
     }
@@ -128,9 +129,13 @@ static bool get_targets(struct reader *r, struct msg_targets *v, size_t limit)
         return false;
     v->v = arena_array(r->arena, n, sizeof *v->v);
     v->n = n;
-    for (size_t i = 0; i < n; i++)
-        if (!get_grant(r, &v->v[i].grant, 0) || !get_str(r, &v->v[i].address, ADDRESS_LIMIT))
+    for (size_t i = 0; i < n; i++) {
+        uint64_t remote;
+        if (!get_grant(r, &v->v[i].grant, 0) || !get_number(r, 1, &remote) || remote > 1 ||
+            !get_str(r, &v->v[i].address, ADDRESS_LIMIT))
             return false;
+        v->v[i].remote = remote;
+    }
     return true;
 }
 
@@ -139,9 +144,11 @@ static bool put_recipients(struct writer *w, struct msg_recipients v, size_t lim
     if (v.n > limit)
         return false;
     put_number(w, v.n, 4);
-    for (size_t i = 0; i < v.n; i++)
+    for (size_t i = 0; i < v.n; i++) {
+        put_grant(w, v.v[i].grant, 0);
         if (!put_str(w, v.v[i].address, ADDRESS_LIMIT) || !put_str(w, v.v[i].original, ADDRESS_LIMIT))
             return false;
+    }
     return true;
 }
 
@@ -153,7 +160,7 @@ static bool get_recipients(struct reader *r, struct msg_recipients *v, size_t li
     v->v = arena_array(r->arena, n, sizeof *v->v);
     v->n = n;
     for (size_t i = 0; i < n; i++)
-        if (!get_str(r, &v->v[i].address, ADDRESS_LIMIT) ||
+        if (!get_grant(r, &v->v[i].grant, 0) || !get_str(r, &v->v[i].address, ADDRESS_LIMIT) ||
             !get_str(r, &v->v[i].original, ADDRESS_LIMIT))
             return false;
     return true;
@@ -233,7 +240,7 @@ static uint64_t *id_of(struct msg *m)
         ID_CASE(redeem_ask) ID_CASE(redeem_reply) ID_CASE(probe_ask) ID_CASE(probe_reply)
         ID_CASE(deliver_ask) ID_CASE(deliver_reply) ID_CASE(spool_ask) ID_CASE(spool_reply)
         ID_CASE(enqueue_ask) ID_CASE(enqueue_reply) ID_CASE(session_ask) ID_CASE(session_reply)
-        ID_CASE(session_start) ID_CASE(session_started)
+        ID_CASE(session_start) ID_CASE(session_started) ID_CASE(relay_ask) ID_CASE(relay_reply)
     default:
         return NULL;
     }

@@ -47,6 +47,8 @@ enum {
 
 enum {
     ENQUEUE_NOW = 1, /* not tried yet: the first attempt comes at once */
+    ENQUEUE_REMOTE = 2, /* the recipients are other servers' */
+    ENQUEUE_SMTPUTF8 = 4, /* the client said SMTPUTF8 (RFC 6531) */
 };
 
 #define GRANT_SIZE 16
@@ -57,7 +59,8 @@ bool grant_is_none(const struct grant *g); /* all zero */
 
 struct msg_target {
     struct grant grant;
-    struct str address; /* the mailbox address the expansion ended at */
+    struct str address; /* the mailbox address the expansion ended at, or a remote one */
+    bool remote;        /* another server's; the grant is none, or for the queue */
 };
 struct msg_targets {
     struct msg_target *v;
@@ -66,6 +69,7 @@ struct msg_targets {
 struct msg_recipient {
     struct str address;  /* mailbox address, or a remote one */
     struct str original; /* as it was said in RCPT */
+    struct grant grant;  /* to send to this remote address, from the directory; or none */
 };
 struct msg_recipients {
     struct msg_recipient *v;

@@ -64,7 +64,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static bool more_follow(const struct msg *m)
 {
-    return m->type == MSG_resolve_reply && m->resolve_reply.more;
+    return (m->type == MSG_resolve_reply && m->resolve_reply.more) ||
+           (m->type == MSG_relay_reply && m->relay_reply.more);
 }
 
 static void on_message(struct channel *ch, void *arg, struct msg *m)

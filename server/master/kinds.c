@@ -6,15 +6,16 @@
 
 static const struct {
     unsigned program;
-    bool front;
+    bool front, empty_root;
     unsigned asks; /* the programs it is linked to as the asking side */
 } kinds[KINDS] = {
-    [KIND_DIRECTORY] = {DIRECTORY, false, 0},
-    [KIND_QUEUE] = {QUEUE, false, DIRECTORY | DELIVER},
-    [KIND_DELIVER] = {DELIVER, false, DIRECTORY},
-    [KIND_SESSION] = {SESSION, false, 0},
-    [KIND_SMTP] = {SMTP, true, DIRECTORY | DELIVER | QUEUE},
-    [KIND_ACCESS] = {ACCESS, true, DIRECTORY},
+    [KIND_DIRECTORY] = {DIRECTORY, false, false, 0},
+    [KIND_RELAY] = {RELAY, false, true, 0},
+    [KIND_QUEUE] = {QUEUE, false, false, DIRECTORY | DELIVER | RELAY},
+    [KIND_DELIVER] = {DELIVER, false, false, DIRECTORY},
+    [KIND_SESSION] = {SESSION, false, false, 0},
+    [KIND_SMTP] = {SMTP, true, true, DIRECTORY | DELIVER | QUEUE},
+    [KIND_ACCESS] = {ACCESS, true, true, DIRECTORY},
 };
 
 unsigned kind_program(enum kind k)
@@ -30,6 +31,11 @@ const char *kind_name(enum kind k)
 bool kind_is_front(enum kind k)
 {
     return kinds[k].front;
+}
+
+bool kind_has_empty_root(enum kind k)
+{
+    return kinds[k].empty_root;
 }
 
 bool kinds_linked(enum kind a, enum kind b)

@@ -62,7 +62,8 @@ void master_child_ready(struct master *m, struct child *c)
 
 static bool is_late(const struct child *c)
 {
-    return c->kind == KIND_DIRECTORY || c->kind == KIND_QUEUE || c->kind == KIND_DELIVER;
+    return c->kind == KIND_DIRECTORY || c->kind == KIND_QUEUE || c->kind == KIND_DELIVER ||
+           c->kind == KIND_RELAY;
 }
 
 /* First those who hold clients, so that what they began can be finished; then the others. */

@@ -70,6 +70,21 @@ static void check_ldap_files(const struct material *m, struct findings *f)
     }
 }
 
+/* --- towards other servers --- */
+
+/* Levels that look at certificates need to know whom to believe. */
+static void add_authorities(const struct material *m, struct buf *out, struct findings *f)
+{
+    enum { VERIFY = 3 }; /* of smtp_tls_security_level's choices */
+    AUTO_FREE char *file = mem_strdup(m->cfg->smtp_tls_CAfile);
+    AUTO_BUF text = {0};
+    if (file[0] == '\0' && m->cfg->smtp_tls_security_level >= VERIFY)
+        finding_error(f, "smtp_tls_CAfile: is needed for smtp_tls_security_level = verify or secure, "
+                         "as /etc/ssl/certs/ca-certificates.crt");
+    else if (file[0] && file_read(m, "smtp_tls_CAfile", file, false, &text, f) == 0)
+        bundle_add(out, STR("authorities"), buf_view(&text));
+}
+
 /* --- bundles --- */
 
 static void make_bundle(struct material *m, enum kind k, struct findings *f)
@@ -80,6 +95,8 @@ static void make_bundle(struct material *m, enum kind k, struct findings *f)
     bundle_add(&b, STR("facteur.conf"), buf_view(&conf));
     if (k == KIND_DIRECTORY)
         add_tables(m, &b, f);
+    if (k == KIND_RELAY)
+        add_authorities(m, &b, f);
     if (k == KIND_SMTP)
         certificates_add(m, &b, f);
     if (k == KIND_ACCESS) { /* the findings about certificates were made once */

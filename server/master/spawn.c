@@ -41,7 +41,7 @@ static void fill_arguments(const struct child *c, struct recipe *r)
                                  "--gid", r->numbers[2], "--log", log_name()};
     for (; n < sizeof fixed / sizeof fixed[0]; n++)
         r->argv[n] = fixed[n];
-    if (mat->own_uids && kind_is_front(c->kind)) {
+    if (mat->own_uids && kind_has_empty_root(c->kind)) {
         r->argv[n++] = "--root";
         r->argv[n++] = c->m->empty_root;
     }

@@ -67,6 +67,7 @@ static void resolve_all(struct material *m, struct findings *f)
         {KIND_ACCESS, "access_user", m->cfg->access_user},
         {KIND_DIRECTORY, "directory_user", m->cfg->directory_user},
         {KIND_QUEUE, "queue_user", m->cfg->queue_user},
+        {KIND_RELAY, "relay_user", m->cfg->relay_user},
     };
     size_t n = sizeof options / sizeof options[0];
     for (size_t i = 0; i < n; i++) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define APPLICATION_ID 0x46616374 /* "Fact" */
-#define DB_VERSION 1
+#define DB_VERSION 2
 #define CHECK_MS 3000 /* a large database is checked this far at start */
 #define BUSY_MS 2000
 
@@ -24,12 +24,22 @@ static const char schema[] =
     "CREATE INDEX recipient_due ON recipient(state, next_attempt, address);"
     "CREATE INDEX recipient_message ON recipient(message);";
 
+/* What version 2 brought; the routes are those of enum queue_route. */
+static const char schema2[] =
+    "ALTER TABLE recipient ADD COLUMN route INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE recipient ADD COLUMN destination TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE recipient ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX recipient_local ON recipient(next_attempt, address) WHERE state = 0 AND route <> 1;"
+    "CREATE INDEX recipient_remote ON recipient(destination, next_attempt, message)"
+    " WHERE state = 0 AND route = 1;";
+
 #define ROW                                                                                        \
     "SELECT m.id, m.created, m.size, m.flags, m.session, m.sender, r.id, r.address, r.original,"   \
-    " r.next_attempt, r.attempts, r.state, r.error "
+    " r.next_attempt, r.attempts, r.state, r.error, r.route, r.destination, r.warned "
 
 enum statement {
-    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, HOLD, SWEEP, UNSTICK, DUE, GET, LIST, NEXT, HAS,
+    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, DUE, DESTINATION, REMOTE,
+    REMOTE_OF, OLD, GET, LIST, NEXT, HAS,
     LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS, STATEMENTS
 };
 
@@ -37,7 +47,8 @@ static const char *const sql[STATEMENTS] = {
     [ADD_MESSAGE] = "INSERT INTO message(id, created, size, flags, session, sender)"
                     " VALUES(?1,?2,?3,?4,?5,?6)",
     [ADD_RECIPIENT] = "INSERT INTO recipient(message, address, original, next_attempt, attempts,"
-                      " state, error) VALUES(?1,?2,?3,?4,?5,?6,?7)",
+                      " state, error, route, destination) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    [WARNED] = "UPDATE recipient SET warned = 1 WHERE id = ?1",
     [DONE] = "DELETE FROM recipient WHERE id = ?1",
     [RETRY] = "UPDATE recipient SET attempts = attempts + 1, next_attempt = ?2, error = ?3"
               " WHERE id = ?1",
@@ -46,8 +57,16 @@ static const char *const sql[STATEMENTS] = {
               " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)",
     [UNSTICK] = "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?2",
     /* From the index alone: passing over many recipients of one busy mailbox must be cheap. */
-    [DUE] = "SELECT id, address FROM recipient WHERE state = 0 AND next_attempt <= ?1"
-            " ORDER BY next_attempt",
+    [DUE] = "SELECT id, address FROM recipient WHERE state = 0 AND route <> 1"
+            " AND next_attempt <= ?1 ORDER BY next_attempt",
+    [DESTINATION] = "SELECT destination FROM recipient WHERE state = 0 AND route = 1"
+                    " AND destination > ?1 ORDER BY destination LIMIT 1",
+    [REMOTE] = "SELECT id, message FROM recipient WHERE state = 0 AND route = 1"
+               " AND destination = ?1 AND next_attempt <= ?2 ORDER BY next_attempt",
+    [REMOTE_OF] = "SELECT id FROM recipient WHERE message = ?1 AND state = 0 AND route = 1"
+                  " AND destination = ?2 AND next_attempt <= ?3",
+    [OLD] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message"
+                " WHERE r.message < ?1 AND r.state = 0 LIMIT ?2",
     [GET] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message WHERE r.id = ?1",
     [LIST] = ROW "FROM message m CROSS JOIN recipient r ON r.message = m.id ORDER BY m.id, r.id",
     [NEXT] = "SELECT min(next_attempt) FROM recipient WHERE state = 0 AND next_attempt > ?1",
@@ -172,8 +191,18 @@ static int make(struct queue_db *db, struct err *e)
     sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, DB_VERSION);
     if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema, e) != 0 ||
-        execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
+        execute(db, schema2, e) != 0 || execute(db, text, e) != 0 ||
+        execute(db, "COMMIT", e) != 0)
         return -1;
+    return 0;
+}
+
+static int raise_to_2(struct queue_db *db, struct err *e)
+{
+    if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema2, e) != 0 ||
+        execute(db, "PRAGMA user_version = 2", e) != 0 || execute(db, "COMMIT", e) != 0)
+        return -1;
+    log_info("queue-database", LZ("version", "2"), LZ("from", "1"));
     return 0;
 }
 
@@ -188,6 +217,11 @@ static int know(struct queue_db *db, bool read_only, struct err *e)
         return read_only ? err_perm(e, "queue database is empty") : make(db, e);
     if (application != APPLICATION_ID)
         return err_perm(e, "queue.db is not a queue database of ours");
+    if (version == 1 && !read_only) {
+        if (check(db, e) != 0)
+            return -1;
+        return raise_to_2(db, e);
+    }
     if (version != DB_VERSION)
         return err_perm(e, "queue.db has version %lld, this program knows %d; a newer one made it",
                         (long long)version, DB_VERSION);
@@ -264,8 +298,8 @@ void queue_db_rollback(struct queue_db *db)
         sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static int add_recipient(struct queue_db *db, uint64_t message, const struct queue_recipient *r,
-                         struct err *e)
+int queue_db_add_recipient(struct queue_db *db, uint64_t message, const struct queue_recipient *r,
+                           struct err *e)
 {
     sqlite3_stmt *st = db->st[ADD_RECIPIENT];
     sqlite3_bind_int64(st, 1, (int64_t)message);
@@ -275,6 +309,8 @@ static int add_recipient(struct queue_db *db, uint64_t message, const struct que
     sqlite3_bind_int64(st, 5, r->attempts);
     sqlite3_bind_int64(st, 6, r->state);
     bind_str(st, 7, r->error);
+    sqlite3_bind_int64(st, 8, r->route);
+    bind_str(st, 9, r->destination);
     return run(db, ADD_RECIPIENT, e);
 }
 
@@ -291,7 +327,7 @@ int queue_db_add(struct queue_db *db, const struct queue_message *m,
     if (run(db, ADD_MESSAGE, e) != 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (add_recipient(db, m->id, &recipients[i], e) != 0)
+        if (queue_db_add_recipient(db, m->id, &recipients[i], e) != 0)
             return -1;
     return 0;
 }
@@ -309,6 +345,12 @@ int queue_db_retry(struct queue_db *db, uint64_t recipient, int64_t next_ms, str
     sqlite3_bind_int64(db->st[RETRY], 2, next_ms);
     bind_str(db->st[RETRY], 3, why);
     return run(db, RETRY, e);
+}
+
+int queue_db_warned(struct queue_db *db, uint64_t recipient, struct err *e)
+{
+    sqlite3_bind_int64(db->st[WARNED], 1, (int64_t)recipient);
+    return run(db, WARNED, e);
 }
 
 int queue_db_hold(struct queue_db *db, uint64_t recipient, struct str why, struct err *e)
@@ -348,6 +390,8 @@ static bool give_row(sqlite3_stmt *st, queue_db_fn fn, void *ctx)
         .original = column(st, 8), .next_ms = sqlite3_column_int64(st, 9),
         .attempts = (uint32_t)sqlite3_column_int64(st, 10),
         .state = sqlite3_column_int(st, 11) ? QUEUE_HELD : QUEUE_WAITING, .error = column(st, 12),
+        .route = (enum queue_route)sqlite3_column_int(st, 13), .destination = column(st, 14),
+        .warned = sqlite3_column_int(st, 15),
     };
     return fn(ctx, &m, &r);
 }
@@ -383,6 +427,75 @@ int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, qu
     }
     sqlite3_reset(st);
     return result;
+}
+
+int queue_db_destination(struct queue_db *db, struct str after, char *out, size_t size, bool *found,
+                         struct err *e)
+{
+    sqlite3_stmt *st = db->st[DESTINATION];
+    bind_str(st, 1, after);
+    int r = sqlite3_step(st), result = 0;
+    *found = r == SQLITE_ROW && column(st, 0).n < size;
+    if (*found)
+        memcpy(out, column(st, 0).p, column(st, 0).n + 1);
+    else if (r != SQLITE_DONE)
+        result = r == SQLITE_ROW ? err_temp(e, "a destination is too long") : fail(db, "read", e);
+    sqlite3_reset(st);
+    return result;
+}
+
+/* The message whose turn it is: 0 when there is none. */
+static int due_message(struct queue_db *db, struct str destination, int64_t now_ms,
+                       queue_db_free is_free, void *ctx, int64_t *message, struct err *e)
+{
+    sqlite3_stmt *st = db->st[REMOTE];
+    int r, result = 0;
+    *message = 0;
+    bind_str(st, 1, destination);
+    sqlite3_bind_int64(st, 2, now_ms);
+    while (*message == 0 && (r = sqlite3_step(st)) != SQLITE_DONE) {
+        if (r != SQLITE_ROW) {
+            result = fail(db, "read", e);
+            break;
+        }
+        if (is_free(ctx, (uint64_t)sqlite3_column_int64(st, 0)))
+            *message = sqlite3_column_int64(st, 1);
+    }
+    sqlite3_reset(st);
+    return result;
+}
+
+int queue_db_due_remote(struct queue_db *db, struct str destination, int64_t now_ms, size_t max,
+                        queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e)
+{
+    sqlite3_stmt *st = db->st[REMOTE_OF];
+    int64_t message;
+    size_t n = 0;
+    int r, result = due_message(db, destination, now_ms, is_free, ctx, &message, e);
+    if (result != 0 || message == 0)
+        return result;
+    sqlite3_bind_int64(st, 1, message);
+    bind_str(st, 2, destination);
+    sqlite3_bind_int64(st, 3, now_ms);
+    while (result == 0 && n < max && (r = sqlite3_step(st)) != SQLITE_DONE) {
+        if (r != SQLITE_ROW) {
+            result = fail(db, "read", e);
+        } else if (is_free(ctx, (uint64_t)sqlite3_column_int64(st, 0))) {
+            sqlite3_bind_int64(db->st[GET], 1, sqlite3_column_int64(st, 0));
+            result = each_row(db, GET, fn, ctx, e);
+            n++;
+        }
+    }
+    sqlite3_reset(st);
+    return result;
+}
+
+int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn, void *ctx,
+                 struct err *e)
+{
+    sqlite3_bind_int64(db->st[OLD], 1, (int64_t)below);
+    sqlite3_bind_int64(db->st[OLD], 2, (int64_t)max);
+    return each_row(db, OLD, fn, ctx, e);
 }
 
 int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e)

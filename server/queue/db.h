@@ -14,6 +14,17 @@
 
 struct queue_db;
 
+enum queue_route {
+    QUEUE_LOCAL = 0,  /* address is a mailbox */
+    QUEUE_REMOTE = 1, /* destination's servers take it */
+    QUEUE_OPEN = 2,   /* the directory must say where it leads: the reader of a report */
+};
+
+enum { /* flags of a message beside ENQUEUE_* */
+    QUEUE_REPORT = 0x100,        /* made here */
+    QUEUE_DOUBLE_REPORT = 0x200, /* about a report: the last of its kind */
+};
+
 enum queue_state {
     QUEUE_WAITING = 0, /* tried at next_ms */
     QUEUE_HELD = 1,    /* a person must look */
@@ -29,12 +40,15 @@ struct queue_message {
 
 struct queue_recipient {
     uint64_t id;
-    struct str address;  /* the mailbox */
+    enum queue_route route;
+    struct str destination; /* QUEUE_REMOTE: the domain in lower case, or a literal */
+    struct str address;  /* the mailbox, or the remote address */
     struct str original; /* as said in RCPT */
     int64_t next_ms;
     uint32_t attempts; /* failed ones so far */
     enum queue_state state;
     struct str error; /* of the last attempt */
+    bool warned;      /* the sender knows that it is late */
 };
 
 /* Opens DIR/queue.db, making it when missing (not when read_only). Refused with a permanent
@@ -60,6 +74,10 @@ int queue_db_add(struct queue_db *db, const struct queue_message *m,
 int queue_db_done(struct queue_db *db, uint64_t recipient, struct err *e);
 int queue_db_retry(struct queue_db *db, uint64_t recipient, int64_t next_ms, struct str why,
                    struct err *e);
+int queue_db_warned(struct queue_db *db, uint64_t recipient, struct err *e);
+/* One more recipient of a message that is there. */
+int queue_db_add_recipient(struct queue_db *db, uint64_t message, const struct queue_recipient *r,
+                           struct err *e);
 int queue_db_hold(struct queue_db *db, uint64_t recipient, struct str why, struct err *e);
 /* Removes the message when no recipient is left: *gone says so. */
 int queue_db_sweep(struct queue_db *db, uint64_t message, bool *gone, struct err *e);
@@ -69,12 +87,23 @@ int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, stru
 /* Views are valid inside the function, which must not change the database; false ends the walk. */
 typedef bool (*queue_db_fn)(void *ctx, const struct queue_message *m,
                             const struct queue_recipient *r);
-/* Asks about every waiting recipient that is due, oldest due first, and calls fn for those to
- * take. */
+/* Asks about every waiting recipient that is due and not remote, oldest due first, and calls fn for
+ * those to take. */
 enum queue_want { QUEUE_TAKE, QUEUE_PASS, QUEUE_STOP };
 typedef enum queue_want (*queue_db_wanted)(void *ctx, uint64_t recipient, struct str address);
 int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, queue_db_fn fn,
                  void *ctx, struct err *e);
+/* The first destination after that one (in the order of bytes) for which something waits. */
+int queue_db_destination(struct queue_db *db, struct str after, char *out, size_t size, bool *found,
+                         struct err *e);
+/* Calls fn for recipients at this destination that are due, all of one message, the one that is due
+ * longest and wanted; at most max. */
+typedef bool (*queue_db_free)(void *ctx, uint64_t recipient);
+int queue_db_due_remote(struct queue_db *db, struct str destination, int64_t now_ms, size_t max,
+                        queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e);
+/* Calls fn for waiting recipients of messages with an id below that one, at most max. */
+int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn, void *ctx,
+                 struct err *e);
 /* Every recipient of every message, oldest message first. */
 int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e);
 

@@ -4,7 +4,8 @@ libqueue_a_SOURCES = \
 	%reldir%/backoff.h %reldir%/backoff.c \
 	%reldir%/db.h %reldir%/db.c \
 	%reldir%/spool.h %reldir%/spool.c \
-	%reldir%/turn.c %reldir%/take.c %reldir%/retry.c
+	%reldir%/turn.c %reldir%/take.c %reldir%/permit.c %reldir%/retry.c \
+	%reldir%/remote.c %reldir%/report.c %reldir%/notice.c
 facteurlibexec_PROGRAMS += queue
 queue_SOURCES = %reldir%/queue.c
-queue_LDADD = libqueue.a libstore.a $(IPC_LIBS) $(SQLITE_LIBS)
+queue_LDADD = libqueue.a libstore.a $(MAIL_LIBS) $(IPC_LIBS) $(SQLITE_LIBS)

@@ -101,6 +101,8 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         rpc_link(q->directory, index, fd);
     else if (peer == DELIVER)
         rpc_link(q->deliver, index, fd);
+    else if (peer == RELAY)
+        rpc_link(q->relay, index, fd);
     else
         close(fd);
     if (q->db)
@@ -123,12 +125,12 @@ static void on_status(struct program *p, struct buf *out)
         buf_printf(out, "queue=unreadable");
         return;
     }
-    buf_printf(out, "messages=%llu recipients=%llu due=%llu held=%llu oldest_s=%lld trying=%zu"
+    buf_printf(out, "messages=%llu recipients=%llu due=%llu held=%llu oldest_s=%lld trying=%zu remote=%zu"
                     " taken=%llu delivered=%llu failed=%llu",
                (unsigned long long)c.messages, (unsigned long long)c.recipients,
                (unsigned long long)c.due, (unsigned long long)c.held,
                c.oldest_ms && c.oldest_ms < now ? (long long)((now - c.oldest_ms) / 1000) : 0LL,
-               map_count(q->in_flight), (unsigned long long)q->taken,
+               map_count(q->in_flight), q->remote_attempts, (unsigned long long)q->taken,
                (unsigned long long)q->delivered, (unsigned long long)q->failed);
 }
 

@@ -1,6 +1,7 @@
 /*
- * The queue program's inside: taking messages (take.c), trying them again (retry.c), and the one
- * commit that ends every turn of the event loop (turn.c).
+ * The queue program's inside: taking messages (take.c), trying them again (retry.c for mailboxes,
+ * remote.c for other servers), reports about what cannot go (report.c), and the one commit that ends
+ * every turn of the event loop (turn.c).
  *
  * Whatever a turn brought, new messages and outcomes of attempts, is made durable together; only
  * then are the askers answered and files removed. So many who come at once share one wait for the
@@ -18,9 +19,14 @@
 #define QUEUE_IN_FLIGHT_MAX 20 /* attempts at once */
 #define QUEUE_MAILBOX_MAX 2    /* of them into one mailbox */
 #define QUEUE_ID_SIZE 24
+#define QUEUE_DESTINATION_MAX 256
+
+#define QUEUE_TOGETHER_MAX 20  /* recipients of one transaction with another server */
 
 struct queue_entry;
 struct queue_attempt;
+struct queue_report;
+struct queue_permit;
 
 struct queue {
     struct program *program;
@@ -28,25 +34,32 @@ struct queue {
     struct queue_spool files;
     int nothing; /* /dev/null, for answers that must carry a descriptor */
     struct queue_db *db;
-    struct rpc *directory, *deliver;
+    struct rpc *directory, *deliver, *relay;
     struct queue_client *clients;
+    struct queue_permit *permits;
     uint64_t last_id;
 
     /* This turn's work, not yet committed. */
     struct queue_entry *entries, **last_entry;
     size_t entry_count;
     struct queue_attempt *finished;
+    struct queue_report *reports;
     struct event *turn;
 
     /* Attempts under way, and those finished but not committed. */
     struct map *in_flight; /* by recipient id: struct queue_attempt */
     struct map *mailboxes; /* by address: how many of them */
     struct event *wake;
+    struct map *destinations; /* by name: those with jobs under way, or in trouble */
+    size_t jobs;              /* transactions with other servers under way */
+    size_t remote_attempts;   /* of those in flight */
+    char cursor[QUEUE_DESTINATION_MAX]; /* the destination that was served last */
     uint64_t taken, delivered, failed;
     bool stopping;
 };
 
 int64_t queue_now_ms(void); /* real time */
+uint64_t queue_new_id(struct queue *q); /* microseconds since 1970, never twice */
 void queue_id_text(char out[QUEUE_ID_SIZE], uint64_t id);
 
 /* --- turn.c --- */
@@ -74,6 +87,15 @@ struct queue_entry {
     int fd; /* its file, written and not yet synced */
 };
 
+/* --- permit.c: may this mail go to other servers? --- */
+/* Asks the directory about an enqueue_ask with ENQUEUE_REMOTE and calls fn once, with VERDICT_YES
+ * and the ask (m->fd is fn's to use, not to keep), or with why not. Takes m->fd over. */
+typedef void (*queue_permit_fn)(struct queue_client *c, struct msg *m, enum verdict verdict,
+                                const char *why);
+void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn);
+void queue_permit_end(struct queue *q);
+void queue_client_release(struct queue_client *c); /* one entry less; may free it */
+
 void queue_take_link(struct queue *q, unsigned peer, int fd);
 /* Answers the entry, logs it and frees it. */
 void queue_take_answer(struct queue *q, struct queue_entry *entry, enum verdict verdict,
@@ -81,7 +103,14 @@ void queue_take_answer(struct queue *q, struct queue_entry *entry, enum verdict 
 void queue_take_end(struct queue *q);
 
 /* --- retry.c: one recipient tried once --- */
-enum queue_outcome { QUEUE_DONE, QUEUE_RETRY, QUEUE_HOLD };
+enum queue_outcome { QUEUE_DONE, QUEUE_RETRY, QUEUE_HOLD, QUEUE_BOUNCE, QUEUE_EXPAND };
+
+/* What an open recipient leads to. */
+struct queue_lead {
+    struct queue_lead *next;
+    struct str address;
+    bool remote;
+};
 
 struct queue_attempt {
     struct queue_attempt *next;
@@ -96,8 +125,20 @@ struct queue_attempt {
     enum queue_outcome outcome;
     int64_t next_ms; /* for QUEUE_RETRY */
     bool message_gone; /* after the commit: it was the last recipient */
-    char why[300];
+    char why[900];
+    char status[20];  /* RFC 3463, "" when nobody said */
+    char server[300]; /* who said why; "" when we do */
+    struct queue_lead *leads; /* for QUEUE_EXPAND */
+    bool warn;        /* the sender is told that it is late */
+    bool reported;    /* the report stands in q->reports */
 };
+
+struct queue_attempt *queue_attempt_new(struct queue *q, const struct queue_message *m,
+                                        const struct queue_recipient *r);
+/* text: of another program, added behind why. What was tried for too long is given up. */
+void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, const char *why,
+                          struct str text);
+bool queue_is_in_flight(struct queue *q, uint64_t recipient);
 
 void queue_retry_init(struct queue *q);
 /* Starts what is due, as far as there is room, and sets the alarm for what comes next. */
@@ -107,5 +148,44 @@ bool queue_retry_stop(struct queue *q);
 /* The outcome is committed: logs and frees. */
 void queue_retry_settle(struct queue *q, struct queue_attempt *a);
 void queue_retry_end(struct queue *q);
+
+/* --- remote.c: transactions with other servers --- */
+struct str queue_destination_of(struct str address); /* behind the last @; empty: none */
+void queue_remote_init(struct queue *q);
+void queue_remote_pump(struct queue *q);
+/* When a destination in trouble may be tried again: INT64_MAX when none waits. */
+int64_t queue_remote_next(struct queue *q);
+/* Gives up what has waited for too long while nobody could be reached. */
+void queue_remote_expire(struct queue *q);
+void queue_remote_end(struct queue *q);
+
+/* --- report.c --- */
+struct queue_report {
+    struct queue_report *next;
+    struct arena *arena;
+    struct queue_message message;
+    struct queue_recipient recipient;
+    uint64_t about; /* the message that it is about */
+    const char *what;
+    int fd;
+};
+/* Writes a report for every finished attempt whose sender must hear of it. */
+void queue_reports_make(struct queue *q);
+/* They are committed; or their files are taken away, and they are made anew next time. */
+void queue_reports_settle(struct queue *q);
+void queue_reports_forget(struct queue *q);
+
+/* --- notice.c: the text of a report (RFC 3464, RFC 6522). Pure but for reading the message. --- */
+struct queue_notice {
+    const struct config *cfg;
+    const struct queue_message *message; /* what it is about */
+    struct queue_attempt *const *attempts; /* the recipients concerned */
+    size_t count;
+    struct str to;
+    bool delay;      /* it is late, and still tried */
+    int message_fd;  /* -1: the message cannot be read */
+    uint64_t id;     /* of the report */
+};
+void queue_notice_print(const struct queue_notice *n, struct buf *out);
 
 #endif

@@ -36,16 +36,43 @@ static void add_to_mailbox(struct queue *q, struct str address, intptr_t change)
         map_take(q->mailboxes, address);
 }
 
+static bool is_remote(const struct queue_attempt *a)
+{
+    return a->recipient.route == QUEUE_REMOTE;
+}
+
 static void attempt_free(struct queue *q, struct queue_attempt *a)
 {
     map_take(q->in_flight, id_key(&a->recipient.id));
-    add_to_mailbox(q, a->recipient.address, -1);
+    if (is_remote(a))
+        q->remote_attempts--;
+    else
+        add_to_mailbox(q, a->recipient.address, -1);
     arena_free(a->arena);
     free(a);
 }
 
-static void finish(struct queue_attempt *a, enum queue_outcome outcome, const char *why,
-                   struct str text)
+bool queue_is_in_flight(struct queue *q, uint64_t recipient)
+{
+    return map_get(q->in_flight, id_key(&recipient)) != NULL;
+}
+
+/* Tried for too long: given up; or long enough for the sender to hear of it. */
+static void look_at_age(struct queue_attempt *a)
+{
+    const struct config *cfg = a->queue->cfg;
+    bool is_report = a->message.sender.n == 0;
+    int64_t age_ms = queue_now_ms() - a->message.created_ms;
+    int64_t life = is_report ? cfg->bounce_queue_lifetime : cfg->maximal_queue_lifetime;
+    if (age_ms >= life * 1000)
+        a->outcome = QUEUE_BOUNCE;
+    else
+        a->warn = cfg->delay_warning_time > 0 && age_ms >= cfg->delay_warning_time * 1000 &&
+                  !is_report && !a->recipient.warned;
+}
+
+void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, const char *why,
+                          struct str text)
 {
     struct queue *q = a->queue;
     /* Mail that comes here after a failed delivery has had its first pause already. */
@@ -55,10 +82,12 @@ static void finish(struct queue_attempt *a, enum queue_outcome outcome, const ch
     if (text.n && !str_is_utf8(text))
         text.n = 0;
     snprintf(a->why, sizeof a->why, "%s%s%.*s", why, text.n ? ": " : "", STR_FMT(text));
-    if (outcome == QUEUE_RETRY)
+    if (outcome == QUEUE_RETRY) {
+        look_at_age(a);
         a->next_ms = queue_now_ms() + queue_backoff_ms(q->cfg->minimal_backoff_time,
                                                        q->cfg->maximal_backoff_time, failures,
                                                        randombytes_random());
+    }
     a->next = q->finished;
     q->finished = a;
     queue_turn_soon(q);
@@ -80,6 +109,12 @@ void queue_retry_settle(struct queue *q, struct queue_attempt *a)
         q->failed++;
         log_warning("queue-retry", COMMON, LN("next_s", (a->next_ms - queue_now_ms()) / 1000),
                     LZ("why", a->why));
+    } else if (a->outcome == QUEUE_EXPAND) {
+        log_info("queue-expanded", COMMON);
+    } else if (a->outcome == QUEUE_BOUNCE) {
+        q->failed++;
+        log_warning("queue-bounce", COMMON, LZ("status", a->status), LZ("server", a->server),
+                    LZ("why", a->why));
     } else {
         q->failed++;
         log_error("queue-hold", COMMON, LZ("why", a->why),
@@ -95,17 +130,17 @@ static void on_delivered(void *arg, struct msg *reply)
 {
     struct queue_attempt *a = arg;
     if (!reply || reply->type != MSG_deliver_reply) {
-        finish(a, QUEUE_RETRY, "the delivery worker gave no answer", STR(""));
+        queue_attempt_finish(a, QUEUE_RETRY, "the delivery worker gave no answer", STR(""));
         return;
     }
     struct str text = reply->deliver_reply.text;
     enum verdict v = (enum verdict)reply->deliver_reply.verdict;
     if (v == VERDICT_YES)
-        finish(a, QUEUE_DONE, "delivered", STR(""));
+        queue_attempt_finish(a, QUEUE_DONE, "delivered", STR(""));
     else if (v == VERDICT_NO || v == VERDICT_REFUSED)
-        finish(a, QUEUE_HOLD, "refused by delivery", text);
+        queue_attempt_finish(a, QUEUE_HOLD, "refused by delivery", text);
     else
-        finish(a, QUEUE_RETRY, v == VERDICT_FULL ? "mailbox full" : "not delivered", text);
+        queue_attempt_finish(a, QUEUE_RETRY, v == VERDICT_FULL ? "mailbox full" : "not delivered", text);
 }
 
 static void give_back(struct queue_attempt *a, const struct grant *g)
@@ -126,7 +161,7 @@ static void deliver(struct queue_attempt *a)
     AUTO_FD fd = queue_spool_read(&q->files, a->message.id, a->message.size, &missing, &e);
     if (fd < 0) {
         give_back(a, &a->grant);
-        finish(a, missing ? QUEUE_HOLD : QUEUE_RETRY, e.log, STR(""));
+        queue_attempt_finish(a, missing ? QUEUE_HOLD : QUEUE_RETRY, e.log, STR(""));
         return;
     }
     m.fd = fd;
@@ -140,6 +175,32 @@ static void deliver(struct queue_attempt *a)
 }
 
 /* --- asking the directory --- */
+
+static void take_leads(struct queue_attempt *a, const struct msg_targets *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct queue_lead *l = ARENA_NEW(a->arena, struct queue_lead);
+        *l = (struct queue_lead){a->leads, arena_str(a->arena, t->v[i].address), t->v[i].remote};
+        a->leads = l;
+        give_back(a, &t->v[i].grant);
+    }
+}
+
+/* The reader of a report: an address as people know it, of ours or of another server. */
+static void end_open(struct queue_attempt *a, const struct msg_resolve_reply *r)
+{
+    struct msg_target itself = {.address = a->recipient.address, .remote = true};
+    struct msg_targets one = {&itself, 1};
+    if (r->verdict == VERDICT_NOT_HERE && queue_destination_of(a->recipient.address).n)
+        take_leads(a, &one);
+    if (a->leads)
+        queue_attempt_finish(a, QUEUE_EXPAND, "resolved", STR(""));
+    else if (r->verdict == VERDICT_NO || r->verdict == VERDICT_NOT_HERE ||
+             r->verdict == VERDICT_REFUSED)
+        queue_attempt_finish(a, QUEUE_BOUNCE, "no such address", r->text);
+    else
+        queue_attempt_finish(a, QUEUE_RETRY, "the directory cannot say", r->text);
+}
 
 /* A mailbox leads to itself alone; the grants of anything else are given back. */
 static void take_targets(struct queue_attempt *a, const struct msg_targets *t)
@@ -156,34 +217,40 @@ static void on_resolved(void *arg, struct msg *reply)
 {
     struct queue_attempt *a = arg;
     if (!reply || reply->type != MSG_resolve_reply) {
-        finish(a, QUEUE_RETRY, "the directory gave no answer", STR(""));
+        queue_attempt_finish(a, QUEUE_RETRY, "the directory gave no answer", STR(""));
         return;
     }
     struct msg_resolve_reply *r = &reply->resolve_reply;
-    take_targets(a, &r->targets);
+    if (a->recipient.route == QUEUE_OPEN)
+        take_leads(a, &r->targets);
+    else
+        take_targets(a, &r->targets);
     if (r->more)
         return;
+    if (a->recipient.route == QUEUE_OPEN) {
+        end_open(a, r);
+        return;
+    }
     if (r->verdict == VERDICT_YES && a->targets == 1) {
         deliver(a);
         return;
     }
     give_back(a, &a->grant);
     if (r->verdict == VERDICT_YES)
-        finish(a, QUEUE_RETRY, "the address is no single mailbox", STR(""));
+        queue_attempt_finish(a, QUEUE_RETRY, "the address is no single mailbox", STR(""));
     else if (r->verdict == VERDICT_NO || r->verdict == VERDICT_NOT_HERE ||
              r->verdict == VERDICT_REMOTE)
-        finish(a, QUEUE_HOLD, "no such mailbox any more", r->text);
+        queue_attempt_finish(a, QUEUE_HOLD, "no such mailbox any more", r->text);
     else if (r->verdict == VERDICT_REFUSED)
-        finish(a, QUEUE_HOLD, "refused by the directory", r->text);
+        queue_attempt_finish(a, QUEUE_HOLD, "refused by the directory", r->text);
     else
-        finish(a, QUEUE_RETRY, "the directory cannot say", r->text);
+        queue_attempt_finish(a, QUEUE_RETRY, "the directory cannot say", r->text);
 }
 
-static bool start(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+struct queue_attempt *queue_attempt_new(struct queue *q, const struct queue_message *m,
+                                        const struct queue_recipient *r)
 {
-    struct queue *q = ctx;
     struct queue_attempt *a = MEM_NEW(struct queue_attempt);
-    struct msg ask = MSG_INIT(resolve_ask);
     a->queue = q;
     a->arena = arena_new(512);
     a->message = *m;
@@ -192,11 +259,23 @@ static bool start(void *ctx, const struct queue_message *m, const struct queue_r
     a->recipient = *r;
     a->recipient.address = arena_str(a->arena, r->address);
     a->recipient.original = arena_str(a->arena, r->original);
+    a->recipient.destination = arena_str(a->arena, r->destination);
     a->recipient.error = STR("");
     map_put(q->in_flight, id_key(&a->recipient.id), a);
-    add_to_mailbox(q, a->recipient.address, 1);
+    if (is_remote(a))
+        q->remote_attempts++;
+    else
+        add_to_mailbox(q, a->recipient.address, 1);
+    return a;
+}
+
+static bool start(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+{
+    struct queue *q = ctx;
+    struct queue_attempt *a = queue_attempt_new(q, m, r);
+    struct msg ask = MSG_INIT(resolve_ask);
     ask.resolve_ask.address = a->recipient.address;
-    ask.resolve_ask.flags = RESOLVE_FINAL;
+    ask.resolve_ask.flags = r->route == QUEUE_OPEN ? RESOLVE_AUTHENTICATED : RESOLVE_FINAL;
     a->rpc = q->directory;
     a->call = rpc_call(q->directory, &ask, RESOLVE_MS, on_resolved, a);
     return true;
@@ -204,10 +283,15 @@ static bool start(void *ctx, const struct queue_message *m, const struct queue_r
 
 /* --- what is due --- */
 
+static size_t local_attempts(const struct queue *q)
+{
+    return map_count(q->in_flight) - q->remote_attempts;
+}
+
 static enum queue_want is_wanted(void *ctx, uint64_t recipient, struct str address)
 {
     struct queue *q = ctx;
-    if (map_count(q->in_flight) >= QUEUE_IN_FLIGHT_MAX)
+    if (local_attempts(q) >= QUEUE_IN_FLIGHT_MAX)
         return QUEUE_STOP;
     if (map_get(q->in_flight, id_key(&recipient)) ||
         (intptr_t)map_get(q->mailboxes, address) >= QUEUE_MAILBOX_MAX)
@@ -221,6 +305,9 @@ static void set_alarm(struct queue *q)
     int64_t now = queue_now_ms(), next, wait = TICK_MS;
     if (queue_db_next(q->db, now, &next, &e) == 0 && next - now < wait)
         wait = next - now;
+    next = queue_remote_next(q);
+    if (next != INT64_MAX && next - now < wait)
+        wait = next > now ? next - now : 1;
     struct timeval tv = {wait / 1000, (wait % 1000) * 1000 + 1000};
     event_add(q->wake, &tv);
 }
@@ -233,7 +320,8 @@ void queue_retry_pump(struct queue *q)
     if (q->stopping || !q->db || queue_db_is_broken(q->db) || !rpc_connected(q->directory) ||
         !rpc_connected(q->deliver))
         return;
-    if (map_count(q->in_flight) < QUEUE_IN_FLIGHT_MAX &&
+    queue_remote_pump(q);
+    if (local_attempts(q) < QUEUE_IN_FLIGHT_MAX &&
         queue_db_due(q->db, queue_now_ms(), is_wanted, start, q, &e) != 0)
         log_error("queue-read", LZ("why", e.log));
     set_alarm(q);
@@ -263,6 +351,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     if (!q->db)
         return;
     unstick(q);
+    if (!q->stopping)
+        queue_remote_expire(q);
     queue_retry_pump(q);
 }
 
@@ -273,6 +363,8 @@ void queue_retry_init(struct queue *q)
     q->wake = evtimer_new(q->program->base, on_wake, q);
     q->directory = rpc_new(q->program->base, QUEUE, DIRECTORY);
     q->deliver = rpc_new(q->program->base, QUEUE, DELIVER);
+    q->relay = rpc_new(q->program->base, QUEUE, RELAY);
+    queue_remote_init(q);
 }
 
 bool queue_retry_stop(struct queue *q)
@@ -307,6 +399,8 @@ void queue_retry_end(struct queue *q)
     q->finished = NULL;
     rpc_free(q->directory);
     rpc_free(q->deliver);
+    rpc_free(q->relay);
+    queue_remote_end(q);
     if (q->wake)
         event_free(q->wake);
 }

@@ -155,6 +155,21 @@ int queue_spool_copy(struct queue_spool *s, uint64_t id, int body_fd, uint64_t s
     return -1;
 }
 
+int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, struct err *e)
+{
+    char name[NAME_SIZE];
+    message_name(name, id);
+    int fd = openat(s->messages, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_temp(e, "message file %s: %s", name, strerror(errno));
+    if (fd_write_all(fd, bytes.p, bytes.n) == 0)
+        return fd;
+    err_temp(e, "message file %s: %s", name, strerror(errno));
+    close(fd);
+    queue_spool_remove(s, id);
+    return -1;
+}
+
 int queue_spool_sync(struct queue_spool *s, const int *fds, size_t n, bool *full, struct err *e)
 {
     /* All writing starts before the first wait, so that one journal commit serves them all. */

@@ -13,7 +13,7 @@
 static void reply_to(struct queue_client *c, uint64_t ask_id, enum verdict verdict, uint64_t id)
 {
     static const char *const text[] = {[VERDICT_FULL] = "no room in the queue",
-                                       [VERDICT_REFUSED] = "message too large",
+                                       [VERDICT_REFUSED] = "not allowed, or too large",
                                        [VERDICT_CANNOT_SAY] = "the queue cannot take it now"};
     char name[QUEUE_ID_SIZE];
     struct msg m = MSG_INIT(enqueue_reply);
@@ -47,6 +47,11 @@ static bool text_ok(struct str s)
  * trusted. */
 static const char *what_is_wrong(const struct msg_enqueue_ask *ask)
 {
+    size_t domain;
+    for (size_t i = 0; i < ask->recipients.n && (ask->flags & ENQUEUE_REMOTE); i++)
+        if ((domain = queue_destination_of(ask->recipients.v[i].address).n) == 0 ||
+            domain >= QUEUE_DESTINATION_MAX)
+            return "a recipient has no domain";
     if (ask->recipients.n == 0)
         return "no recipients";
     for (size_t i = 0; i < ask->recipients.n; i++)
@@ -75,7 +80,7 @@ static enum verdict judge(struct queue *q, const struct msg_enqueue_ask *ask, st
     return queue_spool_room(&q->files, ask->size, e) == 0 ? VERDICT_YES : VERDICT_FULL;
 }
 
-static uint64_t new_id(struct queue *q)
+uint64_t queue_new_id(struct queue *q)
 {
     uint64_t now = (uint64_t)queue_now_ms() * 1000;
     q->last_id = now > q->last_id ? now : q->last_id + 1;
@@ -87,7 +92,7 @@ static int copy(struct queue *q, const struct msg *m, uint64_t *id, struct queue
 {
     int fd;
     do {
-        *id = new_id(q);
+        *id = queue_new_id(q);
         fd = queue_spool_copy(&q->files, *id, m->fd, m->enqueue_ask.size, why, e);
     } while (fd < 0 && why->taken);
     return fd;
@@ -102,7 +107,8 @@ static struct queue_entry *make_entry(struct queue *q, struct queue_client *c,
     n->client = c;
     n->ask_id = ask->id;
     n->message = (struct queue_message){
-        .id = id, .created_ms = now, .size = ask->size, .flags = ask->flags,
+        .id = id, .created_ms = now, .size = ask->size,
+        .flags = ask->flags & (ENQUEUE_NOW | ENQUEUE_REMOTE | ENQUEUE_SMTPUTF8),
         .session = arena_str(n->arena, ask->session), .sender = arena_str(n->arena, ask->sender)};
     n->count = ask->recipients.n;
     n->recipients = arena_array(n->arena, n->count, sizeof *n->recipients);
@@ -110,25 +116,28 @@ static struct queue_entry *make_entry(struct queue *q, struct queue_client *c,
                         ? 0
                         : queue_backoff_ms(q->cfg->minimal_backoff_time,
                                            q->cfg->maximal_backoff_time, 0, randombytes_random());
-    for (size_t i = 0; i < n->count; i++)
+    for (size_t i = 0; i < n->count; i++) {
         n->recipients[i] = (struct queue_recipient){
             .address = arena_str(n->arena, ask->recipients.v[i].address),
             .original = arena_str(n->arena, ask->recipients.v[i].original),
-            .next_ms = now + first};
+            .destination = STR(""), .next_ms = now + first};
+        if (ask->flags & ENQUEUE_REMOTE) {
+            n->recipients[i].route = QUEUE_REMOTE;
+            n->recipients[i].destination = queue_destination_of(n->recipients[i].address);
+        }
+    }
     return n;
 }
 
-static void on_enqueue(struct queue_client *c, const struct msg *m)
+static void enqueue(struct queue_client *c, const struct msg *m)
 {
     struct queue *q = c->queue;
     struct err e = {0};
     struct queue_copy why = {false, false};
     uint64_t id = 0;
-    int fd = -1;
-    enum verdict v = judge(q, &m->enqueue_ask, &e);
-    if (v == VERDICT_YES && (fd = copy(q, m, &id, &why, &e)) < 0)
-        v = why.full ? VERDICT_FULL : VERDICT_CANNOT_SAY;
-    if (v != VERDICT_YES) {
+    int fd = copy(q, m, &id, &why, &e);
+    if (fd < 0) {
+        enum verdict v = why.full ? VERDICT_FULL : VERDICT_CANNOT_SAY;
         log_refused(&m->enqueue_ask, v, e.log);
         reply_to(c, m->enqueue_ask.id, v, 0);
         return;
@@ -144,6 +153,30 @@ static void on_enqueue(struct queue_client *c, const struct msg *m)
         queue_turn_soon(q);
 }
 
+static void on_permit(struct queue_client *c, struct msg *m, enum verdict verdict, const char *why)
+{
+    if (verdict == VERDICT_YES) {
+        enqueue(c, m);
+        return;
+    }
+    log_refused(&m->enqueue_ask, verdict, why);
+    reply_to(c, m->enqueue_ask.id, verdict, 0);
+}
+
+static void on_enqueue(struct queue_client *c, struct msg *m)
+{
+    struct err e = {0};
+    enum verdict v = judge(c->queue, &m->enqueue_ask, &e);
+    if (v != VERDICT_YES) {
+        log_refused(&m->enqueue_ask, v, e.log);
+        reply_to(c, m->enqueue_ask.id, v, 0);
+    } else if (m->enqueue_ask.flags & ENQUEUE_REMOTE) {
+        queue_permit_ask(c, m, on_permit);
+    } else {
+        enqueue(c, m);
+    }
+}
+
 /* --- clients --- */
 
 static void client_free(struct queue_client *c)
@@ -154,6 +187,12 @@ static void client_free(struct queue_client *c)
     if (c->next)
         c->next->link = c->link;
     free(c);
+}
+
+void queue_client_release(struct queue_client *c)
+{
+    c->entries--;
+    client_free(c);
 }
 
 static void log_taken(const struct queue_entry *n)
@@ -178,8 +217,7 @@ void queue_take_answer(struct queue *q, struct queue_entry *n, enum verdict verd
                     LN("verdict", verdict), LZ("why", why));
     }
     reply_to(n->client, n->ask_id, verdict, n->message.id);
-    n->client->entries--;
-    client_free(n->client);
+    queue_client_release(n->client);
     fd_closep(&n->fd);
     arena_free(n->arena);
     free(n);
@@ -239,6 +277,7 @@ void queue_take_link(struct queue *q, unsigned peer, int fd)
 
 void queue_take_end(struct queue *q)
 {
+    queue_permit_end(q);
     while (q->clients)
         on_close(q->clients->ch, q->clients);
 }

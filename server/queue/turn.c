@@ -29,14 +29,40 @@ static int add_entries(struct queue *q, struct err *e)
     return 0;
 }
 
+static int add_reports(struct queue *q, struct err *e)
+{
+    for (struct queue_report *r = q->reports; r; r = r->next)
+        if (queue_db_add(q->db, &r->message, &r->recipient, 1, e) != 0)
+            return -1;
+    return 0;
+}
+
+static int add_leads(struct queue *q, const struct queue_attempt *a, struct err *e)
+{
+    for (const struct queue_lead *l = a->leads; l; l = l->next) {
+        struct queue_recipient r = {.address = l->address, .original = a->recipient.original,
+                                    .next_ms = queue_now_ms()};
+        r.route = l->remote ? QUEUE_REMOTE : QUEUE_LOCAL;
+        if (l->remote)
+            r.destination = queue_destination_of(l->address);
+        if (queue_db_add_recipient(q->db, a->message.id, &r, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int record(struct queue *q, struct queue_attempt *a, struct err *e)
 {
     uint64_t id = a->recipient.id;
     a->message_gone = false;
+    if (a->warn && queue_db_warned(q->db, id, e) != 0)
+        return -1;
     if (a->outcome == QUEUE_RETRY)
         return queue_db_retry(q->db, id, a->next_ms, str_from(a->why), e);
     if (a->outcome == QUEUE_HOLD)
         return queue_db_hold(q->db, id, str_from(a->why), e);
+    if (a->outcome == QUEUE_EXPAND && add_leads(q, a, e) != 0)
+        return -1;
     if (queue_db_done(q->db, id, e) != 0)
         return -1;
     return queue_db_sweep(q->db, a->message.id, &a->message_gone, e);
@@ -53,7 +79,7 @@ static int record_finished(struct queue *q, struct err *e)
 static int commit(struct queue *q, bool with_entries, struct err *e)
 {
     if (queue_db_begin(q->db, e) == 0 && (!with_entries || add_entries(q, e) == 0) &&
-        record_finished(q, e) == 0 && queue_db_commit(q->db, e) == 0)
+        add_reports(q, e) == 0 && record_finished(q, e) == 0 && queue_db_commit(q->db, e) == 0)
         return 0;
     queue_db_rollback(q->db);
     return -1;
@@ -99,8 +125,12 @@ static void again_later(struct queue *q)
  * safe. */
 static int sync_files(struct queue *q, bool *full, struct err *e)
 {
-    size_t n = 0;
-    AUTO_FREE int *fds = mem_array(q->entry_count + 1, sizeof *fds);
+    size_t n = 0, reports = 0;
+    for (struct queue_report *r = q->reports; r; r = r->next)
+        reports++;
+    AUTO_FREE int *fds = mem_array(q->entry_count + reports + 1, sizeof *fds);
+    for (struct queue_report *r = q->reports; r; r = r->next)
+        fds[n++] = r->fd;
     for (struct queue_entry *x = q->entries; x; x = x->next)
         fds[n++] = x->fd;
     return queue_spool_sync(&q->files, fds, n, full, e);
@@ -118,6 +148,7 @@ static void refuse_entries(struct queue *q, bool full, bool keep_files, const st
  * need not be what is on the disk. Files stay, for the rows may have got there all the same. */
 static void give_up(struct queue *q, const struct err *e)
 {
+    q->stopping = true;
     log_error("queue-broken", LZ("why", e->log));
     refuse_entries(q, false, true, e);
     program_stop(q->program, 1);
@@ -127,8 +158,16 @@ static void settle_turn(struct queue *q)
 {
     struct err e = {0};
     bool full = false;
-    if (q->entries && sync_files(q, &full, &e) != 0)
+    queue_reports_make(q);
+    if ((q->entries || q->reports) && sync_files(q, &full, &e) != 0) {
         refuse_entries(q, full, false, &e);
+        if (q->reports) { /* what failed waits for its report */
+            log_error("queue-report", LZ("why", e.log));
+            queue_reports_forget(q);
+            again_later(q);
+            return;
+        }
+    }
     if (!q->entries && !q->finished)
         return;
     int r = commit(q, true, &e);
@@ -138,11 +177,13 @@ static void settle_turn(struct queue *q)
     }
     if (r == 0) {
         answer_all(q, VERDICT_YES, "", false);
+        queue_reports_settle(q);
         settle_all(q);
     } else if (queue_db_is_broken(q->db)) {
         give_up(q, &e);
     } else {
         log_error("queue-commit", LZ("why", e.log));
+        queue_reports_forget(q);
         again_later(q); /* what was delivered stays marked, and is not delivered again */
     }
 }

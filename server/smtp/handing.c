@@ -135,14 +135,20 @@ static void on_enqueued(struct session *s, void *arg, struct msg *m)
 
 static void enqueue_batch(struct session *s, struct batch *b)
 {
-    struct msg_recipient recipients[BATCH];
+    struct msg_recipient recipients[BATCH] = {0};
+    bool remote = b->v[0]->remote;
     struct msg m = MSG_INIT(enqueue_ask);
     for (size_t i = 0; i < b->n; i++) {
         b->v[i]->outcome = TARGET_ASKED;
-        recipients[i] = (struct msg_recipient){b->v[i]->address, b->v[i]->original};
+        recipients[i].address = b->v[i]->address;
+        recipients[i].original = b->v[i]->original;
+        if (remote)
+            recipients[i].grant = b->v[i]->grant;
     }
     m.fd = s->mail.message.fd;
     m.enqueue_ask.size = s->mail.message.fd_size;
+    m.enqueue_ask.flags = (remote ? ENQUEUE_REMOTE | ENQUEUE_NOW : 0) |
+                          (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
     m.enqueue_ask.grant = s->grant;
     m.enqueue_ask.session = s->mail.id;
     m.enqueue_ask.sender = s->mail.from.path;
@@ -152,12 +158,12 @@ static void enqueue_batch(struct session *s, struct batch *b)
 }
 
 /* More recipients than one ask holds go in asks of their own. */
-static void enqueue(struct session *s)
+static void enqueue_kind(struct session *s, bool remote)
 {
     struct target_list *list = &s->mail.targets;
     struct batch *b = ARENA_NEW(s->mail.arena, struct batch);
     for (size_t i = 0; i < list->n; i++) {
-        if (list->v[i]->outcome != TARGET_FAILED)
+        if (list->v[i]->outcome != TARGET_FAILED || list->v[i]->remote != remote)
             continue;
         b->v[b->n++] = list->v[i];
         if (b->n == BATCH) {
@@ -167,6 +173,12 @@ static void enqueue(struct session *s)
     }
     if (b->n)
         enqueue_batch(s, b);
+}
+
+static void enqueue(struct session *s)
+{
+    enqueue_kind(s, false);
+    enqueue_kind(s, true);
 }
 
 /* --- the deliver workers --- */
@@ -209,8 +221,13 @@ static void deliver_one(struct session *s, struct target *t)
 static void deliver_some(struct session *s)
 {
     struct handing *h = s->mail.handing;
-    while (h->next < s->mail.targets.n && h->under_way < UNDER_WAY_MAX)
-        deliver_one(s, s->mail.targets.v[h->next++]);
+    while (h->next < s->mail.targets.n && h->under_way < UNDER_WAY_MAX) {
+        struct target *t = s->mail.targets.v[h->next++];
+        if (t->remote)
+            t->outcome = TARGET_FAILED; /* for the queue, with what failed here */
+        else
+            deliver_one(s, t);
+    }
 }
 
 void handing_start(struct session *s)
@@ -227,4 +244,6 @@ void handing_start(struct session *s)
     /* An alias that leads nowhere would be a silent loss. */
     if (s->mail.targets.n == 0)
         fail(s);
+    else if (s->mail.handing->under_way == 0)
+        enqueue(s);
 }

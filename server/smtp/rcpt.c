@@ -91,10 +91,6 @@ static void refuse_by_verdict(struct session *s, enum verdict v)
     case VERDICT_NOT_HERE:
         refuse(s, "554 5.7.1", "", "Relay access denied");
         break;
-    case VERDICT_REMOTE:
-        refuse(s, "550 5.7.1", rejected,
-               "it leads to another server, and this server does not send to other servers yet");
-        break;
     case VERDICT_REFUSED:
         refuse(s, "550 5.2.1", rejected, "Mailbox disabled");
         break;
@@ -108,6 +104,11 @@ static void refuse_by_verdict(struct session *s, enum verdict v)
 }
 
 /* --- accepting --- */
+
+static bool may_relay(const struct session *s)
+{
+    return s->login != NULL;
+}
 
 static struct target *target_copy(struct arena *a, const struct target *t, struct str original)
 {
@@ -189,7 +190,7 @@ static void probe(struct session *s)
     r->text[0] = '\0';
     r->probes = 1; /* ours, so that no answer ends it before all are asked */
     for (size_t i = 0; i < r->found.n; i++) {
-        if (probed_lately(s->smtpd, r->found.v[i]->key, s->mail.from.size))
+        if (r->found.v[i]->remote || probed_lately(s->smtpd, r->found.v[i]->key, s->mail.from.size))
             continue;
         r->probes++;
         probe_one(s, r->found.v[i]);
@@ -222,10 +223,20 @@ static void found(struct session *s, const struct msg_target *t)
         return;
     }
     struct target *mine = ARENA_NEW(r->arena, struct target);
-    *mine = (struct target){.grant = t->grant, .address = arena_str(r->arena, t->address),
+    *mine = (struct target){.grant = t->grant, .address = arena_str(r->arena, t->address), .remote = t->remote,
                             .key = arena_str(r->arena, key)};
     map_put(s->mail.seen, mine->key, s); /* any value: it is a set */
     target_add(&r->found, mine);
+}
+
+/* Not hosted here: the address as it was said is where it goes, for who may send there. */
+static void found_elsewhere(struct session *s)
+{
+    struct rcpt *r = s->mail.rcpt;
+    struct msg_target itself = {.address = r->address, .remote = true};
+    r->verdict = VERDICT_YES;
+    r->named++;
+    found(s, &itself);
 }
 
 static void on_resolved(struct session *s, void *arg, struct msg *m)
@@ -241,6 +252,10 @@ static void on_resolved(struct session *s, void *arg, struct msg *m)
         return;
     if (reply_msg)
         set_text(r, reply_msg->text);
+    if (r->verdict == VERDICT_REMOTE) /* whoever is led there by our directory may go there */
+        r->verdict = VERDICT_YES;
+    if (r->verdict == VERDICT_NOT_HERE && may_relay(s))
+        found_elsewhere(s);
     /* A yes that leads nowhere would be mail lost in silence. */
     if (r->verdict == VERDICT_YES && r->named == 0)
         r->verdict = VERDICT_CANNOT_SAY;

@@ -63,6 +63,7 @@ struct target {
     struct str address;
     struct str key;      /* the address folded */
     struct str original; /* the recipient as it was said in RCPT */
+    bool remote;         /* another server's: for the queue; its grant, if any, says that it may */
     enum outcome outcome;
 };
 

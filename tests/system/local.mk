@@ -18,3 +18,4 @@ include tests/system/directory.mk
 include tests/system/pop3.mk
 TESTS += tests/system/search_dovecot.py
 EXTRA_DIST += tests/system/search_dovecot.py
+include tests/system/relay.mk

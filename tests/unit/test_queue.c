@@ -365,8 +365,8 @@ static void newer_version(void)
 {
     struct place p = new_place();
     queue_db_close(open_db(&p));
-    run_sql(&p, "PRAGMA user_version = 2");
-    expect_refused(&p, ERR_PERMANENT, "version 2");
+    run_sql(&p, "PRAGMA user_version = 3");
+    expect_refused(&p, ERR_PERMANENT, "version 3");
     remove_place(&p);
 }
 

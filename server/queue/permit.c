@@ -1,0 +1,164 @@
+/*
+ * May this mail go to other servers? smtp says so, and is not trusted: a login grant must stand
+ * behind the sender, or a grant of the directory behind the recipient (an alias of ours that leads
+ * there). A grant that nobody knows any more is "cannot say": the directory may have started anew.
+ */
+#include "base/log.h"
+#include "queue/queue.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ASK_MS 60000
+
+struct queue_permit {
+    struct queue_permit *next, **link;
+    struct queue_client *client;
+    struct arena *arena;
+    struct msg m;
+    queue_permit_fn fn;
+    size_t pending; /* answers to come, and one while asking */
+    enum verdict verdict;
+    const char *why;
+};
+
+struct look {
+    struct queue_permit *permit;
+    struct str address; /* what the grant must be for; empty: any login */
+};
+
+static void permit_free(struct queue_permit *p)
+{
+    *p->link = p->next;
+    if (p->next)
+        p->next->link = p->link;
+    fd_closep(&p->m.fd);
+    arena_free(p->arena);
+    free(p);
+}
+
+static void answered(struct queue_permit *p)
+{
+    if (--p->pending > 0)
+        return;
+    struct queue_client *c = p->client;
+    p->fn(c, &p->m, p->verdict, p->why);
+    permit_free(p);
+    queue_client_release(c);
+}
+
+/* The worst answer counts: what may never be outweighs what cannot be said now. */
+static void note(struct queue_permit *p, enum verdict v, const char *why)
+{
+    if (v == VERDICT_YES || p->verdict == VERDICT_REFUSED)
+        return;
+    p->verdict = v;
+    p->why = why;
+}
+
+static void on_sender(void *arg, struct msg *reply)
+{
+    struct queue_permit *p = arg;
+    enum verdict v = reply && reply->type == MSG_sender_reply
+                         ? (enum verdict)reply->sender_reply.verdict
+                         : VERDICT_CANNOT_SAY;
+    if (v == VERDICT_NO)
+        note(p, VERDICT_REFUSED, "the sender does not belong to the login");
+    else if (v != VERDICT_YES)
+        note(p, VERDICT_CANNOT_SAY, "the directory cannot say whose the sender is");
+    answered(p);
+}
+
+static void on_redeemed(void *arg, struct msg *reply)
+{
+    struct look *l = arg;
+    struct queue_permit *p = l->permit;
+    const struct msg_redeem_reply *r =
+        reply && reply->type == MSG_redeem_reply ? &reply->redeem_reply : NULL;
+    if (!r || r->verdict != VERDICT_YES)
+        note(p, VERDICT_CANNOT_SAY, "nobody vouches for the grant");
+    else if (!str_eq(r->address, l->address))
+        note(p, VERDICT_REFUSED, "the grant is for another address");
+    answered(p);
+}
+
+static void redeem(struct queue_permit *p, const struct grant *g, struct str address, uint8_t use)
+{
+    struct msg m = MSG_INIT(redeem_ask);
+    struct look *l = ARENA_NEW(p->arena, struct look);
+    *l = (struct look){p, address};
+    m.redeem_ask.grant = *g;
+    m.redeem_ask.use = use;
+    p->pending++;
+    rpc_call(p->client->queue->directory, &m, ASK_MS, on_redeemed, l);
+}
+
+/* <> is for receipts (RFC 8098), and belongs to every login; a login grant names no address. */
+static void ask_login(struct queue_permit *p)
+{
+    struct queue *q = p->client->queue;
+    const struct msg_enqueue_ask *ask = &p->m.enqueue_ask;
+    struct msg m = MSG_INIT(sender_ask);
+    if (grant_is_none(&ask->grant)) {
+        note(p, VERDICT_REFUSED, "nobody has logged in");
+        return;
+    }
+    if (ask->sender.n == 0 || !q->cfg->reject_sender_login_mismatch) {
+        redeem(p, &ask->grant, (struct str){"", 0}, REDEEM_LOOK);
+        return;
+    }
+    m.sender_ask.grant = ask->grant;
+    m.sender_ask.address = ask->sender;
+    p->pending++;
+    rpc_call(q->directory, &m, ASK_MS, on_sender, p);
+}
+
+static struct queue_permit *permit_new(struct queue_client *c, struct msg *m, queue_permit_fn fn)
+{
+    struct queue *q = c->queue;
+    struct queue_permit *p = MEM_NEW(struct queue_permit);
+    *p = (struct queue_permit){.next = q->permits, .link = &q->permits, .client = c, .fn = fn,
+                               .pending = 1, .verdict = VERDICT_YES, .why = ""};
+    if (p->next)
+        p->next->link = &p->next;
+    q->permits = p;
+    c->entries++;
+    p->arena = arena_new(2048);
+    p->m = *m;
+    m->fd = -1;
+    struct msg_enqueue_ask *ask = &p->m.enqueue_ask;
+    ask->session = arena_str(p->arena, ask->session);
+    ask->sender = arena_str(p->arena, ask->sender);
+    struct msg_recipient *v = arena_array(p->arena, ask->recipients.n, sizeof *v);
+    for (size_t i = 0; i < ask->recipients.n; i++)
+        v[i] = (struct msg_recipient){arena_str(p->arena, ask->recipients.v[i].address),
+                                      arena_str(p->arena, ask->recipients.v[i].original),
+                                      ask->recipients.v[i].grant};
+    ask->recipients.v = v;
+    return p;
+}
+
+void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn)
+{
+    struct queue_permit *p = permit_new(c, m, fn);
+    const struct msg_recipients *to = &p->m.enqueue_ask.recipients;
+    bool by_login = false;
+    for (size_t i = 0; i < to->n; i++) {
+        if (grant_is_none(&to->v[i].grant))
+            by_login = true;
+        else
+            redeem(p, &to->v[i].grant, to->v[i].address, REDEEM_LOOK);
+    }
+    if (by_login)
+        ask_login(p);
+    answered(p);
+}
+
+void queue_permit_end(struct queue *q)
+{
+    while (q->permits) {
+        struct queue_client *c = q->permits->client;
+        permit_free(q->permits);
+        queue_client_release(c);
+    }
+}

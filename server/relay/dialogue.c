@@ -1,0 +1,438 @@
+/*
+ * The SMTP dialogue as the client: one function a step, and the table of steps. What is sent ahead
+ * of its reply (RFC 2920): MAIL and all RCPT, not DATA.
+ */
+#include "base/log.h"
+#include "relay/relay.h"
+
+#include <stdio.h>
+
+#define OUT_MAX 65536 /* of the message, waiting to be sent */
+
+static const char *const doing[] = {
+    [STEP_CONNECT] = "waiting for the connection",
+    [STEP_GREETING] = "waiting for the greeting",
+    [STEP_EHLO] = "waiting for the answer to EHLO",
+    [STEP_HELO] = "waiting for the answer to HELO",
+    [STEP_STARTTLS] = "waiting for the answer to STARTTLS",
+    [STEP_HANDSHAKE] = "setting up TLS",
+    [STEP_MAIL] = "waiting for the answer to MAIL",
+    [STEP_RCPT] = "waiting for the answer to RCPT",
+    [STEP_DATA] = "waiting for the answer to DATA",
+    [STEP_BODY] = "sending the message",
+    [STEP_DOT] = "waiting for the answer to the message (it may have been taken, and be sent twice)",
+    [STEP_IDLE] = "waiting",
+    [STEP_QUIT] = "waiting for the answer to QUIT",
+};
+
+const char *dialogue_step(const struct client *c)
+{
+    return doing[c->step];
+}
+
+/* --- outcomes --- */
+
+static const char *status_of(const struct client *c)
+{
+    unsigned class_digit = c->reply.code / 100;
+    if (c->reply.status[0])
+        return c->reply.status;
+    return class_digit == 2 ? "2.0.0" : class_digit == 5 ? "5.0.0" : "4.0.0";
+}
+
+static void server_name(const struct client *c, char out[300])
+{
+    snprintf(out, 300, "%.*s[%s]", STR_FMT(str_head(c->host, 250)), c->addr.text);
+}
+
+/* This server takes nothing from us. */
+static bool give_up(struct client *c, bool permanent, const char *status, const char *text)
+{
+    struct job *j = c->job;
+    char server[300];
+    server_name(c, server);
+    trouble_set(&j->trouble, permanent, status, server, "%s", text);
+    j->client = NULL;
+    client_quit(c);
+    job_server_failed(j);
+    return false;
+}
+
+static bool give_up_by_reply(struct client *c, bool permanent)
+{
+    char status[16];
+    snprintf(status, sizeof status, "%s", status_of(c));
+    status[0] = permanent ? '5' : '4';
+    const char *kept = arena_strz(c->job->arena, str_from(status));
+    return give_up(c, permanent, kept, c->reply.text);
+}
+
+/* The same for every recipient of this transaction that is still open. */
+static void fate_of_all(struct client *c, enum fate fate, const char *status, const char *text)
+{
+    struct job *j = c->job;
+    char server[300];
+    server_name(c, server);
+    for (size_t i = 0; i < c->order_n; i++)
+        if (j->rcpt[c->order[i]].fate == FATE_OPEN)
+            job_recipient(j, c->order[i], fate, status, server, text);
+}
+
+/* A code that makes no sense here is a trouble of now. */
+static enum fate fate_of_code(unsigned code)
+{
+    return code / 100 == 2 ? FATE_YES : code / 100 == 5 ? FATE_NO : FATE_LATER;
+}
+
+/* The transaction is over; a connection on which all went well is kept. */
+static bool over(struct client *c, bool keep)
+{
+    struct job *j = c->job;
+    j->client = NULL;
+    if (keep)
+        idle_put(c);
+    else
+        client_quit(c);
+    job_transaction_over(j, true);
+    return false;
+}
+
+/* --- the transaction --- */
+
+static bool needs_utf8(const struct job *j)
+{
+    bool needed = (j->flags & ENQUEUE_SMTPUTF8) && j->source.eight_bit_head;
+    for (size_t i = 0; i < j->sender.n; i++)
+        needed = needed || (unsigned char)j->sender.p[i] >= 0x80;
+    for (size_t r = 0; r < j->rcpts; r++)
+        for (size_t i = 0; i < j->rcpt[r].address.n; i++)
+            needed = needed || (unsigned char)j->rcpt[r].address.p[i] >= 0x80;
+    return needed;
+}
+
+/* Why this server can never take this message as it is; status is "" when it can. */
+static const char *unfit(const struct client *c, const char **status)
+{
+    const struct job *j = c->job;
+    *status = "5.6.7"; /* RFC 6531 section 3.2 */
+    if (needs_utf8(j) && !(c->offers & SMTP_OFFERS_SMTPUTF8))
+        return "The server does not offer SMTPUTF8, which the addresses or the header need";
+    *status = "5.6.3"; /* RFC 6152 section 3 */
+    if (j->source.eight_bit && !(c->offers & SMTP_OFFERS_8BITMIME))
+        return "The server does not offer 8BITMIME, and the message has 8-bit text";
+    *status = "5.3.4"; /* RFC 1870 section 6.1 */
+    if ((c->offers & SMTP_OFFERS_SIZE) && c->size_limit && j->source.wire_size > c->size_limit)
+        return "The message is larger than the server takes";
+    return NULL;
+}
+
+static void send_rcpt(struct client *c)
+{
+    struct job *j = c->job;
+    conn_printf(c->conn, "RCPT TO:<%.*s>\r\n", STR_FMT(j->rcpt[c->order[c->sent]].address));
+    c->sent++;
+}
+
+static void send_mail(struct client *c)
+{
+    struct job *j = c->job;
+    conn_printf(c->conn, "MAIL FROM:<%.*s>", STR_FMT(j->sender));
+    if (c->offers & SMTP_OFFERS_SIZE)
+        conn_printf(c->conn, " SIZE=%llu", (unsigned long long)j->source.wire_size);
+    if (j->source.eight_bit)
+        conn_printf(c->conn, " BODY=8BITMIME");
+    if (needs_utf8(j))
+        conn_printf(c->conn, " SMTPUTF8");
+    conn_printf(c->conn, "\r\n");
+    while ((c->offers & SMTP_OFFERS_PIPELINING) && c->sent < c->order_n)
+        send_rcpt(c);
+    c->step = STEP_MAIL;
+    client_deadline(c, c->settings->cfg->smtp_mail_timeout);
+}
+
+static void set_order(struct client *c)
+{
+    struct job *j = c->job;
+    c->order = arena_array(j->arena, j->rcpts, sizeof *c->order);
+    c->taken = arena_array(j->arena, j->rcpts, sizeof *c->taken);
+    c->order_n = c->sent = c->answers = c->accepted = 0;
+    c->mail_refused = false;
+    for (size_t i = 0; i < j->rcpts; i++)
+        if (j->rcpt[i].fate == FATE_OPEN)
+            c->order[c->order_n++] = i;
+}
+
+void dialogue_transaction(struct client *c)
+{
+    const char *status, *why = unfit(c, &status);
+    set_order(c);
+    if (!c->reused)
+        c->job->sessions++;
+    if (why) {
+        fate_of_all(c, FATE_NO, status, why);
+        over(c, true);
+        return;
+    }
+    send_mail(c);
+}
+
+static bool take_mail(struct client *c)
+{
+    if (c->reused)
+        c->job->sessions++;
+    if (c->reply.code / 100 != 2) {
+        fate_of_all(c, fate_of_code(c->reply.code), status_of(c), c->reply.text);
+        c->mail_refused = true;
+        if (c->sent == 0)
+            return over(c, false);
+    } else if (c->sent == 0) {
+        send_rcpt(c);
+    }
+    c->step = STEP_RCPT;
+    client_deadline(c, c->settings->cfg->smtp_rcpt_timeout);
+    return true;
+}
+
+static void note_rcpt(struct client *c, size_t at)
+{
+    struct job *j = c->job;
+    char server[300];
+    unsigned code = c->reply.code;
+    if (code / 100 == 2) {
+        c->taken[at] = true;
+        c->accepted++;
+        return;
+    }
+    /* 552 means too many recipients to old servers (RFC 5321 section 4.5.3.1.10). */
+    bool now = code == 552 && !c->reply.status[0];
+    server_name(c, server);
+    job_recipient(j, c->order[at], now ? FATE_LATER : fate_of_code(code), status_of(c), server,
+                  c->reply.text);
+}
+
+static bool take_rcpt(struct client *c)
+{
+    size_t at = c->answers++;
+    if (!c->mail_refused)
+        note_rcpt(c, at);
+    client_deadline(c, c->settings->cfg->smtp_rcpt_timeout);
+    if (c->answers < c->sent)
+        return true;
+    if (!c->mail_refused && c->sent < c->order_n) {
+        send_rcpt(c);
+        return true;
+    }
+    if (c->accepted == 0)
+        return over(c, false);
+    conn_printf(c->conn, "DATA\r\n");
+    c->step = STEP_DATA;
+    client_deadline(c, c->settings->cfg->smtp_data_init_timeout);
+    return true;
+}
+
+static bool take_data(struct client *c)
+{
+    if (c->reply.code != 354) {
+        enum fate f = fate_of_code(c->reply.code);
+        fate_of_all(c, f == FATE_YES ? FATE_LATER : f, status_of(c), c->reply.text);
+        return over(c, false);
+    }
+    c->step = STEP_BODY;
+    client_deadline(c, c->settings->cfg->smtp_data_xfer_timeout);
+    dialogue_write(c);
+    return true;
+}
+
+static bool take_dot(struct client *c)
+{
+    enum fate f = fate_of_code(c->reply.code);
+    /* A yes before the end of the message was sent is no yes. */
+    if (c->step == STEP_BODY && f == FATE_YES)
+        f = FATE_LATER;
+    fate_of_all(c, f, status_of(c), c->reply.text);
+    if (c->step == STEP_BODY) {
+        struct job *j = c->job;
+        client_free(c);
+        job_transaction_over(j, true);
+        return false;
+    }
+    return over(c, f == FATE_YES);
+}
+
+/* The deadline moves with every piece that left. */
+void dialogue_write(struct client *c)
+{
+    struct err e = {0};
+    int more = 1;
+    if (c->step == STEP_DOT)
+        client_deadline(c, c->settings->cfg->smtp_data_done_timeout);
+    if (c->step != STEP_BODY)
+        return;
+    while (more == 1 && conn_out_size(c->conn) < OUT_MAX) {
+        AUTO_BUF piece = {0};
+        more = source_read(&c->job->source, &piece, &e);
+        if (more >= 0)
+            conn_write(c->conn, piece.p, piece.n);
+    }
+    if (more < 0) {
+        log_error("relay-read", LS("queue_id", c->job->queue_id), LZ("why", e.log));
+        client_failed(c, "4.3.0", "the message could not be read");
+        return;
+    }
+    client_deadline(c, c->settings->cfg->smtp_data_xfer_timeout);
+    if (more == 0)
+        c->step = STEP_DOT;
+}
+
+/* --- the beginning --- */
+
+static enum tls_level level_of(const struct client *c)
+{
+    return (enum tls_level)c->settings->cfg->smtp_tls_security_level;
+}
+
+static void send_hello(struct client *c, enum step step)
+{
+    struct str name = c->settings->cfg->smtp_helo_name;
+    conn_printf(c->conn, "%s %.*s\r\n", step == STEP_EHLO ? "EHLO" : "HELO", STR_FMT(name));
+    c->step = step;
+    client_deadline(c, c->settings->cfg->smtp_helo_timeout);
+}
+
+void dialogue_begin(struct client *c)
+{
+    c->step = STEP_GREETING;
+    client_deadline(c, c->settings->cfg->smtp_helo_timeout);
+}
+
+void dialogue_after_tls(struct client *c)
+{
+    c->offers = 0; /* what was offered in the clear may be forged (RFC 3207 section 4.2) */
+    c->size_limit = 0;
+    send_hello(c, STEP_EHLO);
+}
+
+static bool take_greeting(struct client *c)
+{
+    if (c->reply.code / 100 != 2)
+        return give_up_by_reply(c, false); /* as smtp_skip_5xx_greeting: another may be better */
+    send_hello(c, STEP_EHLO);
+    return true;
+}
+
+static bool begin_mail(struct client *c)
+{
+    bool secured = conn_is_tls(c->conn);
+    if (secured || level_of(c) == TLS_NONE || c->plain) {
+        dialogue_transaction(c);
+        return false;
+    }
+    if (c->offers & SMTP_OFFERS_STARTTLS) {
+        conn_printf(c->conn, "STARTTLS\r\n");
+        c->step = STEP_STARTTLS;
+        client_deadline(c, c->settings->cfg->smtp_starttls_timeout);
+        return true;
+    }
+    if (level_of(c) != TLS_MAY)
+        return give_up(c, false, "4.7.4", "TLS is demanded here, and the server does not offer it");
+    dialogue_transaction(c);
+    return false;
+}
+
+static bool take_ehlo(struct client *c)
+{
+    bool good = c->reply.code / 100 == 2;
+    if (!good && c->step == STEP_EHLO && c->reply.code / 100 == 5 && !conn_is_tls(c->conn)) {
+        send_hello(c, STEP_HELO);
+        return true;
+    }
+    if (!good)
+        return give_up_by_reply(c, c->reply.code / 100 == 5);
+    if (str_caseeq(str_from(c->reply.first), c->settings->cfg->myhostname))
+        return give_up(c, true, "5.4.6", "The mail loops back to this server: the other one has our name");
+    c->offers = c->step == STEP_EHLO ? c->reply.offers : 0;
+    c->size_limit = c->reply.size;
+    return begin_mail(c);
+}
+
+static bool take_starttls(struct client *c)
+{
+    struct err e = {0};
+    if (c->reply.code != 220) {
+        if (level_of(c) != TLS_MAY)
+            return give_up_by_reply(c, false);
+        dialogue_transaction(c);
+        return false;
+    }
+    /* Somebody in between put it there, to be taken for what the server says under TLS. */
+    if (conn_in(c->conn).n) {
+        log_warning("relay-tls", LS("host", c->host), LZ("address", c->addr.text),
+                    LZ("why", "plain text behind the answer to STARTTLS"));
+        struct job *j = c->job;
+        char server[300];
+        server_name(c, server);
+        trouble_set(&j->trouble, false, "4.7.0", server,
+                    "There was plain text behind the answer to STARTTLS");
+        client_free(c);
+        job_server_failed(j);
+        return false;
+    }
+    if (client_start_tls(c, &e) != 0)
+        return give_up(c, false, "4.7.5", e.log);
+    return true;
+}
+
+/* --- replies --- */
+
+/* False when the client is gone, or busy with something else than reading on. */
+static bool take_reply(struct client *c)
+{
+    if (c->job && c->reused && !c->answered && c->reply.code == 421) {
+        client_failed(c, "4.4.2", "closed");
+        return false;
+    }
+    c->answered = true;
+    switch (c->step) {
+    case STEP_GREETING:
+        return take_greeting(c);
+    case STEP_EHLO:
+    case STEP_HELO:
+        return take_ehlo(c);
+    case STEP_STARTTLS:
+        return take_starttls(c);
+    case STEP_MAIL:
+        return take_mail(c);
+    case STEP_RCPT:
+        return take_rcpt(c);
+    case STEP_DATA:
+        return take_data(c);
+    case STEP_BODY:
+    case STEP_DOT:
+        return take_dot(c);
+    default:
+        client_free(c); /* the answer to QUIT, or words out of turn on an idle connection */
+        return false;
+    }
+}
+
+void dialogue_read(struct client *c)
+{
+    for (bool alive = true; alive;) {
+        struct str all = conn_in(c->conn), rest = all;
+        if (c->replied)
+            c->reply = (struct smtp_reply){0};
+        c->replied = false;
+        enum smtp_reply_event got = smtp_reply_take(&c->reply, &rest);
+        if (got == SMTP_REPLY_BAD) {
+            client_failed(c, "4.5.0", "the server said what is no SMTP reply");
+            return;
+        }
+        if (rest.n == all.n)
+            return;
+        conn_consume(c->conn, all.n - rest.n);
+        if (got == SMTP_REPLY_MORE)
+            continue;
+        c->replied = true;
+        alive = take_reply(c);
+    }
+}

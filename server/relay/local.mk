@@ -1,0 +1,11 @@
+noinst_LIBRARIES += librelay.a
+librelay_a_SOURCES = \
+	%reldir%/source.h %reldir%/source.c \
+	%reldir%/route.h %reldir%/route.c
+facteurlibexec_PROGRAMS += relay
+relay_SOURCES = \
+	%reldir%/relay.h %reldir%/main.c \
+	%reldir%/dns.h %reldir%/dns.c \
+	%reldir%/tls.c %reldir%/job.c %reldir%/hosts.c %reldir%/client.c %reldir%/dialogue.c \
+	%reldir%/idle.c
+relay_LDADD = librelay.a libsmtp.a $(MAIL_LIBS) $(IPC_LIBS) $(UNBOUND_LIBS)

@@ -1,0 +1,204 @@
+/* The relay program: configuration, links, end. */
+#include "base/log.h"
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void settings_drop(struct settings *s)
+{
+    if (!s || --s->holders > 0)
+        return;
+    SSL_CTX_free(s->tls);
+    config_free(s->cfg);
+    free(s);
+}
+
+/* --- the resolver's settings --- */
+
+static void take_nameserver(struct relay *r, struct str line)
+{
+    struct str word, address;
+    if (!str_token(&line, " \t", &word) || !str_eq(word, STR("nameserver")) ||
+        !str_token(&line, " \t", &address) || r->resolvers.n >= 8)
+        return;
+    r->resolvers.v = r->resolvers.v ? r->resolvers.v : arena_array(r->arena, 8, sizeof(struct str));
+    /* Several colons: an IPv6 address. One that names a zone is of no use to libunbound. */
+    r->resolvers.v[r->resolvers.n++] = arena_str(r->arena, address);
+}
+
+static int on_prepare(struct program *p, struct err *e)
+{
+    struct relay *r = p->arg;
+    AUTO_BUF text = {0};
+    AUTO_FD fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct str rest, line;
+    (void)e;
+    r->program = p;
+    r->arena = arena_new(512);
+    if (fd >= 0 && fd_read_all(fd, &text, 65536) != 0)
+        log_warning("resolv.conf", LZ("why", strerror(errno)));
+    rest = buf_view(&text);
+    while (str_line(&rest, &line))
+        take_nameserver(r, line);
+    /* Error texts and random numbers are loaded while files can be. */
+    SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
+    return 0;
+}
+
+/* --- configuration --- */
+
+static bool same_list(const struct config_list *a, const struct config_list *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (!str_eq(a->v[i], b->v[i]))
+            return false;
+    return true;
+}
+
+static int make_resolver(struct relay *r, const struct config *cfg, struct err *e)
+{
+    if (r->dns) {
+        if (!same_list(&r->settings->cfg->dns_servers, &cfg->dns_servers))
+            return err_perm(e, "dns_servers changes at a restart only");
+        return 0;
+    }
+    r->dns = dns_new(r->program->base, cfg->dns_servers.n ? &cfg->dns_servers : &r->resolvers, e);
+    return r->dns ? 0 : -1;
+}
+
+static int read_relayhost(const struct config *cfg, struct settings *s, struct err *e)
+{
+    if (cfg->relayhost.n == 0)
+        return 0;
+    if (route_parse(cfg->relayhost, (uint16_t)cfg->smtp_tcp_port, &s->relayhost, e) != 0)
+        return err_prefix(e, "relayhost");
+    return 0;
+}
+
+static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
+                        struct err *e)
+{
+    struct relay *r = p->arg;
+    struct settings *s = MEM_NEW(struct settings);
+    struct str authorities = {0};
+    (void)reload;
+    *s = (struct settings){.holders = 1, .cfg = cfg};
+    if (!bundle_get(b, STR("authorities"), &authorities))
+        authorities = (struct str){0};
+    s->tls = tls_context(authorities, e);
+    if (!s->tls || read_relayhost(cfg, s, e) != 0 || make_resolver(r, cfg, e) != 0) {
+        SSL_CTX_free(s->tls);
+        free(s);
+        return -1;
+    }
+    settings_drop(r->settings);
+    r->settings = s;
+    return 0;
+}
+
+/* --- the queue --- */
+
+static void on_message(struct channel *ch, void *arg, struct msg *m)
+{
+    struct peer *p = arg;
+    (void)ch;
+    if (m->type == MSG_relay_ask && p->relay->settings && !p->relay->stopping)
+        job_start(p, m);
+}
+
+/* What it asked it will ask again: cut off what has no outcome yet. */
+static void on_close(struct channel *ch, void *arg)
+{
+    struct peer *p = arg;
+    struct relay *r = p->relay;
+    for (struct job *j = r->jobs, *next; j; j = next) {
+        next = j->next;
+        if (j->peer == p)
+            job_free(j);
+    }
+    channel_free(ch);
+    *p->link = p->next;
+    if (p->next)
+        p->next->link = p->link;
+    free(p);
+    relay_job_ended(r);
+}
+
+static void on_link(struct program *program, unsigned peer, unsigned index, int fd)
+{
+    static const struct channel_ops ops = {on_message, on_close};
+    struct relay *r = program->arg;
+    (void)index;
+    if (peer != QUEUE) {
+        close(fd);
+        return;
+    }
+    struct peer *p = MEM_NEW(struct peer);
+    *p = (struct peer){.relay = r, .next = r->peers, .link = &r->peers};
+    if (p->next)
+        p->next->link = &p->next;
+    r->peers = p;
+    p->ch = channel_new(program->base, fd, RELAY, peer, &ops, p);
+}
+
+/* --- the end --- */
+
+void relay_job_ended(struct relay *r)
+{
+    if (r->stopping && !r->jobs)
+        program_stop(r->program, 0);
+}
+
+/* Where the whole message is on its way, the answer is awaited: without it the message would come
+ * twice. Everything else the queue does again. */
+static bool on_stop(struct program *p)
+{
+    struct relay *r = p->arg;
+    r->stopping = true;
+    for (struct job *j = r->jobs, *next; j; j = next) {
+        next = j->next;
+        if (!j->client || j->client->step != STEP_DOT)
+            job_free(j);
+    }
+    return r->jobs != NULL;
+}
+
+static void on_status(struct program *p, struct buf *out)
+{
+    struct relay *r = p->arg;
+    size_t jobs = 0;
+    for (struct job *j = r->jobs; j; j = j->next)
+        jobs++;
+    buf_printf(out, "jobs=%zu idle=%zu sent=%llu refused=%llu deferred=%llu connections=%llu"
+                    " reused=%llu",
+               jobs, r->idle_count, (unsigned long long)r->sent, (unsigned long long)r->refused,
+               (unsigned long long)r->deferred, (unsigned long long)r->connections,
+               (unsigned long long)r->reused);
+}
+
+static void on_end(struct program *p)
+{
+    struct relay *r = p->arg;
+    while (r->peers)
+        on_close(r->peers->ch, r->peers);
+    idle_end_all(r);
+    dns_free(r->dns);
+    settings_drop(r->settings);
+    arena_free(r->arena);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program_ops ops = {
+        .self = RELAY, .name = "facteur/relay", .prepare = on_prepare,
+        .configure = on_configure, .link = on_link, .stop = on_stop, .status = on_status,
+        .end = on_end,
+    };
+    struct relay r = {0};
+    return program_run(&ops, &r, argc, argv);
+}

@@ -1,0 +1,185 @@
+/*
+ * The relay program: takes messages from the queue as descriptors and brings them to other servers.
+ * RFC 5321 (client side), 3207 (STARTTLS), 2920 (PIPELINING), 1870 (SIZE), 6152, 6531, 7505.
+ *
+ * Own uid, empty root, event-driven; it opens no file and listens nowhere. A job is one ask of the
+ * queue: it finds the destination's hosts (hosts.c), goes through their addresses (job.c), and runs
+ * an SMTP session to one at a time (client.c, dialogue.c); sessions that ended well wait a moment
+ * for the next job (idle.c). A job owns its arena, its session while it has one, and the descriptor.
+ */
+#ifndef FACTEUR_RELAY_RELAY_H
+#define FACTEUR_RELAY_RELAY_H
+
+#include "io/conn.h"
+#include "ipc/program.h"
+#include "protocol/smtp/reply.h"
+#include "relay/dns.h"
+#include "relay/route.h"
+#include "relay/source.h"
+
+enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY, TLS_SECURE }; /* as in options.def */
+
+struct settings {
+    unsigned holders;
+    struct config *cfg;
+    SSL_CTX *tls;
+    struct nexthop relayhost; /* host empty: none */
+};
+
+struct relay {
+    struct program *program;
+    struct settings *settings;
+    struct dns *dns;
+    struct config_list resolvers; /* of resolv.conf, read before the root was empty */
+    struct arena *arena;
+    struct peer *peers;
+    struct job *jobs;
+    struct client *idle; /* newest first */
+    struct client *quitting;
+    size_t idle_count;
+    bool stopping;
+    uint64_t sent, refused, deferred, connections, reused;
+};
+
+/* A queue program that asks. */
+struct peer {
+    struct relay *relay;
+    struct peer *next, **link;
+    struct channel *ch;
+};
+
+enum fate { FATE_OPEN, FATE_YES, FATE_NO, FATE_LATER };
+
+struct recipient {
+    struct str address;
+    enum fate fate;
+    const char *status, *server, *text; /* in the job's arena */
+};
+
+/* Why something did not work, for all recipients that it concerns. */
+struct trouble {
+    bool permanent;
+    const char *status; /* "4.4.1" */
+    char server[300];   /* empty: we say so */
+    char text[800];
+};
+
+struct place {
+    struct str host; /* the server's name, or its address when it was given so */
+    struct addr addr;
+};
+
+struct job {
+    struct relay *relay;
+    struct settings *settings;
+    struct peer *peer; /* NULL: gone, nobody wants the outcome */
+    struct job *next, **link;
+    struct arena *arena;
+    uint64_t id;
+    uint32_t flags;
+    struct str session, queue_id, domain, sender;
+    struct recipient *rcpt;
+    size_t rcpts;
+    int fd;
+    struct source source;
+    struct nexthop nexthop;
+    /* hosts.c */
+    struct dns_ask *ask;
+    struct exchanger *hosts;
+    size_t host_count, host_at;
+    bool some_unknown; /* a host's addresses could not be found out just now */
+    struct place *places; /* of the host at hand */
+    size_t place_count, place_at;
+    bool half_asked;
+    /* job.c */
+    unsigned tried, sessions; /* addresses, and those that talked SMTP */
+    struct trouble trouble;   /* the last one that concerned the whole */
+    struct client *client;
+    bool plain; /* the next try is without TLS */
+};
+
+enum step {
+    STEP_CONNECT, STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_HANDSHAKE, STEP_MAIL,
+    STEP_RCPT, STEP_DATA, STEP_BODY, STEP_DOT, STEP_IDLE, STEP_QUIT
+};
+
+/* A session with one server. */
+struct client {
+    struct relay *relay;
+    struct settings *settings;
+    struct job *job; /* NULL: idle or ending */
+    struct client *next, **link; /* while idle or quitting */
+    struct str host, key;
+    struct addr addr;
+    struct arena *arena;
+    int fd; /* until connected */
+    struct event *connecting;
+    struct conn *conn;
+    enum step step;
+    struct smtp_reply reply;
+    bool replied; /* it is whole; the next one starts anew */
+    unsigned offers;
+    uint64_t size_limit;
+    bool plain;    /* no TLS this time */
+    bool reused;   /* this job did not make the connection */
+    bool answered; /* this job has had a reply */
+    bool mail_refused;
+    size_t *order; /* the recipients of this transaction, in the job's arena */
+    size_t order_n, sent, answers, accepted;
+    bool *taken;   /* beside order: RCPT was answered with yes */
+};
+
+/* --- main.c --- */
+void settings_drop(struct settings *s);
+void relay_job_ended(struct relay *r); /* when stopping, perhaps it can now */
+
+/* --- tls.c --- */
+SSL_CTX *tls_context(struct str authorities, struct err *e);
+/* For one connection; NULL with a permanent error. */
+SSL *tls_connect(const struct client *c, struct err *e);
+
+/* --- job.c --- */
+void job_start(struct peer *p, struct msg *m);
+void job_free(struct job *j); /* silently */
+/* hosts.c found the next place, or there is none (more). */
+void job_try(struct job *j, const struct place *p);
+void job_no_more(struct job *j);
+/* Of a client: an answer about one recipient; trouble with the server before it took anything; the
+ * transaction is over. The client belongs to the job no more after the last two. */
+void job_recipient(struct job *j, size_t i, enum fate fate, const char *status, const char *server,
+                   const char *text);
+void job_server_failed(struct job *j);
+void job_transaction_over(struct job *j, bool may_go_on);
+void trouble_set(struct trouble *t, bool permanent, const char *status, const char *server,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* --- hosts.c --- */
+void hosts_start(struct job *j);
+void hosts_next(struct job *j);
+
+/* --- client.c --- */
+void client_start(struct job *j, const struct place *p);
+void client_free(struct client *c); /* cuts the connection; NULL is fine */
+/* Ends politely; it has no job any more. */
+void client_quit(struct client *c);
+void client_deadline(struct client *c, int64_t seconds);
+/* The connection, or the talk, went wrong: the job is told. */
+void client_failed(struct client *c, const char *status, const char *why);
+int client_start_tls(struct client *c, struct err *e);
+
+/* --- dialogue.c --- */
+void dialogue_begin(struct client *c);       /* a new connection */
+void dialogue_transaction(struct client *c); /* MAIL and what follows */
+void dialogue_after_tls(struct client *c);
+void dialogue_read(struct client *c);
+void dialogue_write(struct client *c); /* more of the message, when there is room */
+const char *dialogue_step(const struct client *c); /* "while …" */
+
+/* --- idle.c --- */
+struct str idle_key(const struct job *j, const struct place *p, struct arena *a);
+void idle_put(struct client *c);
+struct client *idle_take(struct relay *r, struct str key);
+void idle_forget(struct client *c); /* it is idle no more */
+void idle_end_all(struct relay *r);
+
+#endif

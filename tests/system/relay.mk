@@ -1,0 +1,2 @@
+TESTS += tests/system/relay.py
+EXTRA_DIST += tests/system/relay.py tests/lib/world.py
