@@ -222,7 +222,7 @@ bool msg_answers(enum msg_type reply, enum msg_type ask)
         ANSWER_CASE(redeem_ask, redeem_reply) ANSWER_CASE(probe_ask, probe_reply)
         ANSWER_CASE(deliver_ask, deliver_reply) ANSWER_CASE(spool_ask, spool_reply)
         ANSWER_CASE(enqueue_ask, enqueue_reply) ANSWER_CASE(session_ask, session_reply)
-        ANSWER_CASE(session_start, session_started)
+        ANSWER_CASE(session_start, session_started) ANSWER_CASE(relay_ask, relay_reply)
     default:
         return false;
     }

@@ -111,6 +111,11 @@ void queue_reports_make(struct queue *q)
         for (struct queue_attempt *b = a; b && n < TOGETHER; b = b->next)
             if (needs_report(b) && b->message.id == a->message.id && b->outcome == a->outcome)
                 v[n++] = b;
+        for (size_t i = 0; i < n / 2; i++) { /* the last one finished stands first */
+            struct queue_attempt *other = v[i];
+            v[i] = v[n - 1 - i];
+            v[n - 1 - i] = other;
+        }
         report(q, v, n);
     }
 }

@@ -19,3 +19,4 @@ include tests/unit/queue.mk
 include tests/unit/search.mk
 include tests/unit/directory.mk
 include tests/unit/pop3.mk
+include tests/unit/relay.mk

@@ -16,9 +16,10 @@
 
 /* --- every message of the table, filled, sent through bytes, and compared --- */
 
-static struct msg_target some_targets[2] = {{{{1}}, {"a@b.example", 11}}, {{{2, 3}}, {"", 0}}};
-static struct msg_recipient some_recipients[2] = {{{"x@y.example", 11}, {"X@y.example", 11}},
-                                                  {{"", 0}, {"z\0z", 3}}};
+static struct msg_target some_targets[2] = {{{{1}}, {"a@b.example", 11}, true},
+                                            {{{2, 3}}, {"", 0}, false}};
+static struct msg_recipient some_recipients[2] = {{{"x@y.example", 11}, {"X@y.example", 11}, {{9}}},
+                                                  {{"", 0}, {"z\0z", 3}, {{0}}}};
 
 static void fill_u8(msg_u8 *v)
 {
@@ -74,14 +75,16 @@ static bool same_targets(msg_targets a, msg_targets b)
 {
     bool same = a.n == b.n;
     for (size_t i = 0; same && i < a.n; i++)
-        same = same_grant(a.v[i].grant, b.v[i].grant) && str_eq(a.v[i].address, b.v[i].address);
+        same = same_grant(a.v[i].grant, b.v[i].grant) && str_eq(a.v[i].address, b.v[i].address) &&
+               a.v[i].remote == b.v[i].remote;
     return same;
 }
 static bool same_recipients(msg_recipients a, msg_recipients b)
 {
     bool same = a.n == b.n;
     for (size_t i = 0; same && i < a.n; i++)
-        same = str_eq(a.v[i].address, b.v[i].address) && str_eq(a.v[i].original, b.v[i].original);
+        same = str_eq(a.v[i].address, b.v[i].address) && str_eq(a.v[i].original, b.v[i].original) &&
+               same_grant(a.v[i].grant, b.v[i].grant);
     return same;
 }
 

@@ -152,7 +152,7 @@ static void collect(struct world *w, struct arena *a, const struct rule *rule, s
             ++*n;
         }
     else if (!rule->leads_to) {
-        v[*n] = (struct msg_target){grant_new(w, address), address};
+        v[*n] = (struct msg_target){.grant = grant_new(w, address), .address = address};
         ++*n;
     } else
         while (str_token(&rest, " ", &word)) {

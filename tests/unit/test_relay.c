@@ -1,0 +1,216 @@
+/* Sending to other servers, what is pure of it: replies, destinations, exchangers, the wire form. */
+#include "protocol/smtp/reply.h"
+#include "relay/route.h"
+#include "relay/source.h"
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* --- replies, fed whole and byte by byte --- */
+
+static enum smtp_reply_event feed(struct smtp_reply *r, const char *text, size_t step)
+{
+    AUTO_BUF b = {0};
+    enum smtp_reply_event got = SMTP_REPLY_MORE;
+    struct str all = str_from(text);
+    for (size_t at = 0; at < all.n && got == SMTP_REPLY_MORE; at += step) {
+        buf_str(&b, str_head(str_skip(all, at), step));
+        for (size_t before = 0; got == SMTP_REPLY_MORE && before != b.n;) {
+            struct str rest = buf_view(&b);
+            before = b.n;
+            got = smtp_reply_take(r, &rest);
+            buf_consume(&b, before - rest.n);
+            if (before == rest.n)
+                break;
+        }
+    }
+    return got;
+}
+
+static void expect_reply(const char *text, unsigned code, const char *status, const char *want)
+{
+    for (size_t step = 1; step < 200; step += 66) {
+        struct smtp_reply r = {0};
+        CU_ASSERT(feed(&r, text, step) == SMTP_REPLY_DONE);
+        CU_ASSERT(r.code == code);
+        UNIT_STR(str_from(r.status), status);
+        UNIT_STR(str_from(r.text), want);
+    }
+}
+
+static void replies(void)
+{
+    expect_reply("250 ok\r\n", 250, "", "250 ok");
+    expect_reply("250\r\n", 250, "", "250");
+    expect_reply("250 ok\n", 250, "", "250 ok");
+    expect_reply("550 5.1.1 <a@b> gone\r\n", 550, "5.1.1", "550 5.1.1 <a@b> gone");
+    expect_reply("550-5.7.26 one\r\n550 5.7.26 two\r\n", 550, "5.7.26",
+                 "550-5.7.26 one 5.7.26 two");
+    expect_reply("450 5.1.1 a class of its own\r\n", 450, "", "450 5.1.1 a class of its own");
+    expect_reply("550 5.1 x\r\n", 550, "", "550 5.1 x");
+    expect_reply("550 5.1234.1 x\r\n", 550, "", "550 5.1234.1 x");
+    expect_reply("550 5.1.1x\r\n", 550, "", "550 5.1.1x");
+    expect_reply("550 h\xc3\xa9\x07\r\n", 550, "", "550 h???");
+}
+
+static void no_replies(void)
+{
+    static const char *const bad[] = {"HTTP/1.1 400\r\n", "25 ok\r\n", "650 x\r\n", "150 x\r\n",
+                                      "250x\r\n", "\r\n", "250-a\r\n550 b\r\n", "2e0 x\r\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct smtp_reply r = {0};
+        CU_ASSERT(feed(&r, bad[i], 1) == SMTP_REPLY_BAD);
+    }
+    AUTO_BUF endless = {0};
+    struct smtp_reply r = {0};
+    for (int i = 0; i < 1000; i++)
+        buf_str(&endless, STR("250-more\r\n"));
+    CU_ASSERT(feed(&r, buf_z(&endless), 1000) == SMTP_REPLY_BAD);
+    r = (struct smtp_reply){0};
+    buf_clear(&endless);
+    for (int i = 0; i < SMTP_REPLY_LINE_MAX + 10; i++)
+        buf_byte(&endless, '2');
+    CU_ASSERT(feed(&r, buf_z(&endless), 1000) == SMTP_REPLY_BAD);
+}
+
+static void offers(void)
+{
+    struct smtp_reply r = {0};
+    CU_ASSERT(feed(&r, "250-mx.example hi\r\n250-pipelining\r\n250-SIZE 1000\r\n250-STARTTLSX\r\n"
+                       "250 8BITMIME\r\n", 7) == SMTP_REPLY_DONE);
+    UNIT_STR(str_from(r.first), "mx.example");
+    CU_ASSERT(r.offers == (SMTP_OFFERS_PIPELINING | SMTP_OFFERS_SIZE | SMTP_OFFERS_8BITMIME));
+    CU_ASSERT(r.size == 1000);
+    /* The name of the server offers nothing. */
+    r = (struct smtp_reply){0};
+    CU_ASSERT(feed(&r, "250-STARTTLS\r\n250 HELP\r\n", 1) == SMTP_REPLY_DONE);
+    CU_ASSERT(r.offers == 0);
+}
+
+/* --- destinations --- */
+
+static void expect_route(const char *text, const char *want)
+{
+    struct nexthop n;
+    struct err e = {0};
+    char got[300] = "bad";
+    if (route_parse(str_from(text), 25, &n, &e) == 0)
+        snprintf(got, sizeof got, "%.*s %u%s", STR_FMT(n.host), n.port, n.exchangers ? " mx" : "");
+    UNIT_STR(str_from(got), want);
+}
+
+static void destinations(void)
+{
+    expect_route("example.org", "example.org 25 mx");
+    expect_route("example.org:587", "example.org 587 mx");
+    expect_route("[example.org]", "example.org 25");
+    expect_route("[example.org]:587", "example.org 587");
+    expect_route("[192.0.2.1]", "192.0.2.1 25");
+    expect_route("[IPv6:2001:db8::1]", "2001:db8::1 25");
+    expect_route("[2001:db8::1]:26", "2001:db8::1 26");
+    static const char *const bad[] = {"", "[", "[]", "[a", "a:", "a:0", "a:65536", "a:x", "[a]x",
+                                      "a b", "a\r\nb", ".a", "h\xc3\xa9", "2001:db8::1", "[a]:"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_route(bad[i], "bad");
+}
+
+static void exchangers(void)
+{
+    struct exchanger v[] = {{STR("far"), 30, 1}, {STR("b"), 10, 9}, {STR("us"), 20, 5},
+                            {STR("a"), 10, 2}, {STR("beside-us"), 20, 1}};
+    route_sort(v, 5);
+    UNIT_STR(v[0].name, "a");
+    UNIT_STR(v[1].name, "b");
+    UNIT_STR(v[4].name, "far");
+    CU_ASSERT(route_without_us(v, 5, STR("US")) == 2);
+    CU_ASSERT(route_without_us(v, 5, STR("other")) == 5);
+    CU_ASSERT(route_without_us(v, 5, STR("a")) == 0);
+    struct exchanger null = {STR(""), 0, 0};
+    CU_ASSERT(route_is_null(&null, 1));
+    CU_ASSERT(!route_is_null(v, 1));
+}
+
+static void names(void)
+{
+    char out[256];
+    CU_ASSERT(route_name(STR("\2Mx\7Example\0"), out) == 0);
+    UNIT_STR(str_from(out), "mx.example");
+    CU_ASSERT(route_name((struct str){"", 1}, out) == 0);
+    UNIT_STR(str_from(out), "");
+    CU_ASSERT(route_name(STR("\2Mx\7Exam"), out) == -1);
+    CU_ASSERT(route_name(STR("\3a.b\0"), out) == -1);
+    CU_ASSERT(route_name(STR("\3a\nb\0"), out) == -1);
+    CU_ASSERT(route_name(STR("\xc0\x0c"), out) == -1);
+    CU_ASSERT(route_name((struct str){"", 0}, out) == -1);
+}
+
+/* --- the wire form --- */
+
+static void expect_wire(struct str text, const char *want, uint64_t size, bool eight, bool head)
+{
+    struct source s;
+    struct err e = {0};
+    AUTO_BUF out = {0};
+    AUTO_FD fd = memfd_create("test", MFD_CLOEXEC);
+    CU_ASSERT_FATAL(fd >= 0 && fd_write_all(fd, text.p, text.n) == 0);
+    CU_ASSERT(source_open(&s, fd, text.n, &e) == 0);
+    CU_ASSERT(s.wire_size == size && s.eight_bit == eight && s.eight_bit_head == head);
+    for (int again = 0; again < 2; again++) {
+        int more;
+        buf_clear(&out);
+        while ((more = source_read(&s, &out, &e)) == 1)
+            ;
+        CU_ASSERT(more == 0);
+        UNIT_STR(buf_view(&out), want);
+        source_rewind(&s);
+    }
+    CU_ASSERT(source_open(&s, fd, text.n + 1, &e) == -1);
+}
+
+static void wire(void)
+{
+    expect_wire(STR("a: b\n\nc\n"), "a: b\r\n\r\nc\r\n.\r\n", 11, false, false);
+    expect_wire(STR("a\n.\n..\n.x\n"), "a\r\n..\r\n...\r\n..x\r\n.\r\n", 14, false, false);
+    expect_wire(STR(".\n"), "..\r\n.\r\n", 3, false, false);
+    expect_wire(STR("a\n\nno end"), "a\r\n\r\nno end\r\n.\r\n", 13, false, false);
+    expect_wire(STR("a\n\n\xe9\n"), "a\r\n\r\n\xe9\r\n.\r\n", 8, true, false);
+    expect_wire(STR("\xc3\xa9\n\nb\n"), "\xc3\xa9\r\n\r\nb\r\n.\r\n", 9, true, true);
+}
+
+/* A dot that begins the next piece read from the file. */
+static void wire_over_pieces(void)
+{
+    for (size_t fill = 32 * 1024 - 3; fill < 32 * 1024 + 3; fill++) {
+        struct source s;
+        struct err e = {0};
+        AUTO_BUF in = {0};
+        AUTO_BUF out = {0};
+        AUTO_FD fd = memfd_create("test", MFD_CLOEXEC);
+        for (size_t i = 0; i < fill; i++)
+            buf_byte(&in, 'x');
+        buf_str(&in, STR("\n.\n"));
+        CU_ASSERT(fd_write_all(fd, in.p, in.n) == 0 && source_open(&s, fd, in.n, &e) == 0);
+        while (source_read(&s, &out, &e) == 1)
+            ;
+        CU_ASSERT(s.wire_size == fill + 5);
+        CU_ASSERT(str_ends(buf_view(&out), STR("x\r\n..\r\n.\r\n")) && out.n == fill + 9);
+    }
+}
+
+int main(void)
+{
+    static const struct unit_test tests[] = {
+        {"replies", replies},
+        {"what is no reply", no_replies},
+        {"what EHLO offers", offers},
+        {"destinations", destinations},
+        {"the order of exchangers", exchangers},
+        {"names in records", names},
+        {"the wire form", wire},
+        {"the wire form over pieces", wire_over_pieces},
+        {NULL, NULL},
+    };
+    return unit_main("relay", tests);
+}
