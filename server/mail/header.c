@@ -27,6 +27,12 @@ size_t mail_header_size(struct str message)
     return message.n - rest.n + (rest.n ? line_size(rest) : 0);
 }
 
+bool mail_header_ends(struct str header)
+{
+    return str_eq(header, STR("\n")) || str_eq(header, STR("\r\n")) ||
+           str_ends(header, STR("\n\n")) || str_ends(header, STR("\n\r\n"));
+}
+
 struct mail_header_walk mail_header_walk(struct str message)
 {
     return (struct mail_header_walk){.rest = message};

@@ -30,6 +30,9 @@ struct mail_header_walk {
  * when there is no empty line. One that starts with an empty line has a header of that line. */
 size_t mail_header_size(struct str message);
 
+/* True when a header (mail_header_size bytes) ends with its empty line. */
+bool mail_header_ends(struct str header);
+
 /* Takes a message or a header; false at the empty line, the end, or past MAIL_FIELDS_MAX. */
 struct mail_header_walk mail_header_walk(struct str message);
 bool mail_header_next(struct mail_header_walk *w, struct mail_field *f);

@@ -11,13 +11,31 @@ struct fetch {
     struct imap_session *s;
     struct imap_fetch what;
     struct arena *arena; /* one message's */
+    struct str *piece;   /* for each item: what the index has of it, p NULL: nothing */
     bool peek, header, whole, measure; /* what the items need */
     bool small;  /* all of it, when it is cheap to have */
     bool decode; /* parts that can be decoded */
     size_t gone, failed;
 };
 
-/* How much of a message the items need. */
+/* What the index may have of an item; 0: nothing. */
+static enum store_piece piece_of(const struct imap_fetch_item *item)
+{
+    switch (item->kind) {
+    case IMAP_FETCH_ENVELOPE:
+        return STORE_PIECE_ENVELOPE;
+    case IMAP_FETCH_BODY:
+        return STORE_PIECE_BODY;
+    case IMAP_FETCH_BODYSTRUCTURE:
+        return STORE_PIECE_STRUCTURE;
+    case IMAP_FETCH_SECTION:
+        return fetch_section_is_usual(&item->section) ? STORE_PIECE_FIELDS : 0;
+    default:
+        return 0;
+    }
+}
+
+/* How much of a message the items need that the index has nothing of. */
 static void plan(struct fetch *f)
 {
     f->peek = true;
@@ -35,13 +53,12 @@ static void plan(struct fetch *f)
             f->measure = true;
             break;
         case IMAP_FETCH_ENVELOPE:
-            f->header = true;
-            break;
         case IMAP_FETCH_BODY:
         case IMAP_FETCH_BODYSTRUCTURE:
-            f->whole = true;
             break;
         case IMAP_FETCH_SECTION:
+            if (piece_of(item))
+                break;
             if (fetch_section_needs_header_only(&item->section))
                 f->header = true;
             else
@@ -80,24 +97,39 @@ static void send_date(struct imap_session *s, int64_t date)
     output_printf(&s->out, "INTERNALDATE \"%.*s\"", STR_FMT(d));
 }
 
-static void send_envelope(struct fetch *f, struct message *m)
+static void send_envelope(struct fetch *f, size_t index, struct message *m)
 {
     struct mail_envelope env;
+    struct buf *b = output_buf(&f->s->out);
+    size_t at = b->n;
     mail_envelope_parse(f->arena, message_header(m), &env);
-    output_z(&f->s->out, "ENVELOPE ");
-    mail_imap_envelope(output_buf(&f->s->out), &env, 0);
+    mail_imap_envelope(b, &env, 0);
+    store_mailbox_keep(f->s->mailbox, index, STORE_PIECE_ENVELOPE, str_skip(buf_view(b), at));
 }
 
-static void send_structure(struct fetch *f, struct message *m, bool extended)
+static void send_structure(struct fetch *f, size_t index, struct message *m, bool extended)
 {
-    output_z(&f->s->out, extended ? "BODYSTRUCTURE " : "BODY ");
-    mail_imap_body(output_buf(&f->s->out), f->arena, m->raw, message_mime(m, f->arena), extended, 0);
+    struct buf *b = output_buf(&f->s->out);
+    size_t at = b->n;
+    mail_imap_body(b, f->arena, m->raw, message_mime(m, f->arena), extended, 0);
+    store_mailbox_keep(f->s->mailbox, index, extended ? STORE_PIECE_STRUCTURE : STORE_PIECE_BODY,
+                       str_skip(buf_view(b), at));
 }
 
-static void send_item(struct fetch *f, const struct imap_fetch_item *item,
-                      const struct store_msg *msg, size_t index, struct message *m)
+static void send_section(struct fetch *f, const struct imap_fetch_item *item, struct message *m)
+{
+    if (piece_of(item))
+        fetch_section_send_usual(f->s, &item->section, buf_view(&m->usual));
+    else
+        fetch_section_send(f->s, f->arena, m, &item->section);
+}
+
+static void send_item(struct fetch *f, size_t i, const struct store_msg *msg, size_t index,
+                      struct message *m)
 {
     struct output *out = &f->s->out;
+    const struct imap_fetch_item *item = &f->what.items[i];
+    struct str piece = f->piece[i];
     switch (item->kind) {
     case IMAP_FETCH_UID:
         output_printf(out, "UID %u", msg->uid);
@@ -116,14 +148,23 @@ static void send_item(struct fetch *f, const struct imap_fetch_item *item,
         output_printf(out, "RFC822.SIZE %llu", (unsigned long long)msg->vsize);
         break;
     case IMAP_FETCH_ENVELOPE:
-        send_envelope(f, m);
+        buf_str(output_buf(out), STR("ENVELOPE "));
+        if (piece.p)
+            buf_str(output_buf(out), piece);
+        else
+            send_envelope(f, index, m);
         break;
     case IMAP_FETCH_BODY:
     case IMAP_FETCH_BODYSTRUCTURE:
-        send_structure(f, m, item->kind == IMAP_FETCH_BODYSTRUCTURE);
+        buf_str(output_buf(out),
+                item->kind == IMAP_FETCH_BODY ? STR("BODY ") : STR("BODYSTRUCTURE "));
+        if (piece.p)
+            buf_str(output_buf(out), piece);
+        else
+            send_structure(f, index, m, item->kind == IMAP_FETCH_BODYSTRUCTURE);
         break;
     case IMAP_FETCH_SECTION:
-        fetch_section_send(f->s, f->arena, m, &item->section);
+        send_section(f, item, m);
         break;
     case IMAP_FETCH_BINARY:
     case IMAP_FETCH_BINARY_SIZE:
@@ -139,17 +180,38 @@ static void send_item(struct fetch *f, const struct imap_fetch_item *item,
     output_check(out);
 }
 
+/* Takes from the index what it has; how much of the message the rest needs. */
+static void take_pieces(struct fetch *f, size_t index, bool *header, bool *whole, bool *fields)
+{
+    struct str text;
+    for (size_t i = 0; i < f->what.n; i++) {
+        enum store_piece kind = piece_of(&f->what.items[i]);
+        f->piece[i] = (struct str){0};
+        if (kind == STORE_PIECE_FIELDS)
+            *fields = true;
+        else if (kind && store_mailbox_piece(f->s->mailbox, index, kind, &text))
+            f->piece[i] = arena_str(f->arena, text);
+        else if (kind)
+            *(kind == STORE_PIECE_ENVELOPE ? header : whole) = true;
+    }
+}
+
 /* Reads all that the items need, before a byte is sent: 0; 1: gone; -1 and *e. */
 static int prepare(struct fetch *f, size_t index, struct message *m, struct err *e)
 {
-    int r = 0;
+    int r = store_mailbox_at(f->s->mailbox, index)->gone ? 1 : 0;
+    bool header = f->header, whole = f->whole, fields = false;
     struct store_mailbox *mb = f->s->mailbox;
-    if (f->header || f->whole || f->small)
+    struct str usual;
+    take_pieces(f, index, &header, &whole, &fields);
+    if (r == 0 && (header || whole || f->small))
         r = message_open(m, mb, index, e);
-    if (r == 0 && (f->whole || (f->small && m->size <= FETCH_SMALL)))
+    if (r == 0 && (whole || (f->small && m->size <= FETCH_SMALL)))
         r = message_read_all(m, e);
-    else if (r == 0 && f->header)
+    else if (r == 0 && header)
         r = message_read_header(m, e);
+    if (r == 0 && fields)
+        r = message_usual_fields(m, mb, index, &usual, e);
     if (r == 0 && f->measure)
         r = store_mailbox_measure(mb, index, e);
     if (r == 0 && f->decode)
@@ -180,7 +242,7 @@ static void send_message(struct fetch *f, size_t index, struct message *m, bool 
         if (!first)
             output_z(out, " ");
         first = false;
-        send_item(f, &f->what.items[i], msg, index, m);
+        send_item(f, i, msg, index, m);
     }
     if (flags_too && !asks_for(f, IMAP_FETCH_FLAGS)) {
         output_z(out, " FLAGS ");
@@ -266,6 +328,7 @@ void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args)
         return;
     plan(&f);
     f.arena = arena_new(16384);
+    f.piece = arena_array(s->arena, f.what.n, sizeof *f.piece);
     for (size_t i = 0; i < at.n && !s->out.failed; i++)
         fetch_one(&f, at.v[i]);
     arena_free(f.arena);

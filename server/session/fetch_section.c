@@ -63,12 +63,6 @@ static const struct mail_part *find_part(const struct mail_part *root,
     return p->kind == MAIL_PART_MESSAGE ? p->first : NULL;
 }
 
-static bool has_empty_line(struct str header)
-{
-    return str_eq(header, STR("\n")) || str_eq(header, STR("\r\n")) ||
-           str_ends(header, STR("\n\n")) || str_ends(header, STR("\n\r\n"));
-}
-
 static void send_fields(struct imap_session *s, const struct imap_section *section,
                         struct str header)
 {
@@ -76,7 +70,7 @@ static void send_fields(struct imap_session *s, const struct imap_section *secti
     mail_header_select(&text, header, section->fields, section->field_n,
                        section->text == IMAP_SECTION_FIELDS_NOT);
     /* The empty line is given only where there is one (RFC 3501 6.4.5). */
-    if (!has_empty_line(header) && str_ends(buf_view(&text), STR("\r\n")))
+    if (!mail_header_ends(header) && str_ends(buf_view(&text), STR("\r\n")))
         text.n -= 2;
     send_view(s, section, buf_view(&text));
 }
@@ -98,6 +92,21 @@ static void send_part(struct imap_session *s, struct str raw, const struct imap_
         send_fields(s, section, mail_part_header(raw, p));
         return;
     }
+}
+
+bool fetch_section_is_usual(const struct imap_section *section)
+{
+    bool usual = section->depth == 0 && section->text == IMAP_SECTION_FIELDS;
+    for (size_t i = 0; i < section->field_n && usual; i++)
+        usual = message_field_is_usual(section->fields[i]);
+    return usual;
+}
+
+void fetch_section_send_usual(struct imap_session *s, const struct imap_section *section,
+                              struct str fields)
+{
+    imap_section_write(output_buf(&s->out), section);
+    send_fields(s, section, fields);
 }
 
 void fetch_section_send(struct imap_session *s, struct arena *a, struct message *m,

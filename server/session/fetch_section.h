@@ -11,6 +11,11 @@
 /* True when the header of the message is enough to answer it. */
 bool fetch_section_needs_header_only(const struct imap_section *section);
 
+/* True when the usual fields (message_usual_fields) are enough, which the index may have. */
+bool fetch_section_is_usual(const struct imap_section *section);
+void fetch_section_send_usual(struct imap_session *s, const struct imap_section *section,
+                              struct str fields);
+
 /* Sends "BODY[...] {n}" and the bytes, with CR LF line ends. What the section needs has been read. */
 void fetch_section_send(struct imap_session *s, struct arena *a, struct message *m,
                         const struct imap_section *section);

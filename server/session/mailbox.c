@@ -19,12 +19,10 @@ void imap_quiet(struct imap_session *s)
 {
     if (!s->mailbox)
         return;
-    store_index_pause(s->index);
-    if (store_mailbox_unsettled(s->mailbox) || store_index_holds(s->index)) {
-        output_flush(&s->out);
+    output_flush(&s->out);
+    if (store_mailbox_unsettled(s->mailbox))
         store_mailbox_settle(s->mailbox, true);
-        store_index_flush(s->index);
-    }
+    store_index_tidy(s->index);
 }
 
 /* --- message sets --- */

@@ -153,19 +153,35 @@ bool message_field_is_usual(struct str name)
     return false;
 }
 
+/* From the whole header, with the empty line where there is one. */
+static void pick_usual(struct message *m)
+{
+    struct mail_field f;
+    struct str header = message_header(m);
+    struct mail_header_walk w = mail_header_walk(header);
+    while (mail_header_next(&w, &f))
+        if (message_field_is_usual(f.name))
+            buf_str(&m->usual, f.whole);
+    if (mail_header_ends(header))
+        buf_byte(&m->usual, '\n');
+}
+
 int message_usual_fields(struct message *m, struct store_mailbox *mb, size_t index,
                          struct str *fields, struct err *e)
 {
-    struct mail_field f;
-    int r = m->usual.n == 0 && !m->open ? message_open(m, mb, index, e) : 0;
-    if (r != 0 || (m->usual.n == 0 && (r = message_read_header(m, e)) != 0))
-        return r;
+    int r = 0;
     if (m->usual.n == 0) {
-        struct mail_header_walk w = mail_header_walk(message_header(m));
-        while (mail_header_next(&w, &f))
-            if (f.colon && message_field_is_usual(f.name))
-                buf_str(&m->usual, f.whole);
-        buf_byte(&m->usual, '\n');
+        if (store_mailbox_piece(mb, index, STORE_PIECE_FIELDS, fields)) {
+            buf_str(&m->usual, *fields);
+        } else {
+            r = m->open ? 0 : message_open(m, mb, index, e);
+            if (r == 0)
+                r = message_read_header(m, e);
+            if (r != 0)
+                return r;
+            pick_usual(m);
+            store_mailbox_keep(mb, index, STORE_PIECE_FIELDS, buf_view(&m->usual));
+        }
     }
     *fields = buf_view(&m->usual);
     return 0;

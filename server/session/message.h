@@ -34,7 +34,7 @@ int message_read_all(struct message *m, struct err *e);
 struct str message_header(const struct message *m);
 
 /* The fields that clients ask for again and again, and that SEARCH, SORT and THREAD need: as they stand
- * in the message, in their order, with an empty line at the end. Taken from the index where it has
+ * in the message, in their order, with the empty line if the header has one. Taken from the index where it has
  * them, and then the message is not opened. m is zeroed or at hand, *fields is good until it is closed.
  * 0; 1 when the message is gone; -1 and *e. */
 int message_usual_fields(struct message *m, struct store_mailbox *mb, size_t index,

@@ -18,6 +18,7 @@
 #define BUSY_MS 300
 #define AGAIN_MS 60000
 #define DISCARDS_MAX 3
+#define LOG_FRAMES 1000 /* pages of log that are worth writing home */
 #define WAL_SMALL (512 * 1024) /* bytes of log that are left as they are at the end */
 
 /* Rows hold numbers as this machine writes them. */
@@ -250,11 +251,21 @@ static int real_path(const struct store_index *x, char out[PATH_MAX])
     return 0;
 }
 
+/* The log is written home in a quiet moment, not in the middle of an answer. */
+static int note_log(void *ctx, sqlite3 *db, const char *name, int frames)
+{
+    struct store_index *x = ctx;
+    (void)db;
+    (void)name;
+    x->log_frames = frames;
+    return SQLITE_OK;
+}
+
 static int open_file(struct store_index *x, int flags)
 {
     static const char settings[] =
         "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
-        "PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=8388608;"
+        "PRAGMA journal_size_limit=8388608;"
         "PRAGMA cell_size_check=1";
     char path[PATH_MAX];
     struct stat st, again;
@@ -276,7 +287,10 @@ static int open_file(struct store_index *x, int flags)
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(x->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_file_control(x->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-    return execute(x, settings);
+    if (execute(x, settings) != 0)
+        return -1;
+    sqlite3_wal_hook(x->db, note_log, x);
+    return 0;
 }
 
 static bool has_layout(struct store_index *x)
@@ -393,6 +407,16 @@ uint64_t store_index_generation(struct store_index *x)
 uint64_t store_index_in_use(struct store_index *x)
 {
     return x && x->db ? x->generation : store_index_generation(x);
+}
+
+void store_index_tidy(struct store_index *x)
+{
+    store_index_flush(x);
+    store_index_pause(x);
+    if (!x || !x->db || x->log_frames < LOG_FRAMES)
+        return;
+    x->log_frames = 0;
+    (void)sqlite3_wal_checkpoint_v2(x->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 /* ---- changes ---- */

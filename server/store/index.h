@@ -100,7 +100,8 @@ bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece k
 void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
                       struct str text);
 void store_index_flush(struct store_index *x);
-bool store_index_holds(const struct store_index *x); /* something to be written */
+/* What costs time and nobody waits for: writes pieces, and a long log home. */
+void store_index_tidy(struct store_index *x);
 /* Forgets what is remembered of a message. Inside begin and commit. */
 int store_index_forget(struct store_index *x, int64_t folder, uint32_t uid);
 /* Ends the reading that store_index_piece keeps open, so that others' changes are seen. */

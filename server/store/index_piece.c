@@ -76,11 +76,6 @@ void store_index_keep(struct store_index *x, int64_t folder, enum store_piece ki
         store_index_flush(x);
 }
 
-bool store_index_holds(const struct store_index *x)
-{
-    return x && x->pending_count;
-}
-
 static int write_pending(struct store_index *x)
 {
     struct str rest = buf_view(&x->pending);

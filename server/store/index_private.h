@@ -32,6 +32,7 @@ struct store_index {
     int64_t not_before;  /* monotonic ms: do not try again earlier */
     unsigned discarded;  /* damaged files removed by this session */
     bool in_change;
+    int log_frames;      /* pages in the write-ahead log after the last change */
     uint64_t floor;      /* of mod-sequences, as the file has it; 0: not read yet */
     struct buf pending;  /* pieces to be written: id, size, bytes, one after the other */
     size_t pending_count;

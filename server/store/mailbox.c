@@ -167,7 +167,7 @@ int store_mailbox_measure(struct store_mailbox *mb, size_t index, struct err *e)
             return r;
     }
     mb->msg[index].date = st.st_mtime;
-    mb->msg[index].stale = mb->unwritten = true;
+    mb->msg[index].stale = mb->measured = true;
     return 0;
 }
 

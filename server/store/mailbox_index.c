@@ -303,7 +303,7 @@ static void settled(struct store_mailbox *mb, const struct store_index_folder *r
     }
     mb->lost_dated = 0;
     buf_free(&mb->lost);
-    mb->unwritten = mb->later = false;
+    mb->unwritten = mb->later = mb->measured = false;
     mb->provisional = 0;
     mb->known = row->highest;
     mb->highest = row->highest > mb->highest ? row->highest : mb->highest;
@@ -375,7 +375,7 @@ void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
     if (!mb->index)
         return;
     mailbox_anchor(mb);
-    if (!mb->unwritten && !mb->lost.n && !row_is_behind(mb)) {
+    if (!mb->unwritten && !mb->lost.n && !(bulk && mb->measured) && !row_is_behind(mb)) {
         store_index_commit(mb->index); /* of a guard */
         return;
     }
@@ -399,7 +399,7 @@ void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
 
 bool store_mailbox_unsettled(const struct store_mailbox *mb)
 {
-    return mb->index && (mb->later || mb->unwritten || mb->lost.n);
+    return mb->index && (mb->later || mb->unwritten || mb->measured || mb->lost.n);
 }
 
 int store_mailbox_guard(struct store_mailbox *mb)

@@ -30,6 +30,7 @@ struct store_mailbox {
     size_t lost_dated;      /* bytes of lost that highest counts already */
     struct buf lost;        /* UIDs that left the view and are not in the index's log yet */
     bool unwritten;         /* messages with changed, stale or gone that the index lacks */
+    bool measured;          /* sizes and dates that the index lacks, which can wait */
     bool later;             /* they are many: written in a quiet moment */
 
     size_t told_exists;
