@@ -14,6 +14,7 @@ void search_match_begin(struct search_match *x, struct imap_session *s)
     *x = (struct search_match){.s = s, .m = {.fd = -1}, .now = time(NULL)};
     x->arena = arena_new(16384);
     x->text.max = TEXT_MAX;
+    search_keys_begin(&x->keys, s);
 }
 
 void search_match_end(struct search_match *x)
@@ -22,6 +23,7 @@ void search_match_end(struct search_match *x)
     arena_free(x->arena);
     buf_free(&x->text);
     buf_free(&x->scratch);
+    search_keys_end(&x->keys);
 }
 
 /* --- the message's bytes --- */
@@ -67,27 +69,24 @@ static bool contains(struct search_match *x, struct str needle)
     return needle.n == 0 || mail_casemap_contains(buf_view(&x->text), needle, &x->scratch);
 }
 
-/* The header, or as much of it as holds the fields of this name. */
-static bool know_fields(struct search_match *x, struct str name, struct str *fields)
+/* Fields of one name; an empty needle asks whether there is one (RFC 3501 6.4.4: HEADER). */
+static bool match_words(struct search_match *x, const struct imap_search *k)
 {
-    if (x->gone || x->failed)
+    struct str words;
+    if (x->gone || x->failed ||
+        trouble(x, search_keys_words(&x->keys, x->index, k->field, &words, &x->e)))
         return false;
-    if (!x->opened && message_field_is_usual(name))
-        return !trouble(x, message_usual_fields(&x->m, x->s->mailbox, x->index, fields, &x->e));
-    if (!know_header(x))
-        return false;
-    *fields = message_header(&x->m);
-    return true;
+    return words.p && (k->text.n == 0 || memmem(words.p, words.n, k->text.p, k->text.n));
 }
 
-/* Fields of one name; an empty needle asks whether there is one (RFC 3501 6.4.4: HEADER). */
 static bool match_header(struct search_match *x, const struct imap_search *k)
 {
     struct mail_field f;
-    struct str fields;
-    if (!know_fields(x, k->field, &fields))
+    if (search_keys_has(k->field))
+        return match_words(x, k);
+    if (!know_header(x))
         return false;
-    struct mail_header_walk w = mail_header_walk(fields);
+    struct mail_header_walk w = mail_header_walk(message_header(&x->m));
     while (mail_header_next(&w, &f)) {
         if (!f.colon || !str_caseeq(f.name, k->field))
             continue;
@@ -196,14 +195,11 @@ static bool match_email_id(struct search_match *x, const struct imap_search *k)
 
 static bool match_sent_date(struct search_match *x, const struct imap_search *k)
 {
-    struct mail_field f;
-    struct str fields;
-    int64_t t;
-    int zone;
-    if (!know_fields(x, STR("Date"), &fields) || !mail_header_find(fields, STR("Date"), 0, &f) ||
-        mail_date_parse(f.value, &t, &zone) != 0)
+    struct search_order order;
+    if (x->gone || x->failed ||
+        trouble(x, search_keys_order(&x->keys, x->index, &order, &x->e)) || !order.dated)
         return false;
-    return compare_day(IMAP_SEARCH_SENT_BEFORE, k, mail_date_day(t, zone));
+    return compare_day(IMAP_SEARCH_SENT_BEFORE, k, mail_date_day(order.sent, order.zone));
 }
 
 /* RFC 5032 3: an interval that ends now. */

@@ -11,6 +11,7 @@
 #include "mail/header.h"
 #include "protocol/imap/search.h"
 #include "session/imap.h"
+#include "session/search_keys.h"
 #include "session/message.h"
 
 struct search_match {
@@ -21,6 +22,7 @@ struct search_match {
     bool opened, gone;
     struct arena *arena;   /* one message's */
     struct buf text, scratch;
+    struct search_keys keys;
     bool failed;           /* e says why */
     struct err e;
 };

@@ -1,138 +1,85 @@
 /* SORT: the criteria of every message, and the order they make (RFC 5256, RFC 5957). */
 #include "session/search_order.h"
 
-#include "mail/rfc5322.h"
-#include "mail/subject.h"
-#include "session/search_fields.h"
+#include "session/search_keys.h"
 
 #include <stdlib.h>
 
-/* What one criterion says of one message: a number, or text in sort.text. */
+/* What one criterion says of one message. Most comparisons end with the first number: a date, a size,
+ * or the first eight bytes of a text, whose rest is in sort.text. */
 struct value {
-    union {
-        int64_t number;
-        struct {
-            uint32_t at, n;
-        } text;
-    };
+    uint64_t first;
+    uint32_t at, n;
 };
 
 struct sort {
     struct imap_session *s;
     const struct imap_search_command *what;
-    struct search_fields fields;
+    struct search_keys keys;
     struct value *value; /* sort_count of them for each message */
-    struct buf text;     /* casemapped */
-    struct buf scratch;
+    struct buf text;
 };
-
-enum { TEXT_MAX = 1024 }; /* bytes of a text by which messages are told apart */
 
 static bool is_text(enum imap_sort_key key)
 {
     return key != IMAP_SORT_ARRIVAL && key != IMAP_SORT_DATE && key != IMAP_SORT_SIZE;
 }
 
-static unsigned wanted_fields(const struct imap_search_command *what)
+static bool needs_order(const struct imap_search_command *what)
 {
-    static const enum search_field field[] = {
-        [IMAP_SORT_CC] = SEARCH_CC,
-        [IMAP_SORT_DATE] = SEARCH_DATE,
-        [IMAP_SORT_FROM] = SEARCH_FROM,
-        [IMAP_SORT_SUBJECT] = SEARCH_SUBJECT,
-        [IMAP_SORT_TO] = SEARCH_TO,
-        [IMAP_SORT_DISPLAY_FROM] = SEARCH_FROM,
-        [IMAP_SORT_DISPLAY_TO] = SEARCH_TO,
-    };
-    unsigned wanted = 0;
     for (size_t i = 0; i < what->sort_count; i++)
         if (what->sort[i].key != IMAP_SORT_ARRIVAL && what->sort[i].key != IMAP_SORT_SIZE)
-            wanted |= 1u << field[what->sort[i].key];
-    return wanted;
+            return true;
+    return false;
+}
+
+static bool needs_measure(const struct imap_search_command *what)
+{
+    for (size_t i = 0; i < what->sort_count; i++)
+        if (what->sort[i].key == IMAP_SORT_ARRIVAL || what->sort[i].key == IMAP_SORT_SIZE)
+            return true;
+    return false;
 }
 
 /* --- values --- */
 
-static void add_text(struct sort *o, struct value *v, struct str utf8)
+static void set_text(struct sort *o, struct value *v, struct str s)
 {
-    size_t at = o->text.n;
-    /* A text that is cut in a character is cut alike everywhere. */
-    (void)mail_casemap(str_head(utf8, TEXT_MAX), &o->text);
-    v->text.at = (uint32_t)at;
-    v->text.n = (uint32_t)(o->text.n - at);
+    v->first = 0;
+    for (size_t i = 0; i < 8; i++)
+        v->first = v->first << 8 | (i < s.n ? (unsigned char)s.p[i] : 0);
+    v->at = (uint32_t)o->text.n;
+    v->n = (uint32_t)s.n;
+    if (s.n > 8 && buf_str(&o->text, s) != 0)
+        v->n = 8; /* past 4 GiB of texts their beginnings must do */
 }
 
-static void add_subject(struct sort *o, struct value *v)
+/* So that earlier is smaller for numbers without a sign too. */
+static void set_number(struct value *v, int64_t n)
 {
-    buf_clear(&o->scratch);
-    (void)mail_subject_base(o->s->conv, o->fields.value[SEARCH_SUBJECT], &o->scratch, NULL);
-    add_text(o, v, buf_view(&o->scratch));
+    v->first = (uint64_t)n ^ UINT64_C(1) << 63;
 }
 
-/* The first address; a group's start counts as one whose mailbox is its name, as in ENVELOPE. */
-static const struct mail_addr *first_address(struct sort *o, enum search_field field)
+static void set_value(struct sort *o, enum imap_sort_key key, size_t index,
+                      const struct search_order *order, struct value *v)
 {
-    struct mail_addr_list list = {0};
-    if (o->fields.value[field].p)
-        mail_addrs_parse(o->fields.arena, str_head(o->fields.value[field], 4096), &list);
-    return list.n ? &list.v[0] : NULL;
-}
-
-static void add_mailbox(struct sort *o, struct value *v, enum search_field field)
-{
-    const struct mail_addr *addr = first_address(o, field);
-    add_text(o, v, addr ? addr->local : (struct str){0});
-}
-
-/* RFC 5957 3. */
-static void add_display(struct sort *o, struct value *v, enum search_field field)
-{
-    const struct mail_addr *addr = first_address(o, field);
-    buf_clear(&o->scratch);
-    if (addr && addr->name.n)
-        (void)mail_words_decode(o->s->conv, addr->name, &o->scratch);
-    if (addr && o->scratch.n == 0 && addr->local.n) {
-        buf_str(&o->scratch, addr->local);
-        if (addr->domain.n) {
-            buf_byte(&o->scratch, '@');
-            buf_str(&o->scratch, addr->domain);
-        }
-    }
-    add_text(o, v, buf_view(&o->scratch));
-}
-
-static void add_value(struct sort *o, enum imap_sort_key key, size_t index, struct value *v)
-{
+    static const enum search_text_kind text[] = {
+        [IMAP_SORT_CC] = SEARCH_CC,
+        [IMAP_SORT_FROM] = SEARCH_FROM,
+        [IMAP_SORT_SUBJECT] = SEARCH_SUBJECT,
+        [IMAP_SORT_TO] = SEARCH_TO,
+        [IMAP_SORT_DISPLAY_FROM] = SEARCH_DISPLAY_FROM,
+        [IMAP_SORT_DISPLAY_TO] = SEARCH_DISPLAY_TO,
+    };
     const struct store_msg *m = store_mailbox_at(o->s->mailbox, index);
-    switch (key) {
-    case IMAP_SORT_ARRIVAL:
-        v->number = m->date;
-        break;
-    case IMAP_SORT_SIZE:
-        v->number = (int64_t)m->vsize;
-        break;
-    case IMAP_SORT_DATE:
-        v->number = search_fields_sent(&o->fields, index);
-        break;
-    case IMAP_SORT_SUBJECT:
-        add_subject(o, v);
-        break;
-    case IMAP_SORT_CC:
-        add_mailbox(o, v, SEARCH_CC);
-        break;
-    case IMAP_SORT_FROM:
-        add_mailbox(o, v, SEARCH_FROM);
-        break;
-    case IMAP_SORT_TO:
-        add_mailbox(o, v, SEARCH_TO);
-        break;
-    case IMAP_SORT_DISPLAY_FROM:
-        add_display(o, v, SEARCH_FROM);
-        break;
-    case IMAP_SORT_DISPLAY_TO:
-        add_display(o, v, SEARCH_TO);
-        break;
-    }
+    if (key == IMAP_SORT_ARRIVAL)
+        set_number(v, m->date);
+    else if (key == IMAP_SORT_SIZE)
+        set_number(v, (int64_t)m->vsize);
+    else if (key == IMAP_SORT_DATE)
+        set_number(v, search_keys_sent(&o->keys, index, order));
+    else
+        set_text(o, v, order->text[text[key]]);
 }
 
 /* --- order --- */
@@ -140,10 +87,13 @@ static void add_value(struct sort *o, enum imap_sort_key key, size_t index, stru
 static int compare_values(const struct sort *o, enum imap_sort_key key, const struct value *a,
                           const struct value *b)
 {
-    if (is_text(key))
-        return str_cmp((struct str){o->text.p + a->text.at, a->text.n},
-                       (struct str){o->text.p + b->text.at, b->text.n});
-    return a->number < b->number ? -1 : a->number > b->number;
+    if (a->first != b->first)
+        return a->first < b->first ? -1 : 1;
+    if (!is_text(key))
+        return 0;
+    if (a->n <= 8 || b->n <= 8)
+        return a->n < b->n ? -1 : a->n > b->n;
+    return str_cmp((struct str){o->text.p + a->at, a->n}, (struct str){o->text.p + b->at, b->n});
 }
 
 /* Places in the list of what was found, whose order is the last criterion. */
@@ -173,26 +123,19 @@ static void reorder(struct sort *o, struct search_found *found)
     found->cap = found->n + 1;
 }
 
-static bool needs_measure(const struct imap_search_command *what)
-{
-    for (size_t i = 0; i < what->sort_count; i++)
-        if (what->sort[i].key == IMAP_SORT_ARRIVAL || what->sort[i].key == IMAP_SORT_SIZE)
-            return true;
-    return false;
-}
-
 static int gather(struct sort *o, const struct search_found *found, struct err *e)
 {
     size_t count = o->what->sort_count;
-    bool measure = needs_measure(o->what);
+    bool measure = needs_measure(o->what), keys = needs_order(o->what);
     for (size_t i = 0; i < found->n; i++) {
         uint32_t index = found->v[i];
+        struct search_order order = {0};
         int r = measure ? store_mailbox_measure(o->s->mailbox, index, e) : 0;
         /* What vanished meanwhile is still told, in some place: its number is still good. */
-        if (r < 0 || search_fields_get(&o->fields, index, e) < 0)
+        if (r < 0 || (keys && search_keys_order(&o->keys, index, &order, e) < 0))
             return -1;
         for (size_t k = 0; k < count; k++)
-            add_value(o, o->what->sort[k].key, index, &o->value[i * count + k]);
+            set_value(o, o->what->sort[k].key, index, &order, &o->value[i * count + k]);
     }
     return 0;
 }
@@ -202,17 +145,16 @@ int search_sort(struct imap_session *s, const struct imap_search_command *what,
 {
     struct sort o = {.s = s, .what = what, .text = BUF_MAX(UINT32_MAX)};
     struct err e = {0};
-    search_fields_begin(&o.fields, s, wanted_fields(what));
+    search_keys_begin(&o.keys, s);
     o.value = mem_array(found->n + 1, what->sort_count * sizeof *o.value);
     int r = gather(&o, found, &e);
     if (r == 0)
         reorder(&o, found);
     else
         imap_reply_error(s, &e);
-    search_fields_end(&o.fields);
+    search_keys_end(&o.keys);
     free(o.value);
     buf_free(&o.text);
-    buf_free(&o.scratch);
     if (r != 0 && (what->returns & IMAP_RETURN_SAVE))
         search_forget(s); /* RFC 5182 2.1 */
     return r;

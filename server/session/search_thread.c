@@ -6,8 +6,6 @@
  */
 #include "session/search_thread.h"
 
-#include "base/map.h"
-
 #include <stdlib.h>
 
 #define NONE UINT32_MAX
@@ -46,6 +44,12 @@ struct search_thread {
 
 /* --- table --- */
 
+/* Where a hash belongs: its bits mixed, so that like ones do not stand side by side. */
+static size_t place_of(const struct table *t, uint64_t hash)
+{
+    return (size_t)(hash * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (t->size - 1);
+}
+
 static void table_grow(struct table *t)
 {
     struct table old = *t;
@@ -54,7 +58,7 @@ static void table_grow(struct table *t)
     for (size_t i = 0; i < old.size; i++) {
         if (!old.slot[i].hash)
             continue;
-        size_t at = old.slot[i].hash & (t->size - 1);
+        size_t at = place_of(t, old.slot[i].hash);
         while (t->slot[at].hash)
             at = (at + 1) & (t->size - 1);
         t->slot[at] = old.slot[i];
@@ -67,7 +71,7 @@ static uint32_t *table_at(struct table *t, uint64_t hash)
 {
     if (t->used * 4 >= t->size * 3)
         table_grow(t);
-    size_t at = hash & (t->size - 1);
+    size_t at = place_of(t, hash);
     while (t->slot[at].hash && t->slot[at].hash != hash)
         at = (at + 1) & (t->size - 1);
     if (!t->slot[at].hash) {
@@ -80,7 +84,7 @@ static uint32_t *table_at(struct table *t, uint64_t hash)
 
 static bool table_has(const struct table *t, uint64_t hash)
 {
-    size_t at = hash & (t->size - 1);
+    size_t at = place_of(t, hash);
     while (t->size && t->slot[at].hash && t->slot[at].hash != hash)
         at = (at + 1) & (t->size - 1);
     return t->size && t->slot[at].hash;
@@ -90,12 +94,6 @@ static void table_free(struct table *t)
 {
     free(t->slot);
     *t = (struct table){0};
-}
-
-static uint64_t hash_of(struct str s)
-{
-    uint64_t h = map_hash(s);
-    return h ? h : 1;
 }
 
 /* --- building --- */
@@ -133,9 +131,9 @@ static bool may_make_dummy(const struct search_thread *t)
 }
 
 /* The node of a Message-ID; one is made when there is none. */
-static uint32_t node_of_id(struct search_thread *t, struct str id)
+static uint32_t node_of_id(struct search_thread *t, uint64_t id)
 {
-    uint32_t *at = table_at(&t->table, hash_of(id));
+    uint32_t *at = table_at(&t->table, id);
     if (*at == NONE)
         *at = node_new(t);
     return *at;
@@ -166,13 +164,13 @@ static void link_nodes(struct search_thread *t, uint32_t parent, uint32_t child)
 /* Step 1 A: the references one below the other; returns the last one. */
 static uint32_t link_references(struct search_thread *t, const struct search_thread_message *m)
 {
-    size_t skip = m->reference_count > SEARCH_THREAD_REFERENCES_MAX
-                ? m->reference_count - SEARCH_THREAD_REFERENCES_MAX : 0;
     uint32_t above = NONE;
-    for (size_t i = skip; i < m->reference_count; i++) {
-        if (!may_make_dummy(t) && !table_has(&t->table, hash_of(m->references[i])))
+    for (size_t i = 0; i < m->reference_count; i++) {
+        uint64_t id;
+        memcpy(&id, (const char *)m->references + i * sizeof id, sizeof id);
+        if (!id || (!may_make_dummy(t) && !table_has(&t->table, id)))
             continue;
-        uint32_t at = node_of_id(t, m->references[i]);
+        uint32_t at = node_of_id(t, id);
         if (above != NONE && t->node[at].parent == NONE)
             link_nodes(t, above, at);
         above = at;
@@ -184,7 +182,7 @@ void search_thread_add(struct search_thread *t, const struct search_thread_messa
 {
     uint32_t at = NONE;
     bool references = t->how == IMAP_THREAD_REFERENCES;
-    if (references && m->id.n)
+    if (references && m->id)
         at = node_of_id(t, m->id);
     /* A second message of this Message-ID counts as one without. */
     if (at == NONE || t->node[at].number)
@@ -194,7 +192,7 @@ void search_thread_add(struct search_thread *t, const struct search_thread_messa
     n->number = m->number;
     n->date = m->date;
     n->reply = m->reply;
-    n->subject = m->subject.n ? hash_of(m->subject) : 0;
+    n->subject = m->subject;
     if (!references)
         return;
     uint32_t above = link_references(t, m);

@@ -3,7 +3,7 @@
  *
  * Knows nothing of mailboxes: it is told of each message, in the order of the mailbox, and writes the
  * answer. Memory grows with the messages and their references, time with n log n; no depth of a
- * thread costs stack. Message-IDs and subjects are kept as keyed 64-bit hashes only.
+ * thread costs stack. Message-IDs and subjects are known by 64-bit hashes only.
  */
 #ifndef FACTEUR_SESSION_SEARCH_THREAD_H
 #define FACTEUR_SESSION_SEARCH_THREAD_H
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "protocol/imap/search.h"
 
-/* References of one message that count: the last ones, which are nearest to it. */
+/* References of one message that count: the last ones, which are nearest to it; no more are handed in. */
 #define SEARCH_THREAD_REFERENCES_MAX 1000
 
 struct search_thread;
@@ -19,16 +19,15 @@ struct search_thread;
 struct search_thread_message {
     uint32_t number;   /* what the answer says: sequence number or UID */
     int64_t date;      /* sent date, seconds since 1970 */
-    struct str subject; /* base subject, casemapped; may be empty */
+    uint64_t subject;  /* hash of the base subject; 0: empty */
     bool reply;        /* what was taken off the subject marks a reply or forward */
-    struct str id;     /* Message-ID without brackets; empty: none */
-    const struct str *references; /* the same, oldest first */
+    uint64_t id;       /* hash of the Message-ID; 0: none */
+    const void *references; /* such hashes, 8 bytes each, at any address, oldest first */
     size_t reference_count;
 };
 
 struct search_thread *search_thread_new(enum imap_thread how);
 void search_thread_free(struct search_thread *t); /* NULL is fine */
-/* Views are used up at once. */
 void search_thread_add(struct search_thread *t, const struct search_thread_message *m);
 /* Makes the threads. Call once. */
 void search_thread_finish(struct search_thread *t);

@@ -15,15 +15,15 @@ enum { MESSAGES_MAX = 2000 };
 
 static void add_line(struct search_thread *t, uint32_t number, struct str line)
 {
-    struct str refs[64];
+    uint64_t refs[64];
     size_t n = 0;
     for (; n < 64 && n + 3 < line.n; n++)
-        refs[n] = str_head(str_skip(line, n + 3), 1);
+        refs[n] = (unsigned char)line.p[n + 3];
     const struct search_thread_message m = {
         .number = number,
         .date = line.n ? line.p[0] : 0,
-        .id = str_head(str_skip(line, 1), 1),
-        .subject = str_head(str_skip(line, 2), line.n > 2 && line.p[2] != ' '),
+        .id = line.n > 1 ? (unsigned char)line.p[1] : 0,
+        .subject = line.n > 2 && line.p[2] != ' ' ? (unsigned char)line.p[2] : 0,
         .reply = line.n % 2,
         .references = refs,
         .reference_count = n,

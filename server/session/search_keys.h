@@ -1,0 +1,61 @@
+/*
+ * session/search_keys: what messages are sorted, threaded and found in their headers by, made once and
+ * then kept in the index.
+ *
+ * Two pieces a message: its words (Subject, From, To, Cc, Bcc as SEARCH compares them), and its order
+ * (dates, hashes and texts as SORT and THREAD compare them). Without an index they are made each time.
+ */
+#ifndef FACTEUR_SESSION_SEARCH_KEYS_H
+#define FACTEUR_SESSION_SEARCH_KEYS_H
+
+#include "session/imap.h"
+#include "session/message.h"
+
+enum search_text_kind { /* casemapped UTF-8, cut at SEARCH_TEXT_MAX bytes */
+    SEARCH_SUBJECT,     /* base subject (RFC 5256 2.1) */
+    SEARCH_FROM,        /* addr-mailbox of the first address */
+    SEARCH_TO,
+    SEARCH_CC,
+    SEARCH_DISPLAY_FROM, /* RFC 5957 3 */
+    SEARCH_DISPLAY_TO,
+    SEARCH_TEXTS,
+};
+#define SEARCH_TEXT_MAX 1000
+
+struct search_order {
+    int64_t sent;      /* the Date field, seconds since 1970 */
+    int zone;          /* minutes east, as written there */
+    bool dated;        /* there is such a date */
+    bool reply;        /* what was taken off the subject marks a reply or a forward */
+    uint64_t subject;  /* hash of the whole base subject, casemapped; 0: empty */
+    uint64_t id;       /* hash of the Message-ID; 0: none */
+    const char *references; /* hashes, oldest first, 8 bytes each, at any address */
+    size_t reference_count;
+    struct str text[SEARCH_TEXTS];
+};
+
+struct search_keys {
+    struct imap_session *s;
+    struct arena *arena;   /* one message's */
+    struct message m;
+    uint64_t generation;   /* of the index; the key of the hashes */
+    struct buf words, order, scratch, folded;
+    size_t words_index;    /* whose words are in words, plus 1; 0: nobody's */
+};
+
+void search_keys_begin(struct search_keys *k, struct imap_session *s);
+void search_keys_end(struct search_keys *k);
+
+/* Views are good until the next call. 0; 1: the message is gone (*out is empty); -1 and *e. */
+int search_keys_order(struct search_keys *k, size_t index, struct search_order *out,
+                      struct err *e);
+/* Is the field among the words? Then its values, decoded and casemapped, a NUL behind each; p NULL:
+ * there is no such field. 0; 1: the message is gone; -1 and *e. */
+bool search_keys_has(struct str field);
+int search_keys_words(struct search_keys *k, size_t index, struct str field, struct str *out,
+                      struct err *e);
+
+/* Sent date for SORT and THREAD: INTERNALDATE where there is none (RFC 5256 2.2). */
+int64_t search_keys_sent(struct search_keys *k, size_t index, const struct search_order *order);
+
+#endif
