@@ -199,9 +199,9 @@ class Delivery:
         return self.wait(self.begin("probe", address, size))
 
     def begin_enqueue(self, addresses, data, sender="from@remote.example", now=False, size=None,
-                      file=None):
+                      file=None, remote=False):
         return self.begin("enqueue", file or self.file(data), len(data) if size is None else size,
-                          sender, 1 if now else 0, *addresses)
+                          sender, (1 if now else 0) + (2 if remote else 0), *addresses)
 
     def enqueue(self, *arguments, **options):
         return self.wait(self.begin_enqueue(*arguments, **options))

@@ -435,6 +435,15 @@ def queue_tests(d):
         got = [data for n in range(5) for data in d.new("burst%d@q.example" % n).values()]
         tap.same(sorted(int(data.split()[-1]) for data in got), list(range(200)))
 
+    def remote_without_a_grant():
+        """What smtp says is not believed: no login, no grant of the directory, no relaying."""
+        before = d.queued_files()
+        for sender in ("from@remote.example", ""):
+            tap.same(d.enqueue(["x@elsewhere.example"], BODY, sender=sender, now=True,
+                               remote=True)[0], "refused", sender)
+        tap.same(d.enqueue(["nodomain"], BODY, now=True, remote=True)[0], "cannot")
+        tap.same(d.queued_files(), before)
+
     def slow_mailbox():
         """Fifty messages for a mailbox whose answer does not come; the others are not held up."""
         d.mailbox("slow@q.example")
@@ -606,6 +615,7 @@ def queue_tests(d):
             ("it copies at once", copies_at_once), ("one recipient fails alone", one_fails_alone),
             ("bad asks", bad_asks), ("a message by way of the spool", spooled),
             ("a full mailbox is tried again", full_mailbox), ("many at once", many_at_once),
+            ("nothing for other servers without a grant", remote_without_a_grant),
             ("a slow mailbox does not hold up others", slow_mailbox),
             ("killed after the reply", killed_after_the_reply),
             ("killed any time", killed_any_time),

@@ -370,6 +370,107 @@ static void newer_version(void)
     remove_place(&p);
 }
 
+static bool look_at_old(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+{
+    size_t *n = ctx;
+    (void)m;
+    CU_ASSERT(r->route == QUEUE_LOCAL && r->destination.n == 0 && !r->warned);
+    UNIT_STR(r->address, "a");
+    ++*n;
+    return true;
+}
+
+/* One of version 1, with mail in it. */
+static void older_version(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    size_t n = 0;
+    bool found;
+    char name[256];
+    add(db, 5, 100, STR("a"), STR(""));
+    queue_db_close(db);
+    run_sql(&p, "DROP INDEX recipient_local; DROP INDEX recipient_remote;"
+                "ALTER TABLE recipient DROP COLUMN route;"
+                "ALTER TABLE recipient DROP COLUMN destination;"
+                "ALTER TABLE recipient DROP COLUMN warned; PRAGMA user_version = 1");
+    for (int again = 0; again < 2; again++) {
+        db = open_db(&p);
+        CU_ASSERT(queue_db_list(db, look_at_old, &n, &e) == 0);
+        CU_ASSERT(queue_db_destination(db, STR(""), name, sizeof name, &found, &e) == 0 && !found);
+        queue_db_close(db);
+    }
+    CU_ASSERT(n == 2);
+    remove_place(&p);
+}
+
+struct remote_seen {
+    struct buf text;
+    uint64_t busy; /* a recipient in flight */
+};
+
+static bool is_idle(void *ctx, uint64_t recipient)
+{
+    return recipient != ((struct remote_seen *)ctx)->busy;
+}
+
+static bool see_remote(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+{
+    struct remote_seen *s = ctx;
+    CU_ASSERT(r->route == QUEUE_REMOTE);
+    buf_printf(&s->text, "%llu:%.*s ", (unsigned long long)m->id, STR_FMT(r->address));
+    return true;
+}
+
+static void expect_remote(struct queue_db *db, const char *destination, size_t max, uint64_t busy,
+                          const char *want)
+{
+    struct err e = {0};
+    struct remote_seen s = {.busy = busy};
+    CU_ASSERT(queue_db_due_remote(db, str_from(destination), 1000, max, is_idle, see_remote, &s,
+                                  &e) == 0);
+    UNIT_STR(buf_view(&s.text), want);
+    buf_free(&s.text);
+}
+
+/* By destination, one message at a time, and never among the local ones. */
+static void remote_recipients(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    struct seen local = {0};
+    char name[256];
+    bool found;
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct queue_message m = {.id = id, .size = 1, .session = STR("s"), .sender = STR("f")};
+        struct queue_recipient r[] = {
+            {.route = QUEUE_REMOTE, .destination = STR("x"), .address = STR("1@x"),
+             .original = STR("o"), .next_ms = 300 - 100 * (int64_t)id, .error = STR("")},
+            {.route = QUEUE_REMOTE, .destination = STR("x"), .address = STR("2@x"),
+             .original = STR("o"), .next_ms = 400, .error = STR("")},
+            {.route = QUEUE_REMOTE, .destination = STR("y"), .address = STR("3@y"),
+             .original = STR("o"), .next_ms = 5000, .error = STR("")},
+        };
+        CU_ASSERT(queue_db_add(db, &m, r, 3, &e) == 0);
+    }
+    see_due(db, 10000, &local, "");
+    expect_remote(db, "x", 20, 0, "2:1@x 2:2@x ");
+    expect_remote(db, "x", 1, 0, "2:1@x ");
+    expect_remote(db, "x", 20, 4, "1:1@x 1:2@x ");
+    expect_remote(db, "y", 20, 0, "");
+    expect_remote(db, "z", 20, 0, "");
+    CU_ASSERT(queue_db_destination(db, STR(""), name, sizeof name, &found, &e) == 0 && found);
+    UNIT_STR(str_from(name), "x");
+    CU_ASSERT(queue_db_destination(db, STR("x"), name, sizeof name, &found, &e) == 0 && found);
+    UNIT_STR(str_from(name), "y");
+    CU_ASSERT(queue_db_destination(db, STR("y"), name, sizeof name, &found, &e) == 0 && !found);
+    buf_free(&local.text);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
 static void foreign_database(void)
 {
     struct place p = new_place();
@@ -544,6 +645,8 @@ int main(void)
         {"reopened, and read beside the writer", reopened},
         {"the same id twice", same_id_twice},
         {"a newer version is refused", newer_version},
+        {"a version 1 is brought up to date", older_version},
+        {"recipients at other servers", remote_recipients},
         {"a foreign database is refused", foreign_database},
         {"a file that is no database is refused", not_a_database},
         {"a damaged database is refused", damaged_database},
