@@ -80,14 +80,19 @@ static int set_options(LDAP *ld, const struct ldapmap_conn_settings *s)
     return 0;
 }
 
-static int bind_simple(LDAP *ld, const struct ldapmap_conn_settings *s)
+/* With SASL EXTERNAL (RFC 4422 appendix A) the credentials are the identity to act for, if any, and
+ * one step is all there is. */
+static int bind_now(LDAP *ld, const struct ldapmap_conn_settings *s)
 {
-    struct berval cred = {s->bind_pw.n, s->bind_pw.p ? s->bind_pw.p : (char *)(uintptr_t) ""};
+    bool sasl = s->bind == LDAPMAP_BIND_SASL;
+    struct str said = sasl ? s->sasl_authz_id : (struct str){s->bind_pw.p, s->bind_pw.n};
+    struct berval cred = {said.n, (char *)(uintptr_t)(said.n ? said.p : "")};
     struct timeval wait = seconds(s->timeout);
     LDAPMessage *msg = NULL;
     int id, code = LDAP_OTHER;
-    int rc = ldap_sasl_bind(ld, s->bind_dn.p ? s->bind_dn.p : "", LDAP_SASL_SIMPLE, &cred, NULL,
-                            NULL, &id);
+    const char *dn = s->bind_dn.p && !sasl ? s->bind_dn.p : "";
+    int rc = ldap_sasl_bind(ld, dn, sasl ? s->sasl_mechs.p : LDAP_SASL_SIMPLE, &cred, NULL, NULL,
+                            &id);
     if (rc != LDAP_SUCCESS)
         return rc;
     rc = ldap_result(ld, id, LDAP_MSG_ALL, &wait, &msg);
@@ -123,7 +128,7 @@ static int open_one(const struct ldapmap_conn_settings *s, struct str url, bool 
     if (s->start_tls && !ldaps && (rc = ldap_start_tls_s(ld, NULL, NULL)) != LDAP_SUCCESS)
         goto failed;
     what = "bind";
-    if (bind && s->bind == LDAPMAP_BIND_SIMPLE && (rc = bind_simple(ld, s)) != LDAP_SUCCESS)
+    if (bind && s->bind != LDAPMAP_BIND_NONE && (rc = bind_now(ld, s)) != LDAP_SUCCESS)
         goto failed;
     *out = ld;
     return 0;

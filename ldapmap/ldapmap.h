@@ -18,7 +18,7 @@
 
 /* --- connection settings --- */
 
-enum ldapmap_bind { LDAPMAP_BIND_NONE, LDAPMAP_BIND_SIMPLE };
+enum ldapmap_bind { LDAPMAP_BIND_NONE, LDAPMAP_BIND_SIMPLE, LDAPMAP_BIND_SASL };
 
 /* LDAP's own numbers (RFC 4511, section 4.5.1.2), so that drivers pass them on. */
 enum ldapmap_scope { LDAPMAP_SCOPE_BASE = 0, LDAPMAP_SCOPE_ONE = 1, LDAPMAP_SCOPE_SUB = 2 };
@@ -37,6 +37,8 @@ struct ldapmap_conn_settings {
     enum ldapmap_bind bind;
     struct str bind_dn;
     struct secret bind_pw;
+    struct str sasl_mechs;    /* with SASL: EXTERNAL, the only one that needs no password */
+    struct str sasl_authz_id; /* RFC 4513 section 5.2.1.8; empty: who the connection shows */
     bool start_tls;
     bool tls_require_cert;
     struct str tls_ca_cert_dir, tls_ca_cert_file, tls_cert, tls_key;

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <stddef.h>
 
-enum kind { KIND_TEXT, KIND_BOOL, KIND_NUMBER, KIND_SERVERS, KIND_BIND, KIND_SCOPE, KIND_SECRET };
+enum kind { KIND_TEXT, KIND_BOOL, KIND_NUMBER, KIND_SERVERS, KIND_BIND, KIND_SCOPE, KIND_SECRET, KIND_MECHS };
 
 struct setting {
     const char *name;
@@ -24,6 +24,8 @@ static const struct setting settings[] = {
     {"bind", KIND_BIND, 0, 0, 0},
     {"bind_dn", KIND_TEXT, AT(bind_dn), 0, 0},
     {"bind_pw", KIND_SECRET, 0, 0, 0},
+    {"sasl_mechs", KIND_MECHS, 0, 0, 0},
+    {"sasl_authz_id", KIND_TEXT, AT(sasl_authz_id), 0, 0},
     {"start_tls", KIND_BOOL, AT(start_tls), 0, 0},
     {"tls_require_cert", KIND_BOOL, AT(tls_require_cert), 0, 0},
     {"tls_ca_cert_dir", KIND_TEXT, AT(tls_ca_cert_dir), 0, 0},
@@ -121,10 +123,21 @@ static int set_bind(struct ldapmap_conn_settings *s, struct str value, struct er
     else if (str_caseeq(value, STR("no")) || str_caseeq(value, STR("none")))
         s->bind = LDAPMAP_BIND_NONE;
     else if (str_caseeq(value, STR("sasl")))
-        return err_perm(e, "bind: sasl is not supported, only yes, simple, no and none");
+        s->bind = LDAPMAP_BIND_SASL;
     else
-        return err_perm(e, "bind: yes, simple, no or none is needed, not \"%.*s\"",
+        return err_perm(e, "bind: yes, simple, sasl, no or none is needed, not \"%.*s\"",
                         STR_FMT(str_head(value, 64)));
+    return 0;
+}
+
+/* The others would need a password in a form that this side must not hold. */
+static int set_mechs(struct ldapmap_conn_settings *s, struct arena *a, struct str value,
+                     struct err *e)
+{
+    if (!str_caseeq(str_trim(value), STR("EXTERNAL")))
+        return err_perm(e, "sasl_mechs: EXTERNAL is the only mechanism here, not \"%.*s\"",
+                        STR_FMT(str_head(value, 64)));
+    s->sasl_mechs = arena_str(a, STR("EXTERNAL"));
     return 0;
 }
 
@@ -166,6 +179,7 @@ void ldapmap_conn_init(struct ldapmap_conn_settings *s, struct arena *a)
         .scope = LDAPMAP_SCOPE_SUB,
     };
     s->servers[0] = arena_str(a, STR("ldap://localhost:389"));
+    s->sasl_mechs = arena_str(a, STR("EXTERNAL"));
 }
 
 void ldapmap_conn_wipe(struct ldapmap_conn_settings *s)
@@ -200,6 +214,8 @@ int ldapmap_conn_set(struct ldapmap_conn_settings *s, struct arena *a, struct st
         return set_bind(s, value, e);
     case KIND_SCOPE:
         return set_scope(s, value, e);
+    case KIND_MECHS:
+        return set_mechs(s, a, value, e);
     case KIND_SECRET:
         break;
     }
@@ -211,6 +227,7 @@ int ldapmap_conn_copy(struct ldapmap_conn_settings *to, struct arena *a,
 {
     *to = *from;
     to->bind_pw = (struct secret){NULL, 0};
+    to->sasl_mechs = arena_str(a, from->sasl_mechs);
     for (size_t i = 0; i < from->server_count; i++)
         to->servers[i] = arena_str(a, from->servers[i]);
     for (size_t i = 0; i < SETTINGS; i++) {
@@ -236,6 +253,8 @@ static bool same_bind(const struct ldapmap_conn_settings *a, const struct ldapma
 {
     if (a->bind != b->bind)
         return false;
+    if (a->bind == LDAPMAP_BIND_SASL)
+        return str_eq(a->sasl_mechs, b->sasl_mechs) && str_eq(a->sasl_authz_id, b->sasl_authz_id);
     return a->bind == LDAPMAP_BIND_NONE ||
            (str_eq(a->bind_dn, b->bind_dn) && a->bind_pw.n == b->bind_pw.n &&
             (a->bind_pw.n == 0 || secret_eq((struct str){a->bind_pw.p, a->bind_pw.n},

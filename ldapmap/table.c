@@ -24,7 +24,7 @@ enum own {
     OWN_EXPANSION,
     OWN_SIZE,
     OWN_IGNORED, /* and all that follow */
-    OWN_COUNT = OWN_IGNORED + 7
+    OWN_COUNT = OWN_IGNORED + 5
 };
 
 static const char *const own_names[OWN_COUNT] = {
@@ -42,9 +42,7 @@ static const char *const own_names[OWN_COUNT] = {
     "cache",
     "cache_expiry",
     "cache_size",
-    "sasl_mechs",
     "sasl_realm",
-    "sasl_authz_id",
     "sasl_minssf",
 };
 

@@ -42,7 +42,8 @@ static void settings_copy(struct conns *s, const struct ldapmap_conn_settings *f
         to->servers[i] = arena_str(s->arena, from->servers[i]);
     struct str *strings[] = {&to->bind_dn,          &to->tls_ca_cert_dir, &to->tls_ca_cert_file,
                              &to->tls_cert,         &to->tls_key,         &to->tls_random_file,
-                             &to->tls_cipher_suite, &to->search_base};
+                             &to->tls_cipher_suite, &to->search_base,
+                             &to->sasl_mechs,       &to->sasl_authz_id};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         *strings[i] = arena_str(s->arena, *strings[i]);
 }

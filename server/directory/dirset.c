@@ -26,11 +26,20 @@ static struct str yes_no(bool yes)
     return yes ? STR("yes") : STR("no");
 }
 
+/* What the master read from ldap_bind_pw_file, or from a credential of the service manager. */
+static struct str bind_secret(const struct bundle *b)
+{
+    struct str secret = {0};
+    bundle_get(b, STR("ldap_bind_pw"), &secret);
+    return secret;
+}
+
 /* The options of facteur.conf are ldap_table(5)'s with "ldap_" before their names; an empty one
  * stands for ldapmap's own default. */
-static int read_settings(struct dirset *s, struct err *e)
+static int read_settings(struct dirset *s, const struct bundle *b, struct err *e)
 {
     static const struct str scopes[] = {{"sub", 3}, {"base", 4}, {"one", 3}};
+    static const struct str binds[] = {{"no", 2}, {"yes", 3}, {"none", 4}, {"simple", 6}, {"sasl", 4}};
     const struct config *c = s->cfg;
     const struct {
         const char *name;
@@ -46,9 +55,11 @@ static int read_settings(struct dirset *s, struct err *e)
         {"tls_key", c->ldap_tls_key},
         {"tls_require_cert", yes_no(c->ldap_tls_require_cert)},
         {"tls_cipher_suite", c->ldap_tls_cipher_suite},
-        {"bind", yes_no(c->ldap_bind)},
+        {"bind", binds[c->ldap_bind]},
         {"bind_dn", c->ldap_bind_dn},
-        {"bind_pw", c->ldap_bind_pw},
+        {"bind_pw", c->ldap_bind_pw.n ? c->ldap_bind_pw : bind_secret(b)},
+        {"sasl_mechs", c->ldap_sasl_mechs},
+        {"sasl_authz_id", c->ldap_sasl_authz_id},
         {"search_base", c->ldap_search_base},
         {"scope", scopes[c->ldap_scope]},
     };
@@ -254,7 +265,7 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
     s->pools = pools;
     s->domains = domains_new();
     read_rules(s);
-    if (read_settings(s, e) != 0 || read_maps(s, b, e) != 0 || read_user_rules(s, e) != 0) {
+    if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_user_rules(s, e) != 0) {
         s->cfg = NULL; /* the caller's still */
         dirset_free(s);
         return -1;

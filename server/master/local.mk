@@ -3,9 +3,9 @@ facteurd_SOURCES = \
 	%reldir%/main.c %reldir%/master.h %reldir%/master.c \
 	%reldir%/kinds.h %reldir%/kinds.c \
 	%reldir%/material.h %reldir%/material.c %reldir%/findings.c %reldir%/users.c \
-	%reldir%/files.c %reldir%/certificates.c %reldir%/places.c \
+	%reldir%/files.c %reldir%/tables.c %reldir%/certificates.c %reldir%/places.c \
 	%reldir%/ports.h %reldir%/ports.c \
 	%reldir%/life.c %reldir%/spawn.c %reldir%/child.c %reldir%/links.c \
 	%reldir%/sessions.c %reldir%/reload.c %reldir%/control.c
-facteurd_LDADD = $(IPC_LIBS)
+facteurd_LDADD = $(LDAPMAP_LIBS) $(IPC_LIBS)
 dist_man_MANS += %reldir%/facteurd.8

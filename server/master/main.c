@@ -61,8 +61,10 @@ static struct material *load(const struct options *o, bool with_ports)
     struct material *m = material_load(o->file, &f);
     if (m) {
         material_check_places(m, &f);
-        if (with_ports)
+        if (with_ports) {
+            tables_check(m, &f);
             check_ports(m, &f);
+        }
     }
     fputs(buf_z(&f.text), stderr);
     if (f.errors) {

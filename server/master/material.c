@@ -70,6 +70,34 @@ static void check_ldap_files(const struct material *m, struct findings *f)
     }
 }
 
+/* The directory password, when facteur.conf does not hold it itself: of a file, else the service
+ * manager's credential (systemd.exec(5), LoadCredential=). Its first line counts. */
+static void add_bind_secret(const struct material *m, struct buf *out, struct findings *f)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    AUTO_BUF path = {0};
+    AUTO_BUF text = {0};
+    if (m->cfg->ldap_bind_pw_file.n) {
+        buf_str(&path, m->cfg->ldap_bind_pw_file);
+        if (m->cfg->ldap_bind_pw.n)
+            finding_error(f, "ldap_bind_pw_file: ldap_bind_pw is set too; which is it?");
+    } else if (credentials && m->cfg->ldap_bind_pw.n == 0) {
+        buf_printf(&path, "%s/ldap_bind_pw", credentials);
+        if (access(buf_z(&path), F_OK) != 0)
+            return;
+    } else {
+        return;
+    }
+    if (file_read(m, "ldap_bind_pw_file", buf_z(&path), true, &text, f) != 0)
+        return;
+    struct str rest = buf_view(&text), line = {0};
+    if (!str_line(&rest, &line) || line.n == 0 || line.n > 1000)
+        finding_error(f, "ldap_bind_pw_file: %s: the first line must be a password", buf_z(&path));
+    else
+        bundle_add(out, STR("ldap_bind_pw"), line);
+    mem_wipe(text.p, text.n);
+}
+
 /* --- towards other servers --- */
 
 /* Levels that look at certificates need to know whom to believe. */
@@ -93,8 +121,10 @@ static void make_bundle(struct material *m, enum kind k, struct findings *f)
     AUTO_BUF conf = {0};
     config_export(m->cfg, kind_program(k), &conf);
     bundle_add(&b, STR("facteur.conf"), buf_view(&conf));
-    if (k == KIND_DIRECTORY)
+    if (k == KIND_DIRECTORY) {
         add_tables(m, &b, f);
+        add_bind_secret(m, &b, f);
+    }
     if (k == KIND_RELAY)
         add_authorities(m, &b, f);
     if (k == KIND_SMTP)

@@ -103,6 +103,32 @@ def wrong_files_are_named(site):
     wrong.options("ldap_tls_ca_cert_file: ", ldap_tls_ca_cert_file="nowhere.pem")
 
 
+def wrong_tables_are_named(site):
+    wrong = Mistake(site)
+    for text, part in (("query_filter = (uid=%s\n", 'a ")" is missing'),
+                       ("# one\nquery_filtre = (uid=%s)\n", "did you mean query_filter?"),
+                       ("query_filter = (uid=%s)\nscope = deep\n", "a.cf: line 2: scope"),
+                       ("query_filter = (uid=%s)\nbind = sasl\nsasl_mechs = PLAIN\n",
+                        "EXTERNAL is the only mechanism")):
+        site.write("ldap/a.cf", text, 0o640)
+        wrong.expect(part, site.path("ldap/a.cf"))
+    site.write("ldap/a.cf", "query_filter = (uid=%s)\n", 0o640)
+    wrong.options("search_base is not set", ldap_search_base="")
+
+
+def the_bind_secret_has_one_place(site):
+    wrong = Mistake(site)
+    site.write("reader.pw", "a secret\n", 0o640)
+    wrong.options("which is it?", ldap_bind_pw_file="reader.pw")
+    wrong.options("nowhere.pw: No such file", ldap_bind_pw="", ldap_bind_pw_file="nowhere.pw")
+    os.chmod(site.path("reader.pw"), 0o644)
+    wrong.options("chmod 0640 " + site.path("reader.pw"), ldap_bind_pw="",
+                  ldap_bind_pw_file="reader.pw")
+    site.write("reader.pw", "\nsecond line\n", 0o640)
+    wrong.options("the first line must be a password", ldap_bind_pw="",
+                  ldap_bind_pw_file="reader.pw")
+
+
 def the_directory_group_may_read(site):
     if not ROOT:
         return
@@ -209,7 +235,8 @@ def commands_say_how_they_are_used(site):
 
 TESTS = (
     the_right_one_is_good, wrong_options_are_named, wrong_users_are_named,
-    wrong_files_are_named, the_directory_group_may_read, wrong_certificates_are_named,
+    wrong_files_are_named, wrong_tables_are_named, the_bind_secret_has_one_place,
+    the_directory_group_may_read, wrong_certificates_are_named,
     wrong_directories_are_named, all_mistakes_at_once, conf_prints, conf_edits,
     commands_say_how_they_are_used,
 )

@@ -631,7 +631,7 @@ def bad_files(test, slapd):
             ("a value out of range", good + "dereference = 4\n", "line 11: dereference"),
             ("a bad template", good + "query_filter = (a=%x)\n", "line 11: query_filter"),
             ("no search base", "query_filter = (a=%s)\n", "search_base"),
-            ("SASL", good + "bind = sasl\n", "sasl"),
+            ("SASL", good + "bind = sasl\nsasl_mechs = DIGEST-MD5\n", "EXTERNAL"),
             ("a domain file", good + "domain = /etc/domains\n", "/etc/domains")]:
         code, out, errors = test.run([LDAPMAP, "-q", "x", test.table("bad", text)])
         good_answer = code == 1 and out == b"" and want.encode() in errors and b"bad.cf" in errors

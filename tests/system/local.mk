@@ -19,3 +19,4 @@ include tests/system/pop3.mk
 TESTS += tests/system/search_dovecot.py
 EXTRA_DIST += tests/system/search_dovecot.py
 include tests/system/relay.mk
+include tests/system/tools.mk

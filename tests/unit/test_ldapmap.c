@@ -200,7 +200,8 @@ static void bad_files_name_the_line(void)
     refused(BASE "dereference = 4\n", "dereference");
     refused(BASE "start_tls = maybe\n", "start_tls");
     refused(BASE "scope = tree\n", "scope");
-    refused(BASE "bind = sasl\n", "sasl");
+    refused(BASE "bind = sasl\nsasl_mechs = PLAIN\n", "EXTERNAL");
+    refused(BASE "bind = sesame\n", "sasl");
     refused(BASE "server_host =\n", "server_host");
     refused(BASE "server_host = ldap://[\n", "server_host");
     refused(BASE "server_host = a b c d e f g h i j k l m n o p q\n", "more than 16");
