@@ -69,7 +69,8 @@ static bool is_stale(const struct store_dotlock *l, const struct stat *st, int s
 }
 
 /* Removes exactly the lock that was judged stale: it is moved aside first, and put back when it turns
- * out to be a fresh one that another waiter has just taken. */
+ * out to be a fresh one that another waiter has just taken. Where that cannot be, a third one holds it,
+ * and the fresh one's owner finds out when it looks. */
 static void take_over(const struct store_dotlock *l, const struct stat *stale)
 {
     char aside[64];
@@ -78,9 +79,8 @@ static void take_over(const struct store_dotlock *l, const struct stat *stale)
     if (renameat(l->dir_fd, l->path, l->dir_fd, aside) < 0)
         return;
     if (fstatat(l->dir_fd, aside, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        (st.st_ino != stale->st_ino || st.st_dev != stale->st_dev) &&
-        linkat(l->dir_fd, aside, l->dir_fd, l->path, 0) < 0)
-        return; /* a third one holds it now; the fresh one's owner finds out when it looks */
+        (st.st_ino != stale->st_ino || st.st_dev != stale->st_dev))
+        (void)!linkat(l->dir_fd, aside, l->dir_fd, l->path, 0);
     unlinkat(l->dir_fd, aside, 0);
 }
 

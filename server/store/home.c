@@ -183,8 +183,9 @@ int store_home_make(const char *base, struct str home, uid_t uid, gid_t gid, int
 {
     struct maker m = {home, uid, gid, true, e};
     *fd = -1;
-    if (uid == 0 || gid == 0)
-        return err_temp(e, "home %.*s: may not belong to root", STR_FMT(home));
+    /* -1 tells chown(2) to change nothing, which would leave the home root's. */
+    if (uid == 0 || gid == 0 || uid == (uid_t)-1 || gid == (gid_t)-1)
+        return err_temp(e, "home %.*s: may not belong to uid %u gid %u", STR_FMT(home), uid, gid);
     return walk(&m, base, fd);
 }
 

@@ -91,12 +91,12 @@ static void spare_checkpoint(struct store_index *x)
     struct stat st;
     if (fstatat(x->root_fd, FILE_NAME "-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         st.st_size < WAL_SMALL)
-        sqlite3_db_config(x->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_db_config(x->file.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
 static void close_database(struct store_index *x)
 {
-    if (x->db)
+    if (x->file.db)
         spare_checkpoint(x);
     for (size_t i = 0; i < INDEX_STATEMENTS; i++) {
         sqlite3_finalize(x->st[i]);
@@ -106,8 +106,8 @@ static void close_database(struct store_index *x)
         sqlite3_finalize(x->cursor[i].st);
         x->cursor[i] = (struct index_cursor){0};
     }
-    sqlite3_close(x->db);
-    x->db = NULL;
+    sqlite3_close(x->file.db);
+    x->file.db = NULL;
     x->in_change = false;
 }
 
@@ -137,11 +137,9 @@ void store_index_free(struct store_index *x)
 
 /* ---- trouble ---- */
 
-static bool is_ours(struct store_index *x)
+static bool is_ours(const struct store_index *x)
 {
-    struct stat st;
-    return fstatat(x->root_fd, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == x->ino &&
-           st.st_dev == x->dev;
+    return store_database_in_place(&x->file, x->root_fd, FILE_NAME);
 }
 
 /* Making and removing the file is one session's at a time: the log and its shared memory go by the
@@ -160,13 +158,6 @@ static int lock_file(struct store_index *x)
     return -1;
 }
 
-static void remove_files(struct store_index *x)
-{
-    unlinkat(x->root_fd, FILE_NAME, 0);
-    unlinkat(x->root_fd, FILE_NAME "-wal", 0);
-    unlinkat(x->root_fd, FILE_NAME "-shm", 0);
-}
-
 /* Removes the file, unless somebody has put another one in its place already. */
 static void discard(struct store_index *x, const char *why)
 {
@@ -176,7 +167,7 @@ static void discard(struct store_index *x, const char *why)
     close_database(x);
     forget_pending(x);
     if (ours && lock >= 0)
-        remove_files(x);
+        store_database_remove(x->root_fd, FILE_NAME);
     if (++x->discarded >= DISCARDS_MAX || lock < 0)
         x->not_before = clock_mono_ms() + AGAIN_MS;
 }
@@ -192,8 +183,8 @@ static void set_aside(struct store_index *x, const char *why)
 int index_trouble(struct store_index *x)
 {
     char why[200];
-    int code = sqlite3_errcode(x->db) & 0xff;
-    snprintf(why, sizeof why, "%s", sqlite3_errmsg(x->db));
+    int code = sqlite3_errcode(x->file.db) & 0xff;
+    snprintf(why, sizeof why, "%s", sqlite3_errmsg(x->file.db));
     switch (code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -225,7 +216,7 @@ static int first_number(struct store_index *x, const char *text, int64_t *out)
 {
     sqlite3_stmt *st = NULL;
     *out = -1;
-    int r = sqlite3_prepare_v2(x->db, text, -1, &st, NULL);
+    int r = sqlite3_prepare_v2(x->file.db, text, -1, &st, NULL);
     if (r == SQLITE_OK)
         r = sqlite3_step(st);
     if (r == SQLITE_ROW)
@@ -236,19 +227,7 @@ static int first_number(struct store_index *x, const char *text, int64_t *out)
 
 static int execute(struct store_index *x, const char *text)
 {
-    return sqlite3_exec(x->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
-}
-
-/* SQLite wants a path. The directory's real one has no symbolic link in it. */
-static int real_path(const struct store_index *x, char out[PATH_MAX])
-{
-    char link[48];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", x->root_fd);
-    ssize_t n = readlink(link, out, PATH_MAX - sizeof "/" FILE_NAME);
-    if (n <= 0 || out[0] != '/')
-        return -1;
-    memcpy(out + n, "/" FILE_NAME, sizeof "/" FILE_NAME);
-    return 0;
+    return sqlite3_exec(x->file.db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
 /* The log is written home in a quiet moment, not in the middle of an answer. */
@@ -267,29 +246,15 @@ static int open_file(struct store_index *x, int flags)
         "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
         "PRAGMA journal_size_limit=8388608;"
         "PRAGMA cell_size_check=1";
-    char path[PATH_MAX];
-    struct stat st, again;
     int persist = 1;
-    AUTO_FD fd = store_file_open(x->root_fd, FILE_NAME, O_RDWR | flags, &st);
-    if (fd < 0 || real_path(x, path) != 0)
+    if (store_database_open(&x->file, x->root_fd, FILE_NAME, flags) != 0)
         return -1;
-    x->dev = st.st_dev;
-    x->ino = st.st_ino;
-    if (sqlite3_open_v2(path, &x->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
-                            SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
-        return -1;
-    /* The path may have led elsewhere: a maildir that was moved meanwhile, a file just replaced. */
-    if (stat(path, &again) != 0 || again.st_ino != st.st_ino || again.st_dev != st.st_dev)
-        return -1;
-    sqlite3_busy_timeout(x->db, BUSY_MS);
-    sqlite3_db_config(x->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 60);
-    sqlite3_db_config(x->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(x->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    sqlite3_file_control(x->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    sqlite3_busy_timeout(x->file.db, BUSY_MS);
+    sqlite3_db_config(x->file.db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 60);
+    sqlite3_file_control(x->file.db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
     if (execute(x, settings) != 0)
         return -1;
-    sqlite3_wal_hook(x->db, note_log, x);
+    sqlite3_wal_hook(x->file.db, note_log, x);
     return 0;
 }
 
@@ -307,18 +272,18 @@ static bool has_layout(struct store_index *x)
 
 static bool is_busy(struct store_index *x)
 {
-    int code = x->db ? sqlite3_errcode(x->db) & 0xff : SQLITE_OK;
+    int code = x->file.db ? sqlite3_errcode(x->file.db) & 0xff : SQLITE_OK;
     return code == SQLITE_BUSY || code == SQLITE_LOCKED;
 }
 
 static int prepare(struct store_index *x)
 {
     for (size_t i = 0; i < INDEX_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(x->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &x->st[i], NULL) !=
+        if (sqlite3_prepare_v3(x->file.db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &x->st[i], NULL) !=
             SQLITE_OK)
             return -1;
     for (size_t i = 1; i < STORE_PIECES; i++)
-        if (sqlite3_prepare_v3(x->db, piece_sql, -1, SQLITE_PREPARE_PERSISTENT, &x->cursor[i].st,
+        if (sqlite3_prepare_v3(x->file.db, piece_sql, -1, SQLITE_PREPARE_PERSISTENT, &x->cursor[i].st,
                                NULL) != SQLITE_OK)
             return -1;
     return 0;
@@ -334,7 +299,7 @@ static int open_existing(struct store_index *x)
         return 1;
     if (open_file(x, 0) == 0 && has_layout(x) && prepare(x) == 0)
         return 0;
-    int code = x->db ? sqlite3_errcode(x->db) & 0xff : SQLITE_CANTOPEN;
+    int code = x->file.db ? sqlite3_errcode(x->file.db) & 0xff : SQLITE_CANTOPEN;
     return is_busy(x) || code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_PERM ||
                    code == SQLITE_FULL || code == SQLITE_IOERR ? -1 : 1;
 }
@@ -347,7 +312,7 @@ static int create(struct store_index *x)
              "INSERT INTO about VALUES(random() & 0x7fffffffffffffff | 1, %lld);"
              "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
              (long long)index_floor(x), APPLICATION_ID, INDEX_VERSION);
-    remove_files(x);
+    store_database_remove(x->root_fd, FILE_NAME);
     if (open_file(x, O_CREAT | O_EXCL) == 0 &&
         execute(x, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE") == 0 && execute(x, schema) == 0 &&
         execute(x, mark) == 0 && has_layout(x) && prepare(x) == 0)
@@ -368,7 +333,7 @@ static int replace(struct store_index *x)
     struct stat st;
     if (fstatat(x->root_fd, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
         log_warning("index-discarded",
-                    LZ("why", x->db ? sqlite3_errmsg(x->db) : "of another layout"));
+                    LZ("why", x->file.db ? sqlite3_errmsg(x->file.db) : "of another layout"));
     close_database(x);
     return create(x);
 }
@@ -377,11 +342,11 @@ int index_ready(struct store_index *x)
 {
     if (!x)
         return -1;
-    if (x->db && !x->in_change && !is_ours(x)) { /* removed or replaced: that one counts now */
+    if (x->file.db && !x->in_change && !is_ours(x)) { /* removed or replaced: that one counts now */
         close_database(x);
         forget_pending(x);
     }
-    if (x->db)
+    if (x->file.db)
         return 0;
     if (x->not_before && clock_mono_ms() < x->not_before)
         return -1;
@@ -395,7 +360,7 @@ int index_ready(struct store_index *x)
     if (is_busy(x))
         close_database(x);
     else
-        set_aside(x, x->db ? sqlite3_errmsg(x->db) : strerror(errno));
+        set_aside(x, x->file.db ? sqlite3_errmsg(x->file.db) : strerror(errno));
     return -1;
 }
 
@@ -406,17 +371,17 @@ uint64_t store_index_generation(struct store_index *x)
 
 uint64_t store_index_in_use(struct store_index *x)
 {
-    return x && x->db ? x->generation : store_index_generation(x);
+    return x && x->file.db ? x->generation : store_index_generation(x);
 }
 
 void store_index_tidy(struct store_index *x)
 {
     store_index_flush(x);
     store_index_pause(x);
-    if (!x || !x->db || x->log_frames < LOG_FRAMES)
+    if (!x || !x->file.db || x->log_frames < LOG_FRAMES)
         return;
     x->log_frames = 0;
-    (void)sqlite3_wal_checkpoint_v2(x->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    (void)sqlite3_wal_checkpoint_v2(x->file.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 /* ---- changes ---- */
@@ -457,12 +422,12 @@ int store_index_commit(struct store_index *x)
 
 void store_index_rollback(struct store_index *x)
 {
-    if (!x || !x->db)
+    if (!x || !x->file.db)
         return;
     for (size_t i = 0; i < INDEX_STATEMENTS; i++)
         sqlite3_reset(x->st[i]);
     store_index_pause(x);
-    if (!sqlite3_get_autocommit(x->db)) {
+    if (!sqlite3_get_autocommit(x->file.db)) {
         sqlite3_step(x->st[INDEX_ROLLBACK]);
         sqlite3_reset(x->st[INDEX_ROLLBACK]);
     }

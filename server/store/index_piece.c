@@ -7,7 +7,7 @@
 
 void store_index_pause(struct store_index *x)
 {
-    if (!x || !x->db)
+    if (!x || !x->file.db)
         return;
     for (size_t i = 1; i < STORE_PIECES; i++) {
         sqlite3_reset(x->cursor[i].st);
@@ -44,7 +44,7 @@ bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece k
                        struct str *out)
 {
     int64_t id = index_piece_id(folder, (unsigned)kind, uid);
-    if (!folder || !x || (!x->db && index_ready(x) != 0))
+    if (!folder || !x || (!x->file.db && index_ready(x) != 0))
         return false;
     struct index_cursor *c = &x->cursor[kind];
     if (c->open && id >= c->sought && id >> 32 == c->sought >> 32)

@@ -2,9 +2,8 @@
 #ifndef FACTEUR_STORE_INDEX_PRIVATE_H
 #define FACTEUR_STORE_INDEX_PRIVATE_H
 
+#include "store/database.h"
 #include "store/index.h"
-
-#include <sqlite3.h>
 
 enum index_statement {
     INDEX_BEGIN, INDEX_COMMIT, INDEX_ROLLBACK,
@@ -23,11 +22,9 @@ struct index_cursor { /* an open reading of pieces of one kind */
 
 struct store_index {
     int root_fd;
-    sqlite3 *db;
+    struct store_database file;
     sqlite3_stmt *st[INDEX_STATEMENTS];
     struct index_cursor cursor[STORE_PIECES];
-    dev_t dev;
-    ino_t ino;
     uint64_t generation;
     int64_t not_before;  /* monotonic ms: do not try again earlier */
     unsigned discarded;  /* damaged files removed by this session */

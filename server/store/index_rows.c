@@ -74,7 +74,7 @@ int store_index_put_folder(struct store_index *x, struct store_index_folder *f)
         return -1;
     if (f->id)
         return 0;
-    f->id = sqlite3_last_insert_rowid(x->db);
+    f->id = sqlite3_last_insert_rowid(x->file.db);
     return 0;
 }
 

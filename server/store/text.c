@@ -1,13 +1,12 @@
 /* The text index in SQLite's FTS5; see text.h. */
 #include "store/text.h"
 
+#include "store/database.h"
 #include "base/clock.h"
 #include "base/log.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sodium.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -60,10 +59,8 @@ static const char *const sql[DO_STATEMENTS] = {
 
 struct store_text {
     int root_fd;
-    sqlite3 *db;
+    struct store_database file;
     sqlite3_stmt *st[DO_STATEMENTS];
-    dev_t dev;
-    ino_t ino;
     int64_t not_before; /* monotonic ms: do not try again earlier */
     uint64_t opened;    /* how often; a part of the version */
     bool in_change;
@@ -91,8 +88,8 @@ void store_text_rest(struct store_text *t)
         sqlite3_finalize(t->st[i]);
         t->st[i] = NULL;
     }
-    sqlite3_close(t->db);
-    t->db = NULL;
+    sqlite3_close(t->file.db);
+    t->file.db = NULL;
     t->in_change = false;
 }
 
@@ -114,9 +111,7 @@ bool store_text_exists(const struct store_text *t)
 
 static bool is_ours(const struct store_text *t)
 {
-    struct stat st;
-    return fstatat(t->root_fd, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == t->ino &&
-           st.st_dev == t->dev;
+    return store_database_in_place(&t->file, t->root_fd, FILE_NAME);
 }
 
 /* Removes the file, unless somebody has put another one in its place. */
@@ -128,22 +123,20 @@ static void discard(struct store_text *t, const char *why)
     t->not_before = clock_mono_ms() + AGAIN_MS;
     if (!ours)
         return;
-    unlinkat(t->root_fd, FILE_NAME, 0);
-    unlinkat(t->root_fd, FILE_NAME "-wal", 0);
-    unlinkat(t->root_fd, FILE_NAME "-shm", 0);
+    store_database_remove(t->root_fd, FILE_NAME);
 }
 
 /* After a failed call: takes back what was open. Returns -1. */
 static int trouble(struct store_text *t)
 {
     char why[200];
-    int code = sqlite3_errcode(t->db) & 0xff;
-    snprintf(why, sizeof why, "%s", sqlite3_errmsg(t->db));
+    int code = sqlite3_errcode(t->file.db) & 0xff;
+    snprintf(why, sizeof why, "%s", sqlite3_errmsg(t->file.db));
     if (code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_INTERRUPT) {
         for (size_t i = 0; i < DO_STATEMENTS; i++)
             sqlite3_reset(t->st[i]);
-        if (!sqlite3_get_autocommit(t->db))
-            sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);
+        if (!sqlite3_get_autocommit(t->file.db))
+            sqlite3_exec(t->file.db, "ROLLBACK", NULL, NULL, NULL);
         t->in_change = false;
         return -1;
     }
@@ -164,13 +157,13 @@ static int trouble(struct store_text *t)
 
 static int execute(struct store_text *t, const char *text)
 {
-    return sqlite3_exec(t->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : trouble(t);
+    return sqlite3_exec(t->file.db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : trouble(t);
 }
 
 static int pragma(struct store_text *t, const char *text, int64_t *out)
 {
     sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v2(t->db, text, -1, &st, NULL) != SQLITE_OK ||
+    if (sqlite3_prepare_v2(t->file.db, text, -1, &st, NULL) != SQLITE_OK ||
         sqlite3_step(st) != SQLITE_ROW) {
         sqlite3_finalize(st);
         return trouble(t);
@@ -211,43 +204,20 @@ static int check_layout(struct store_text *t)
     return -1;
 }
 
-/* SQLite wants a path; the directory's real one has no symbolic link in it. */
-static int open_file(struct store_text *t)
-{
-    char link[48], path[PATH_MAX];
-    struct stat st, again;
-    AUTO_FD fd = store_file_open(t->root_fd, FILE_NAME, O_RDWR | O_CREAT, &st);
-    snprintf(link, sizeof link, "/proc/self/fd/%d", t->root_fd);
-    ssize_t n = readlink(link, path, sizeof path - sizeof "/" FILE_NAME);
-    if (fd < 0 || n <= 0 || path[0] != '/')
-        return -1;
-    memcpy(path + n, "/" FILE_NAME, sizeof "/" FILE_NAME);
-    if (sqlite3_open_v2(path, &t->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
-                            SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
-        return -1;
-    t->dev = st.st_dev;
-    t->ino = st.st_ino;
-    /* The path may have led elsewhere: a maildir that was moved meanwhile. */
-    return stat(path, &again) == 0 && again.st_ino == t->ino && again.st_dev == t->dev ? 0 : -1;
-}
-
 static int open_database(struct store_text *t)
 {
-    if (open_file(t) != 0) {
+    if (store_database_open(&t->file, t->root_fd, FILE_NAME, O_CREAT) != 0) {
         store_text_rest(t);
         t->not_before = clock_mono_ms() + AGAIN_MS;
         return -1;
     }
-    sqlite3_extended_result_codes(t->db, 1);
-    sqlite3_db_config(t->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(t->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_extended_result_codes(t->file.db, 1);
     if (check_layout(t) != 0 ||
         execute(t, "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY;"
                    "PRAGMA cell_size_check=1") != 0)
         return -1;
     for (size_t i = 0; i < DO_STATEMENTS; i++)
-        if (sqlite3_prepare_v3(t->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &t->st[i], NULL) !=
+        if (sqlite3_prepare_v3(t->file.db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &t->st[i], NULL) !=
             SQLITE_OK)
             return trouble(t);
     t->opened++;
@@ -256,9 +226,9 @@ static int open_database(struct store_text *t)
 
 static int ready(struct store_text *t)
 {
-    if (t->db && !t->in_change && !is_ours(t)) /* removed or replaced: that one counts now */
+    if (t->file.db && !t->in_change && !is_ours(t)) /* removed or replaced: that one counts now */
         store_text_rest(t);
-    if (t->db)
+    if (t->file.db)
         return 0;
     if (t->not_before && clock_mono_ms() < t->not_before)
         return -1;
@@ -430,7 +400,7 @@ int store_text_begin(struct store_text *t)
 
 int store_text_commit(struct store_text *t)
 {
-    if (!t->db || !t->in_change)
+    if (!t->file.db || !t->in_change)
         return -1;
     t->in_change = false;
     return run(t, t->st[DO_COMMIT]);
@@ -449,7 +419,7 @@ int store_text_add(struct store_text *t, int64_t folder, uint32_t uid, uint64_t 
 {
     int64_t id = row_id(folder, uid);
     bool whole = head && body && head->n < INT_MAX && body->n < INT_MAX;
-    if (!t->db || !t->in_change || run(t, with(t, DO_ADD, id, (int64_t)base, whole)) != 0)
+    if (!t->file.db || !t->in_change || run(t, with(t, DO_ADD, id, (int64_t)base, whole)) != 0)
         return -1;
     if (!whole)
         return 0;
@@ -460,18 +430,18 @@ int store_text_add(struct store_text *t, int64_t folder, uint32_t uid, uint64_t 
 
 int store_text_set_upto(struct store_text *t, int64_t folder, uint32_t upto)
 {
-    return t->db && t->in_change ? run(t, with(t, DO_UPTO, folder, upto, 0)) : -1;
+    return t->file.db && t->in_change ? run(t, with(t, DO_UPTO, folder, upto, 0)) : -1;
 }
 
 int store_text_drop(struct store_text *t, int64_t folder, const uint32_t *uids, size_t n)
 {
     int64_t gone = 0, live, dead;
     for (size_t i = 0; i < n; i++) {
-        if (!t->db || !t->in_change || run(t, with(t, DO_DROP, row_id(folder, uids[i]), 0, 0)) != 0)
+        if (!t->file.db || !t->in_change || run(t, with(t, DO_DROP, row_id(folder, uids[i]), 0, 0)) != 0)
             return -1;
-        gone += sqlite3_changes(t->db);
+        gone += sqlite3_changes(t->file.db);
     }
-    if (!t->db || run(t, with(t, DO_COUNT, -gone, gone, 0)) != 0 || get(t, t->st[DO_ABOUT]) != 0)
+    if (!t->file.db || run(t, with(t, DO_COUNT, -gone, gone, 0)) != 0 || get(t, t->st[DO_ABOUT]) != 0)
         return -1;
     live = sqlite3_column_int64(t->st[DO_ABOUT], 0);
     dead = sqlite3_column_int64(t->st[DO_ABOUT], 1);

@@ -79,6 +79,8 @@ static void home_bad_paths(void)
     CU_ASSERT(make(&h, "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", &fd, &e) == -1);
     snprintf(h.path, sizeof h.path, "%s/root", h.f.path);
     CU_ASSERT(store_home_make(h.f.path, str_from(h.path), 0, 0, &fd, &e) == -1);
+    CU_ASSERT(store_home_make(h.f.path, str_from(h.path), (uid_t)-1, h.owner, &fd, &e) == -1);
+    CU_ASSERT(store_home_make(h.f.path, str_from(h.path), h.owner, (gid_t)-1, &fd, &e) == -1);
     CU_ASSERT(fixture_count(h.f.fd, ".") == 0);
     fixture_free(&h.f);
 }
