@@ -24,8 +24,11 @@ static void look(struct idle *w)
     struct imap_session *s = w->s;
     int64_t now = clock_mono_ms();
     w->look_at = now + (w->notify >= 0 ? LOOK_ANYWAY_MS : s->settings->poll_ms);
-    if (s->mailbox && store_mailbox_changed(s->mailbox))
+    if (s->mailbox && store_mailbox_changed(s->mailbox)) {
+        imap_state_spoil(s);
         imap_tell_changes(s, true);
+        imap_nap_begin(s);
+    }
     int due = s->mailbox ? store_mailbox_due_ms(s->mailbox) : -1;
     if (due >= 0 && now + due + 1 < w->look_at)
         w->look_at = now + due + 1;
@@ -38,6 +41,7 @@ static int next_wait(const struct idle *w)
 {
     int64_t at = w->look_at < w->alive_at ? w->look_at : w->alive_at;
     at = search_text_due(w->s) < at ? search_text_due(w->s) : at;
+    at = imap_nap_due(w->s) < at ? imap_nap_due(w->s) : at;
     at = (at < w->end_at ? at : w->end_at) - clock_mono_ms();
     return at < 0 ? 0 : at > INT32_MAX ? INT32_MAX : (int)at;
 }
@@ -53,11 +57,14 @@ static bool wait_for_client(struct idle *w)
             s->done = true;
             return false;
         }
+        imap_state_write(s);
         int r = poll(p, 2, next_wait(w));
         if (r < 0 && errno != EINTR)
             return false;
-        if (r > 0 && p[0].revents)
+        if (r > 0 && p[0].revents) {
+            imap_state_spoil(s);
             return true;
+        }
         int64_t now = clock_mono_ms();
         if (r > 0 && p[1].revents) {
             /* A delivery is several renames; let it come to rest. */
@@ -65,6 +72,8 @@ static bool wait_for_client(struct idle *w)
             look(w);
         } else if (now >= w->end_at) {
             imap_bye(s, "Logged out after a long silence");
+        } else if (now >= imap_nap_due(s)) {
+            imap_nap(s);
         } else if (now >= w->alive_at) {
             w->alive_at = now + s->settings->idle_notify_ms;
             output_z(&s->out, "* OK Still here\r\n");
@@ -108,13 +117,22 @@ void imap_cmd_idle(struct imap_session *s, struct imap_cursor *args)
         imap_reply_bad(s, args->wrong);
         return;
     }
+    output_z(&s->out, "+ idling\r\n");
+    imap_idle_go_on(s);
+}
+
+void imap_idle_go_on(struct imap_session *s)
+{
     int64_t now = clock_mono_ms();
     struct idle w = {.s = s, .notify = s->mailbox ? store_mailbox_watch(s->mailbox) : -1,
                      .alive_at = now + s->settings->idle_notify_ms,
                      .end_at = now + s->settings->inactivity_ms};
-    output_z(&s->out, "+ idling\r\n");
+    s->idling = true;
+    imap_nap_begin(s);
+    imap_tell_changes(s, true); /* also what had to wait while numbers might not move */
     look(&w);
     imap_reader_next(&s->reader);
     imap_reader_plain(&s->reader);
     hear_end(&w);
+    s->idling = false;
 }

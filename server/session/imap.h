@@ -67,6 +67,9 @@ struct imap_session {
     char *tag;           /* of the command that runs */
     struct buf reply;    /* "OK ...": the tagged reply without the tag */
     unsigned enabled;    /* capabilities that ENABLE turned on (RFC 5161) */
+    int64_t nap_at;      /* rest.c: monotonic ms */
+    bool idling;         /* in IDLE, and tag is its tag */
+    bool state_written;  /* resume.c: what lies in settings->state_fd is true */
     unsigned wrong;      /* BAD replies in a row */
     uint64_t commands, bytes_in; /* for the log */
     bool done;           /* the session ends after this reply */
@@ -116,6 +119,27 @@ void imap_tell_vanished(struct imap_session *s, uint64_t since, const struct ima
 void imap_unselect(struct imap_session *s);
 /* Before a wait for the client: what was left for a quiet moment, after all answers are sent. */
 void imap_quiet(struct imap_session *s);
+/* --- rest.c: little memory while the client is silent --- */
+/* The client begins to be silent, or something was told to it. */
+void imap_nap_begin(struct imap_session *s);
+/* When it is time to rest, monotonic ms; INT64_MAX: it rests. */
+int64_t imap_nap_due(const struct imap_session *s);
+void imap_nap(struct imap_session *s);
+/* The messages of the selected mailbox are in memory again. -1: they cannot be had, and the session ends. */
+int imap_wake(struct imap_session *s);
+
+/* --- resume.c: a session that another process can go on with --- */
+/* Writes down what that takes, before a wait for the client; where it is asked for and possible. */
+void imap_state_write(struct imap_session *s);
+/* It is not true any more: something is read or told. */
+void imap_state_spoil(struct imap_session *s);
+/* Takes a session over from what was written. 0; -1 when that cannot be (logged). */
+int imap_state_resume(struct imap_session *s);
+
+/* --- cmd_idle.c --- */
+/* What follows "+ idling", up to the reply. */
+void imap_idle_go_on(struct imap_session *s);
+
 /* Message indexes (ascending, in the arena) of a set of numbers or UIDs. -1: a number that does not
  * exist (*why), which is wrong for sequence numbers only. */
 struct imap_indexes {

@@ -33,16 +33,21 @@ static int wait_readable(struct imap_session *s)
     struct pollfd p = {.fd = s->in_fd, .events = POLLIN};
     int64_t end = clock_mono_ms() + s->settings->inactivity_ms;
     search_text_silence(s);
+    imap_nap_begin(s);
     for (;;) {
         int64_t now = clock_mono_ms(), due = search_text_due(s);
+        due = imap_nap_due(s) < due ? imap_nap_due(s) : due;
+        imap_state_write(s);
         int64_t left = (due < end ? due : end) - now;
         int r = poll(&p, 1, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left);
         if (r > 0)
             return 1;
         if ((r < 0 && errno != EINTR) || (r == 0 && now >= end))
             return 0;
-        if (r == 0 && now >= due)
+        if (r == 0 && now >= search_text_due(s))
             search_text_work(s);
+        else if (r == 0 && now >= imap_nap_due(s))
+            imap_nap(s);
     }
 }
 
@@ -129,6 +134,7 @@ int imap_input_read(struct imap_session *s)
         imap_bye(s, "Logged out after a long silence");
         return 0;
     }
+    imap_state_spoil(s);
     AUTO_BUF packed = {0};
     if (read_some(s, s->squeeze ? &packed : &s->in) == 0) {
         s->done = true;

@@ -15,6 +15,7 @@ void session_settings_default(struct session_settings *s)
 {
     *s = (struct session_settings){
         .maildir_fd = -1,
+        .state_fd = -1,
         .message_size_limit = 50 << 20,
         .keyword_length_max = 50,
         .idle_notify_ms = 120000,
@@ -23,6 +24,14 @@ void session_settings_default(struct session_settings *s)
         .poll_ms = 5000,
         .fts = true,
     };
+}
+
+static const struct imap_command *command_named(struct str name)
+{
+    const struct imap_command *c = imap_commands;
+    while (c->name && !str_eq(str_from(c->name), name))
+        c++;
+    return c->name ? c : NULL;
 }
 
 /* "UID" takes the next word with it: "UID FETCH". */
@@ -49,6 +58,13 @@ static void send_reply(struct imap_session *s)
     output_z(&s->out, "\r\n");
 }
 
+/* It leaves a mailbox that is asleep as it is. */
+static bool needs_no_messages(const struct imap_command *c)
+{
+    return c->run == imap_cmd_noop || c->run == imap_cmd_idle || c->run == imap_cmd_logout ||
+           c->run == imap_cmd_unselect;
+}
+
 static void run_command(struct imap_session *s, struct imap_line *line)
 {
     const struct imap_command *c = s->command = find_command(line);
@@ -57,6 +73,8 @@ static void run_command(struct imap_session *s, struct imap_line *line)
         imap_reply_bad(s, line->args.wrong ? line->args.wrong : "Unknown command");
     } else if (!(c->states & state)) {
         imap_reply_bad(s, "No mailbox is selected");
+    } else if (!needs_no_messages(c) && imap_wake(s) != 0) {
+        return;
     } else {
         c->run(s, &line->args);
         if (c->tell != IMAP_TELL_NOTHING && !s->done)
@@ -78,12 +96,9 @@ static void set_tag(struct imap_session *s, struct str tag)
     s->tag = mem_strdup(tag.n ? tag : STR("*"));
 }
 
-static void on_command(struct imap_session *s, struct imap_line *line)
+/* What follows a command's own answers. */
+static void end_command(struct imap_session *s)
 {
-    set_tag(s, line->tag);
-    s->commands++;
-    buf_clear(&s->reply);
-    run_command(s, line);
     /* A command that refused its literal has moved the reader on already. */
     if (s->reply.n)
         send_reply(s);
@@ -92,6 +107,15 @@ static void on_command(struct imap_session *s, struct imap_line *line)
         imap_start_compression(s);
     s->command = NULL;
     arena_reset(s->arena);
+}
+
+static void on_command(struct imap_session *s, struct imap_line *line)
+{
+    set_tag(s, line->tag);
+    s->commands++;
+    buf_clear(&s->reply);
+    run_command(s, line);
+    end_command(s);
 }
 
 static void on_wrong(struct imap_session *s, struct imap_line *line)
@@ -128,9 +152,22 @@ static void on_event(struct imap_session *s, enum imap_event event, struct imap_
     imap_reader_next(&s->reader);
 }
 
+/* An IDLE that another process began. */
+static void finish_idle(struct imap_session *s)
+{
+    s->command = command_named(STR("IDLE"));
+    imap_idle_go_on(s);
+    if (!s->done)
+        imap_tell_changes(s, true);
+    end_command(s);
+    imap_reader_next(&s->reader);
+}
+
 static void serve(struct imap_session *s)
 {
     struct imap_line line;
+    if (s->idling && !s->done)
+        finish_idle(s);
     while (!s->done && !imap_input_stopped()) {
         struct str in = imap_input(s);
         if (in.n == 0) {
@@ -186,7 +223,10 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     s.conv = mail_conv_new();
     s.index = store_index_new(settings->maildir_fd);
     imap_input_stop_on_term(&s);
-    greet(&s);
+    if (!settings->resume)
+        greet(&s);
+    else if (imap_state_resume(&s) != 0)
+        s.done = true;
     serve(&s);
     if (imap_input_stopped())
         imap_bye(&s, "[UNAVAILABLE] The server is going down, try again later");

@@ -23,7 +23,8 @@ static int usage(void)
 {
     fputs("usage: session --imap|--pop3 --maildir DIR [--user NAME] [--idle-notify SECONDS]\n"
           "               [--message-size-limit BYTES] [--quota BYTES]\n"
-          "               [--inactivity SECONDS] [--no-fts]\n",
+          "               [--inactivity SECONDS] [--no-fts]\n"
+          "               [--state-fd NUMBER [--resume]]\n",
           stderr);
     return 64;
 }
@@ -70,11 +71,12 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
         {"user", required_argument, NULL, 'u'},  {"idle-notify", required_argument, NULL, 'n'},
         {"message-size-limit", required_argument, NULL, 's'},
         {"quota", required_argument, NULL, 'q'}, {"no-fts", no_argument, NULL, 'f'},
+        {"state-fd", required_argument, NULL, 'd'}, {"resume", no_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
     uint64_t n;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == '?' || (strchr("nsqt", c) && number(optarg, &n) != 0))
+        if (c == '?' || (strchr("nsqtd", c) && number(optarg, &n) != 0))
             return -1;
         if (c == 'i')
             *run = session_main_imap;
@@ -84,6 +86,10 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
             set->inactivity_ms = (int64_t)(n > 86400 ? 86400 : n) * 1000;
         else if (c == 'f')
             set->fts = false;
+        else if (c == 'r')
+            set->resume = true;
+        else if (c == 'd')
+            set->state_fd = n < 65536 ? (int)n : -1;
         else if (c == 'm')
             *maildir = optarg;
         else if (c == 'u')
@@ -95,6 +101,8 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
         else
             set->quota_bytes = n;
     }
+    if (set->resume && set->state_fd < 0)
+        return -1;
     return *run && *maildir && optind == argc ? 0 : -1;
 }
 

@@ -205,7 +205,7 @@ static bool has_work(struct imap_session *s)
 
 void search_text_silence(struct imap_session *s)
 {
-    if (!s->mailbox || !s->settings->fts)
+    if (!s->mailbox || !s->settings->fts || store_mailbox_asleep(s->mailbox))
         return;
     struct search_text *t = state(s);
     t->due = has_work(s) ? clock_mono_ms() + START_MS : INT64_MAX;

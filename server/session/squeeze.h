@@ -18,6 +18,15 @@ void squeeze_free(struct squeeze *q); /* NULL is fine */
  * then; nothing is added when it can be already. */
 void squeeze_deflate(struct squeeze *q, struct str plain, bool flush, struct buf *out);
 
+/* Gives the deflater's memory back, when all it was given can be inflated by the other end: one without
+ * memory of what it sent may go on with the same stream. */
+void squeeze_rest(struct squeeze *q);
+/* Appends what another process needs to go on with both streams (as squeeze_rest for the way out): what
+ * came in last. False when the client's stream stands in the middle of something. */
+bool squeeze_write_state(const struct squeeze *q, struct buf *out);
+/* One that goes on from there; NULL: it makes no sense. */
+struct squeeze *squeeze_resume(struct str state);
+
 /* Bytes that came in are handed over. */
 void squeeze_feed(struct squeeze *q, struct str packed);
 /* True while there is something to inflate without reading more. */

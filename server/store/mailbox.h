@@ -27,7 +27,7 @@ struct store_msg {
     bool recent : 1, in_new : 1;
     bool gone : 1;             /* no longer in the folder; content cannot be had */
     bool news : 1;             /* flags changed and no sync has told so yet */
-    bool changed : 1, dated : 1, stale : 1, rebased : 1, logged : 1; /* the view's own */
+    bool changed : 1, dated : 1, stale : 1, rebased : 1, logged : 1, blank : 1; /* the view's own */
 };
 
 struct store_changes { /* belongs to the mailbox, valid until the next sync */
@@ -107,6 +107,25 @@ void store_mailbox_keep(struct store_mailbox *mb, size_t index, enum store_piece
 
 /* Gives memory back, for a session that is going to wait. */
 void store_mailbox_rest(struct store_mailbox *mb);
+
+/* ---- views without messages in memory ---- */
+/* Keeps no more than which UIDs the client knows, for a long wait; false when the index lacks something of
+ * the view now, or changes are not told yet. Until store_mailbox_wake, only what follows may be called:
+ * changed, due_ms, watch, sync (which wakes it when something changed), the names of keywords, write_known,
+ * close. */
+bool store_mailbox_sleep(struct store_mailbox *mb);
+bool store_mailbox_asleep(const struct store_mailbox *mb);
+/* The messages are there again; what changed meanwhile is told by the next sync. 0, or -1 and *e, as sync.
+ * Nothing to do when it is awake. */
+int store_mailbox_wake(struct store_mailbox *mb, struct err *e);
+/* Appends what the client knows, in a form for store_mailbox_resume. told: the mod-sequence up to which all
+ * changes were told. Right after a sync. */
+void store_mailbox_write_known(const struct store_mailbox *mb, uint64_t told, struct buf *out);
+/* Opens a mailbox in place of a view that is gone: numbers are as its client knows them, and the first sync
+ * tells what changed since. Arguments and result as store_mailbox_open; a UIDVALIDITY that changed is a
+ * permanent *e. */
+int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct store_index *index,
+                         struct str known, struct store_mailbox **out, struct err *e);
 
 /* STATUS of a folder, from the index alone where it is up to date. 0; 1: no such folder; -1 and *e. */
 enum { STORE_STATUS_SIZE = 1, STORE_STATUS_DELETED_SIZE = 2 };

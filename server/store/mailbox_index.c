@@ -17,6 +17,7 @@
 struct loading {
     struct store_mailbox *mb;
     size_t expected;
+    size_t at, outlined; /* the blank messages, in the order of UIDs like the rows */
 };
 
 static void take_row(struct store_msg *m, const struct store_index_row *row)
@@ -30,20 +31,38 @@ static void take_row(struct store_msg *m, const struct store_index_row *row)
     m->in_new = row->in_new;
 }
 
+static size_t base_length(const struct store_index_row *row)
+{
+    const char *colon = memchr(row->name.p, ':', row->name.n);
+    return colon ? (size_t)(colon - row->name.p) : row->name.n;
+}
+
 static struct store_msg *append_row(struct store_mailbox *mb, const struct store_index_row *row,
                                     size_t expected)
 {
-    const char *colon = memchr(row->name.p, ':', row->name.n);
-    size_t base = colon ? (size_t)(colon - row->name.p) : row->name.n;
-    struct store_msg *m = mailbox_append(mb, row->uid, row->name, base, expected);
+    struct store_msg *m = mailbox_append(mb, row->uid, row->name, base_length(row), expected);
     take_row(m, row);
     return m;
+}
+
+/* A message the client knows. */
+static void fill_row(struct store_mailbox *mb, struct store_msg *m, const struct store_index_row *row)
+{
+    mailbox_set_name(mb, m, row->name);
+    m->base_len = (uint8_t)base_length(row);
+    take_row(m, row);
+    m->blank = false;
+    m->news = row->modseq > mb->memo->told;
 }
 
 static void load_row(void *ctx, const struct store_index_row *row)
 {
     struct loading *l = ctx;
-    if (row->uid > l->mb->max_uid)
+    while (l->at < l->outlined && l->mb->msg[l->at].uid < row->uid)
+        l->at++;
+    if (l->at < l->outlined && l->mb->msg[l->at].uid == row->uid)
+        fill_row(l->mb, &l->mb->msg[l->at], row);
+    else if (row->uid > l->mb->max_uid)
         append_row(l->mb, row, l->expected > l->mb->count ? l->expected - l->mb->count : 0);
 }
 
@@ -57,12 +76,13 @@ static void note_keywords(struct store_mailbox *mb)
 
 int mailbox_load(struct store_mailbox *mb, const struct store_index_folder *row)
 {
-    struct loading l = {mb, row->messages < 10000000 ? (size_t)row->messages : 0};
+    struct loading l = {.mb = mb, .expected = row->messages < 10000000 ? (size_t)row->messages : 0,
+                        .outlined = mb->count};
+    if (mb->memo && row->uidvalidity != mb->uidvalidity)
+        return -1;
     mb->generation = store_index_generation(mb->index);
     if (store_index_rows(mb->index, row->id, 0, load_row, &l) != 0) {
-        mb->count = mb->names_dead = 0;
-        mb->max_uid = 0;
-        buf_clear(&mb->names);
+        mailbox_start_again(mb);
         return -1;
     }
     mb->folder_id = row->id;
@@ -372,7 +392,7 @@ static bool row_is_behind(const struct store_mailbox *mb)
 void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
 {
     struct store_index_folder row;
-    if (!mb->index)
+    if (!mb->index || mb->asleep)
         return;
     mailbox_anchor(mb);
     if (!mb->unwritten && !mb->lost.n && !(bulk && mb->measured) && !row_is_behind(mb)) {

@@ -95,12 +95,11 @@ static int check_identity(struct store_mailbox *mb, const struct store_picture *
     }
     if (mb->uidvalidity == p->uidvalidity)
         return 0;
-    if (!mb->loaded) { /* only the index had another one */
-        mb->count = mb->names_dead = 0;
-        mb->max_uid = mb->uidnext = mb->uidvalidity = 0;
+    if (!mb->loaded && !mb->memo) { /* only the index had another one */
+        mailbox_start_again(mb);
+        mb->uidnext = mb->uidvalidity = 0;
         mb->folder_id = 0;
         mb->known = mb->highest = 0;
-        buf_clear(&mb->names);
         return check_identity(mb, p, e);
     }
     err_perm(e, "UIDVALIDITY changed from %u to %u", mb->uidvalidity, p->uidvalidity);
@@ -332,10 +331,14 @@ static int first_look(struct store_mailbox *mb, bool last, struct err *e)
     if (fstat(mb->folder->cur_fd, &st) < 0)
         return store_errno(e, "stat cur");
     mb->cur_ino = st.st_ino;
-    int r = mb->index && mb->count == 0 ? look_at_index(mb, e) : 1;
+    bool fresh = mb->outlined || mb->count == 0;
+    mb->outlined = false;
+    int r = mb->index && fresh ? look_at_index(mb, e) : 1;
     if (r > 0)
         r = look_at_all(mb, last, e);
     mb->loaded = r == 0;
+    if (r == 0 && mb->memo)
+        mailbox_drop_blank(mb);
     return r;
 }
 
@@ -375,7 +378,10 @@ int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct stor
                        struct err *e)
 {
     *out = &mb->changes;
-    if (store_mailbox_changed(mb) && mailbox_look(mb, e) != 0)
+    bool look = store_mailbox_changed(mb);
+    if ((look || (mb->asleep && expunge && mb->memo->waiting)) && store_mailbox_wake(mb, e) != 0)
+        return -1;
+    if (look && mailbox_look(mb, e) != 0)
         return -1;
     if (mb->unwritten && !mb->later)
         store_mailbox_settle(mb, false);
@@ -387,7 +393,7 @@ int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct stor
 
 /* ---- opening ---- */
 
-int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
+static int open_folder(int root_fd, struct str name, bool read_only, struct store_index *index,
                        struct store_mailbox **out, struct err *e)
 {
     struct store_folder *f;
@@ -401,17 +407,41 @@ int store_mailbox_open(int root_fd, struct str name, bool read_only, struct stor
     mb->index = index;
     store_watch_open(&mb->watch, f->cur_fd, f->new_fd);
     f->watch = &mb->watch;
-    if (mailbox_look(mb, e) != 0) {
-        store_mailbox_close(mb);
-        return -1;
-    }
+    *out = mb;
+    return 0;
+}
+
+static int give_up(struct store_mailbox **out)
+{
+    store_mailbox_close(*out);
+    *out = NULL;
+    return -1;
+}
+
+int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
+                       struct store_mailbox **out, struct err *e)
+{
+    int r = open_folder(root_fd, name, read_only, index, out, e);
+    if (r != 0)
+        return r;
+    struct store_mailbox *mb = *out;
+    if (mailbox_look(mb, e) != 0)
+        return give_up(out);
     if (!read_only)
-        (void)store_maildir_clean(f->dir_fd, clock_real_us() / 1000000, NULL);
+        (void)store_maildir_clean(mb->folder->dir_fd, clock_real_us() / 1000000, NULL);
     mailbox_tell(mb, true);
     for (size_t i = 0; i < mb->count; i++)
         mb->msg[i].news = false;
-    *out = mb;
     return 0;
+}
+
+int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct store_index *index,
+                         struct str known, struct store_mailbox **out, struct err *e)
+{
+    int r = open_folder(root_fd, name, read_only, index, out, e);
+    if (r == 0 && mailbox_resume(*out, known, e) != 0)
+        r = give_up(out);
+    return r;
 }
 
 #define REST_FROM 5000 /* messages from which a wait of a clock tick is worth it */
@@ -438,6 +468,7 @@ void store_mailbox_close(struct store_mailbox *mb)
         let_stamp_settle(mb);
     store_watch_close(&mb->watch);
     store_folder_close(mb->folder);
+    mailbox_forget_memo(mb);
     free(mb->msg);
     free(mb->seqs);
     free(mb->uids);

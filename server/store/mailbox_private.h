@@ -4,6 +4,12 @@
 
 #include "store/mailbox.h"
 
+struct mailbox_memo { /* mailbox_recall.c */
+    struct buf uids, recent; /* packed */
+    size_t waiting;          /* of them gone, which the client does not know */
+    uint64_t told;           /* changes up to this mod-sequence are told */
+};
+
 struct store_mailbox {
     struct store_folder *folder;
     struct store_index *index;
@@ -33,6 +39,10 @@ struct store_mailbox {
     bool measured;          /* sizes and dates that the index lacks, which can wait */
     bool later;             /* they are many: written in a quiet moment */
 
+    struct mailbox_memo *memo; /* what the client knows, until the messages are there again; or NULL */
+    bool asleep;   /* the messages are not in memory */
+    bool outlined; /* they are UIDs only, and the index was not asked yet */
+
     size_t told_exists;
     struct buf told_keywords;
     uint32_t *seqs, *uids, *flagged; /* what the last sync told */
@@ -59,6 +69,8 @@ struct mailbox_merge {
 };
 void mailbox_merge(struct store_mailbox *mb, const struct store_picture *p, bool part,
                    bool believe_missing, struct mailbox_merge *out);
+/* Empties a view that is being loaded, but for what the client knows. */
+void mailbox_start_again(struct store_mailbox *mb);
 /* Its flags are not what the index has; news: nor what the client knows. */
 void mailbox_changed(struct store_mailbox *mb, struct store_msg *m, bool news);
 void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m);
@@ -77,6 +89,14 @@ void mailbox_due_in(struct store_mailbox *mb, int ms);
 int mailbox_load(struct store_mailbox *mb, const struct store_index_folder *row);
 /* Takes over what other sessions wrote since. 0; -1: the index cannot be used now. */
 int mailbox_follow(struct store_mailbox *mb);
+
+/* --- mailbox_recall.c --- */
+/* Puts blank messages in the place of all that the client knows. -1: the memo makes no sense. */
+int mailbox_outline(struct store_mailbox *mb);
+/* Messages that are still blank after a look are gone. */
+void mailbox_drop_blank(struct store_mailbox *mb);
+int mailbox_resume(struct store_mailbox *mb, struct str known, struct err *e);
+void mailbox_forget_memo(struct store_mailbox *mb);
 
 /* --- mailbox_tell.c --- */
 void mailbox_tell(struct store_mailbox *mb, bool expunge);

@@ -50,6 +50,14 @@ void mailbox_note_freed(struct store_mailbox *mb)
     mb->freed_bytes = mb->freed_messages = 0;
 }
 
+/* Asleep, nothing has changed but perhaps the names of keywords. */
+static void tell_asleep(struct store_mailbox *mb)
+{
+    mb->changes.waiting = mb->memo->waiting;
+    mb->changes.exists = mb->told_exists;
+    tell_keywords(mb);
+}
+
 /* Makes the changes since the last time ready to be told. */
 void mailbox_tell(struct store_mailbox *mb, bool expunge)
 {
@@ -60,6 +68,10 @@ void mailbox_tell(struct store_mailbox *mb, bool expunge)
     free(mb->flagged);
     mb->seqs = mb->uids = mb->flagged = NULL;
     *c = (struct store_changes){0};
+    if (mb->asleep) {
+        tell_asleep(mb);
+        return;
+    }
     for (size_t i = 0; i < mb->count; i++)
         gone += mb->msg[i].gone;
     if (expunge && gone)

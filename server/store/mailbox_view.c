@@ -109,12 +109,36 @@ void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m)
     m->gone = true;
 }
 
+void mailbox_start_again(struct store_mailbox *mb)
+{
+    mb->count = mb->names_dead = 0;
+    mb->max_uid = 0;
+    buf_clear(&mb->names);
+    if (mb->memo)
+        (void)mailbox_outline(mb);
+    mb->outlined = false;
+}
+
 /* ---- pictures ---- */
+
+/* Of a message that the client knows, what it was told of the flags is not known. */
+static void fill(struct store_mailbox *mb, struct store_msg *m, const struct store_entry *x)
+{
+    m->blank = false;
+    m->size = x->size;
+    m->vsize = x->vsize;
+    m->base_len = (uint8_t)x->base_len;
+    mailbox_changed(mb, m, true);
+}
 
 static void update(struct store_mailbox *mb, struct store_msg *m, const struct store_picture *p,
                    const struct store_entry *x)
 {
     struct str name = {p->names.p + x->name, x->name_len};
+    if (m->blank) {
+        fill(mb, m, x);
+        mailbox_set_name(mb, m, name);
+    }
     if (m->flags != x->flags || m->keywords != x->keywords || m->gone)
         mailbox_changed(mb, m, true);
     m->rebased |= !str_eq(str_head(name, x->base_len), base_of(mb, m));

@@ -1,0 +1,68 @@
+/*
+ * Little memory while the client is silent: the database is closed, a view of the selected mailbox shrinks
+ * to what the client knows, buffers and what the allocator holds back go.
+ */
+#include "session/imap.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "session/search_text.h"
+#include "session/squeeze.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+enum { NAP_MS = 2000 };
+
+void imap_nap_begin(struct imap_session *s)
+{
+    s->nap_at = clock_mono_ms() + NAP_MS;
+}
+
+int64_t imap_nap_due(const struct imap_session *s)
+{
+    return s->nap_at;
+}
+
+static void free_if_empty(struct buf *b)
+{
+    if (b->n == 0)
+        buf_free(b);
+}
+
+void imap_nap(struct imap_session *s)
+{
+    if (search_text_due(s) != INT64_MAX) { /* it needs the messages, and is not done */
+        imap_nap_begin(s);
+        return;
+    }
+    s->nap_at = INT64_MAX;
+    search_text_free(s);
+    if (s->mailbox)
+        (void)store_mailbox_sleep(s->mailbox);
+    store_index_rest(s->index);
+    if (s->squeeze)
+        squeeze_rest(s->squeeze);
+    free_if_empty(&s->in);
+    free_if_empty(&s->out.b);
+    free_if_empty(&s->out.packed);
+    if (!s->idling) { /* IDLE's own is still to be sent */
+        buf_free(&s->reply);
+        if (imap_reader_idle(&s->reader)) {
+            imap_reader_free(&s->reader);
+            imap_reader_init(&s->reader, &s->limits);
+        }
+    }
+    malloc_trim(0);
+}
+
+int imap_wake(struct imap_session *s)
+{
+    struct err e = {0};
+    if (!s->mailbox || store_mailbox_wake(s->mailbox, &e) == 0)
+        return 0;
+    log_warning("imap-wake", LS("user", s->settings->user), LZ("mailbox", s->mailbox_name),
+                LZ("error", e.log));
+    imap_bye(s, "[UNAVAILABLE] The mailbox cannot be read now, or was replaced");
+    return -1;
+}
