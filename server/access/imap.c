@@ -4,6 +4,7 @@
  */
 #include "access/access.h"
 #include "base/log.h"
+#include "ipc/replies.h"
 #include "protocol/imap/args.h"
 
 #include <stdio.h>
@@ -248,10 +249,9 @@ static bool handle(struct client *c)
 static void refuse(struct client *c, enum login_end why)
 {
     static const char *const replies[] = {
-        [LOGIN_WRONG] = "NO [AUTHENTICATIONFAILED] Authentication failed.",
-        [LOGIN_FORBIDDEN] = "NO [AUTHORIZATIONFAILED] This account may not log in here.",
-        [LOGIN_CANNOT_SAY] =
-            "NO [UNAVAILABLE] The directory cannot be asked now, try again later.",
+        [LOGIN_WRONG] = REPLY_IMAP_NO,
+        [LOGIN_FORBIDDEN] = REPLY_IMAP_REFUSED,
+        [LOGIN_CANNOT_SAY] = REPLY_IMAP_LATER,
         [LOGIN_NO_SESSION] =
             "NO [UNAVAILABLE] The mailbox cannot be opened now, try again later.",
         [LOGIN_TOO_MANY] = "NO [LIMIT] Too many sessions.",

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/directory.h"
+#include "directory/explain.h"
 #include "directory/login.h"
 #include "directory/resolve.h"
 #include "directory/sender.h"
@@ -321,6 +322,9 @@ void directory_message(struct peer *p, struct msg *m)
         break;
     case MSG_redeem_ask:
         on_redeem_ask(p, &m->redeem_ask);
+        break;
+    case MSG_explain_ask:
+        explain_run(p, &m->explain_ask);
         break;
     case MSG_grant_drop:
         on_grant_drop(p, &m->grant_drop);

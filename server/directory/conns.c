@@ -85,7 +85,9 @@ static void shut(struct dirconn *c)
     event_free(c->readable);
     c->readable = NULL;
     close_handle(c->ld);
+    ldap_memfree(c->server);
     c->ld = NULL;
+    c->server = NULL;
     c->set->up--;
 }
 
@@ -171,6 +173,7 @@ static void opened(struct dirconn *c, LDAP *ld)
     s->last_error[0] = 0;
     s->up++;
     c->ld = ld;
+    ldap_get_option(ld, LDAP_OPT_URI, &c->server);
     c->opened = c->last_heard = clock_mono_ms();
     c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_add(c->readable, NULL);

@@ -13,6 +13,7 @@ struct conns;
 struct dirconn {
     struct conns *set;
     LDAP *ld; /* NULL: not open */
+    char *server; /* the URL it was opened with, while it is open */
     struct event *readable;
     int64_t opened;     /* clock_mono_ms */
     int64_t last_heard; /* clock_mono_ms of the last message */

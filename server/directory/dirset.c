@@ -2,6 +2,7 @@
 #include "directory/dirset.h"
 #include "base/log.h"
 #include "directory/domains.h"
+#include "directory/trace.h"
 
 #include <stdlib.h>
 
@@ -240,6 +241,10 @@ static void free_map(struct dirset *s, struct dirmap *map)
 
 void dirset_free(struct dirset *s)
 {
+    if (s->trace) {
+        trace_dirset_free(s);
+        return;
+    }
     struct dirmap *maps[] = {&s->alias_domains, &s->alias_maps, &s->mailbox_domains,
                              &s->mailbox_maps,  &s->uid_maps,   &s->gid_maps,
                              &s->sender_logins};

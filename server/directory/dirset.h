@@ -53,6 +53,7 @@ struct dirset {
     const char *extra_attrs[5];                              /* the same, NULL-terminated */
     struct str mail_below_home; /* "mailbox/" of mail_location = maildir:~/mailbox */
     struct domains *domains;
+    struct trace *trace; /* see trace.h; NULL: nobody is told */
 };
 
 /* Takes cfg over on success (one user). -1: a permanent error that names the option or file. */

@@ -12,6 +12,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/binder.h %reldir%/binder.c \
 	%reldir%/pools.h %reldir%/pools.c \
 	%reldir%/dirset.h %reldir%/dirset.c \
+	%reldir%/trace.h %reldir%/trace.c \
 	%reldir%/lookup.h %reldir%/lookup.c \
 	%reldir%/box.h %reldir%/box.c \
 	%reldir%/resolve.h %reldir%/resolve.c \
@@ -21,6 +22,6 @@ libdirectory_a_SOURCES = \
 facteurlibexec_PROGRAMS += directory
 directory_SOURCES = \
 	%reldir%/main.c %reldir%/directory.h \
-	%reldir%/answers.c \
+	%reldir%/answers.c %reldir%/explain.h %reldir%/explain.c \
 	%reldir%/peer.h %reldir%/peer.c
 directory_LDADD = libdirectory.a libldapmap.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)

@@ -1,5 +1,7 @@
 /* Logging a user in. */
 #include "directory/login.h"
+#include "base/clock.h"
+#include "directory/trace.h"
 
 #include <stdlib.h>
 
@@ -12,6 +14,9 @@ struct login {
     login_fn fn;
     void *arg;
     struct lookup_want owner;
+    struct ldapmap_search search; /* by user_filter; for the trace */
+    int64_t began;
+    struct str bind_as;
     struct box box;
     bool broken; /* the entry is no mailbox; err says why, to who knows the password */
     struct err err;
@@ -37,9 +42,22 @@ static void cannot_say(struct login *l)
 
 /* --- the password --- */
 
+static void trace_bind(const struct login *l, enum verdict verdict, const char *why)
+{
+    static const char *const names[] = {"cannot-say", "yes", "no"};
+    AUTO_BUF us = {0};
+    if (!l->set->trace)
+        return;
+    buf_printf(&us, "%lld", (long long)(clock_real_us() - l->began));
+    TRACE(l->set->trace, "bind", {"dn", l->bind_as},
+          {"result", str_from(verdict <= VERDICT_NO ? names[verdict] : "refused")},
+          {"why", str_from(why)}, {"us", buf_view(&us)});
+}
+
 static void on_bound(void *arg, enum verdict verdict, const char *why)
 {
     struct login *l = arg;
+    trace_bind(l, verdict, why);
     if (verdict == VERDICT_YES && l->broken)
         cannot_say(l);
     else
@@ -68,8 +86,19 @@ static int bind_dn(struct login *l, struct str *out)
 static void bind_as_user(struct login *l)
 {
     struct str dn;
-    if (bind_dn(l, &dn) != 0)
+    if (bind_dn(l, &dn) != 0) {
         cannot_say(l);
+        return;
+    }
+    if (l->set->trace) {
+        l->bind_as = dn;
+        l->began = clock_real_us();
+        trace_decision(l->set->trace, "the password is checked by binding as %.*s", STR_FMT(dn));
+    }
+    if (l->password.n == 0 && l->broken)
+        cannot_say(l);
+    else if (l->password.n == 0)
+        end(l, VERDICT_CANNOT_SAY, "no password was given to explain with");
     else
         binder_run(l->set->binder, dn, &l->password, on_bound, l);
 }
@@ -82,12 +111,18 @@ static int check_entry(struct login *l, const struct ldapmap_entry *entry)
         return err_temp(&l->err, "the address belongs to %.*s, but user_filter finds %.*s",
                         STR_FMT(str_head(l->entry_dn, 150)), STR_FMT(str_head(entry->dn, 150)));
     l->broken = box_of_entry(l->set, l->arena, entry, l->name, &l->box, &l->err) != 0;
+    if (l->broken)
+        trace_decision(l->set->trace, "the entry is no mailbox: %s", l->err.log);
+    else
+        trace_decision(l->set->trace, "the entry is login %.*s, uid %u, gid %u, home %.*s",
+                       STR_FMT(l->box.login), l->box.m.uid, l->box.m.gid, STR_FMT(l->box.m.home));
     return 0;
 }
 
 static void on_user(void *arg, const struct search_result *r)
 {
     struct login *l = arg;
+    trace_search(l->set->trace, STR("user_filter"), l->name, &l->search, r, l->began);
     if (r->count > 1 && (r->code == LDAP_SUCCESS || r->code == LDAP_SIZELIMIT_EXCEEDED)) {
         err_temp(&l->err, "user_filter matches several entries: %.*s and %.*s",
                  STR_FMT(str_head(r->entries[0].dn, 150)),
@@ -120,6 +155,8 @@ static void search_user(struct login *l)
         .timelimit = (int)set->shared.timeout,
         .deref = (int)set->shared.dereference,
     };
+    l->search = search;
+    l->began = set->trace ? clock_real_us() : 0;
     search_run(set->searcher, l->arena, &search, on_user, l);
 }
 
@@ -158,6 +195,8 @@ static void on_owner(void *arg)
             return;
         }
         l->entry_dn = entry ? entry->dn : (struct str){0};
+        trace_decision(l->set->trace, "the address is that of the login name %.*s",
+                       STR_FMT(l->name));
     }
     search_user(l);
 }
@@ -187,12 +226,14 @@ void login_run(struct dirset *set, struct str user, struct str password, login_f
     }
     /* RFC 4513 section 5.1.2: an empty password would be no check at all. RFC 4616 section 2 knows
      * no NUL in one, and what follows it must not be cut off. */
-    if (password.n == 0 || memchr(password.p, '\0', password.n)) {
+    bool explained = set->trace && password.n == 0; /* up to the bind, and no further */
+    if (!explained && (password.n == 0 || memchr(password.p, '\0', password.n))) {
         end(l, VERDICT_NO, password.n ? "a NUL in the password" : "an empty password");
         return;
     }
-    l->password = secret_copy(password);
-    if (!l->password.p) {
+    if (!explained)
+        l->password = secret_copy(password);
+    if (!l->password.p && !explained) {
         end(l, VERDICT_CANNOT_SAY, "no guarded memory for the password");
         return;
     }

@@ -1,5 +1,7 @@
 /* Asking maps. */
 #include "directory/lookup.h"
+#include "base/clock.h"
+#include "directory/trace.h"
 
 #include <stdlib.h>
 
@@ -30,6 +32,8 @@ struct asked {
     struct ldapmap_query *query;
     struct lookup_want *wants[WANTS_MAX];
     size_t n;
+    struct ldapmap_search search; /* under way; for the trace */
+    int64_t began;
 };
 
 static void step(struct lookup *l);
@@ -51,11 +55,22 @@ static void take_answer(struct asked *q, size_t i)
 
 static void on_search(void *arg, const struct search_result *r);
 
+/* For whom the search is made: the names of the maps. */
+static void trace_asked(const struct asked *q, const struct search_result *r)
+{
+    AUTO_BUF maps = {0};
+    for (size_t i = 0; i < q->n; i++)
+        buf_printf(&maps, "%s%s", i ? " " : "", q->wants[i]->map->option);
+    trace_search(q->l->set->trace, buf_view(&maps), q->l->key, &q->search, r, q->began);
+}
+
 /* The query's next search; false when it is finished. */
 static bool query_continue(struct asked *q)
 {
     struct ldapmap_search search;
     if (ldapmap_query_next(q->query, &search)) {
+        q->search = search;
+        q->began = q->l->set->trace ? clock_real_us() : 0;
         search_run(q->searcher, q->l->arena, &search, on_search, q);
         return true;
     }
@@ -67,6 +82,8 @@ static bool query_continue(struct asked *q)
 static void on_search(void *arg, const struct search_result *r)
 {
     struct asked *q = arg;
+    if (q->l->set->trace)
+        trace_asked(q, r);
     for (size_t i = 0; i < r->count; i++)
         ldapmap_query_entry(q->query, &r->entries[i]);
     ldapmap_query_done(q->query, r->code, r->diagnostic);

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "directory/domains.h"
 #include "directory/graph.h"
+#include "directory/trace.h"
 
 #include <stdlib.h>
 
@@ -37,6 +38,7 @@ struct visit {
     enum domain_class class;
     struct lookup_want classes[2]; /* mailbox domains, alias domains */
     bool class_asked;
+    bool decided;
     struct lookup_want aliases[KEYS];
     bool alias_asked[KEYS];
     struct lookup_want boxes[KEY_DOMAIN][BOX_WANTS];
@@ -141,6 +143,7 @@ static void visit_answer(struct visit *v, enum verdict verdict, const char *text
 static void end_remote(struct visit *v)
 {
     struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
+    trace_decision(v->r->set->trace, "%.*s goes to another server", STR_FMT(v->node->addr.printed));
     *t = (struct resolve_target){.address = v->node->addr.printed, .remote = true};
     v->node->user = t;
     visit_end(v);
@@ -149,6 +152,9 @@ static void end_remote(struct visit *v)
 static void end_mailbox(struct visit *v, const struct box *box)
 {
     struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
+    trace_decision(v->r->set->trace, "%.*s is a mailbox: %.*s, uid %u, gid %u, home %.*s",
+                   STR_FMT(v->node->addr.printed), STR_FMT(box->m.maildir), box->m.uid, box->m.gid,
+                   STR_FMT(box->m.home));
     *t = (struct resolve_target){.address = v->node->addr.printed, .box = *box};
     v->node->user = t;
     visit_end(v);
@@ -266,6 +272,19 @@ static void visit_next(struct resolve *r)
 
 /* --- what the answers mean --- */
 
+static void trace_class(const struct visit *v, bool known)
+{
+    static const char *const meanings[] = {
+        [DOMAIN_UNKNOWN] = "a domain nothing is known of",
+        [DOMAIN_NONE] = "not hosted here",
+        [DOMAIN_ALIAS] = "a hosted domain of aliases",
+        [DOMAIN_MAILBOX] = "a hosted domain of mailboxes",
+    };
+    trace_decision(v->r->set->trace, "%.*s is %s%s", STR_FMT(v->node->addr.domain),
+                   meanings[v->class],
+                   known ? " (without asking: listed, or remembered for some seconds)" : "");
+}
+
 /* 0, or -1 when the directory cannot say. */
 static int decide_class(struct visit *v)
 {
@@ -281,9 +300,11 @@ static int decide_class(struct visit *v)
             continue;
         v->class = i == 0 ? DOMAIN_MAILBOX : DOMAIN_ALIAS;
         domains_keep_class(known, v->node->addr.domain, v->class, clock_mono_ms());
+        trace_class(v, false);
         return 0;
     }
     v->class = DOMAIN_NONE;
+    trace_class(v, false);
     return 0;
 }
 
@@ -319,6 +340,8 @@ static int follow_value(struct visit *v, size_t key, const struct ldapmap_value 
         if (bad)
             return err_prefix(e, "virtual_alias_maps: %.*s leads to \"%.*s\", which is no address",
                               STR_FMT(str_head(dn, 200)), STR_FMT(str_head(piece, 100)));
+        trace_decision(r->set->trace, "%.*s is an alias by its key %.*s: it leads to %.*s",
+                       STR_FMT(from->key), STR_FMT(alias_key(v, key)), STR_FMT(to.printed));
         if (graph_edge(r->graph, v->node, &to, e) != 0)
             return -1;
     }
@@ -351,6 +374,8 @@ static bool was_said(const struct visit *v)
 /* No such address: no to whoever said it, a broken alias to whoever was led here. */
 static void end_unknown(struct visit *v)
 {
+    trace_decision(v->r->set->trace, "%.*s is neither an alias nor a mailbox",
+                   STR_FMT(v->node->addr.key));
     if (was_said(v)) {
         visit_answer(v, VERDICT_NO, "unknown user");
         return;
@@ -384,6 +409,8 @@ static void end_postmaster(struct visit *v)
                          (size_t)r->set->cfg->virtual_alias_expansion_limit);
     r->root = graph_root(r->graph, &to, false);
     r->fallback = true;
+    trace_decision(r->set->trace, "postmaster is nowhere in the directory: postmaster_address, "
+                                  "%.*s, stands in", STR_FMT(to.printed));
     visit_end(v);
 }
 
@@ -442,6 +469,9 @@ static void visit_decide(struct visit *v)
         visit_end(v);
         return;
     }
+    if (!v->class_asked && !v->decided)
+        trace_class(v, true);
+    v->decided = true;
     if (decide_class(v) != 0) {
         visit_fail(v);
         return;

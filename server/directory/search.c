@@ -100,6 +100,8 @@ static void op_free(struct op *o)
 static void finish(struct op *o, int code, struct str diagnostic)
 {
     o->result.code = code;
+    if (o->conn && o->conn->server)
+        o->result.server = arena_str(o->arena, str_from(o->conn->server));
     o->result.diagnostic = arena_str(o->arena, str_head(diagnostic, 400));
     if (code != LDAP_SUCCESS && code != LDAP_SIZELIMIT_EXCEEDED)
         o->s->counts.failed++;

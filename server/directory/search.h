@@ -13,6 +13,7 @@ struct searcher;
 struct search_result {
     int code; /* LDAP's result code, or libldap's own negative ones */
     struct str diagnostic;
+    struct str server; /* that answered; empty: none did */
     struct ldapmap_entry *entries;
     size_t count;
 };

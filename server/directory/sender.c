@@ -1,5 +1,6 @@
 /* Checking a sender address against a login. */
 #include "directory/sender.h"
+#include "directory/trace.h"
 
 #include <stdlib.h>
 
@@ -48,8 +49,12 @@ static void on_lookup(void *arg)
         return;
     }
     bool yes = false;
-    for (size_t i = 0; i < s->want.count; i++)
+    for (size_t i = 0; i < s->want.count; i++) {
         yes = yes || is_owner(s, i);
+        trace_decision(s->set->trace, "the address may be used by %.*s, which is %s%.*s",
+                       STR_FMT(s->want.values[i].value), is_owner(s, i) ? "" : "not ",
+                       STR_FMT(s->login));
+    }
     end(s, yes ? VERDICT_YES : VERDICT_NO, yes ? "" : "the address belongs to somebody else");
 }
 

@@ -5,5 +5,6 @@ libipc_a_SOURCES = \
 	%reldir%/rpc.h %reldir%/rpc.c \
 	%reldir%/bundle.h %reldir%/bundle.c \
 	%reldir%/counters.h %reldir%/counters.c \
+	%reldir%/replies.h %reldir%/replies.c \
 	%reldir%/front.h %reldir%/front.c \
 	%reldir%/program.h %reldir%/program.c

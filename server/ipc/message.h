@@ -40,6 +40,8 @@ enum {
     RESOLVE_AUTHENTICATED = 2, /* the client has logged in */
 };
 
+enum explain_what { EXPLAIN_RCPT = 1, EXPLAIN_LOGIN, EXPLAIN_SEND };
+
 enum {
     REDEEM_LOOK = 0, /* leaves the grant valid (probe) */
     REDEEM_USE = 1,  /* single use */

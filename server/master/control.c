@@ -1,5 +1,5 @@
 /*
- * The control socket: "status", "reload" and "stop" from root or the caller's own commands. A line
+ * The control socket: "status", "reload", "stop" and "explain …" from root or the caller's own commands. A line
  * in; out comes "ok" or "error: …" and, for status, a line for each thing.
  */
 #include "master/master.h"
@@ -16,16 +16,17 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 8
-#define LINE_MAX_BYTES 64
+#define LINE_MAX_BYTES 20000 /* an explanation with a long password, percent-encoded */
 #define CLIENT_S 90 /* longer than a reload may take */
 #define STATUS_MS 2000
 
-enum waiting { WAIT_LINE, WAIT_STATUS, WAIT_RELOAD, WAIT_STOP, WAIT_FLUSH };
+enum waiting { WAIT_LINE, WAIT_STATUS, WAIT_RELOAD, WAIT_STOP, WAIT_EXPLAIN, WAIT_FLUSH };
 
 struct control_client {
     struct control *all;
     struct bufferevent *be; /* NULL: free place */
     enum waiting waiting;
+    uint64_t id; /* of an explanation */
 };
 
 struct control {
@@ -34,7 +35,7 @@ struct control {
     struct control_client client[CLIENTS_MAX];
     struct event *status_timer;
     bool gathering;
-    uint64_t last_status;
+    uint64_t last_status, last_explain;
     char path[108];
 };
 
@@ -135,6 +136,29 @@ static void status_gather(struct control *c)
     control_status_came(c);
 }
 
+/* --- explanations --- */
+
+void control_explained(struct control *c, const struct msg_explain_reply *r)
+{
+    for (int i = 0; c && i < CLIENTS_MAX; i++) {
+        struct control_client *cl = &c->client[i];
+        if (!cl->be || cl->waiting != WAIT_EXPLAIN || cl->id != r->id)
+            continue;
+        bufferevent_write(cl->be, r->line.p, r->line.n);
+        if (r->more)
+            bufferevent_write(cl->be, "\n", 1);
+        else
+            client_finish(cl, STR("\nok\n"));
+    }
+}
+
+void control_explain_lost(struct control *c)
+{
+    for (int i = 0; c && i < CLIENTS_MAX; i++)
+        if (c->client[i].be && c->client[i].waiting == WAIT_EXPLAIN)
+            client_finish(&c->client[i], STR("error: the directory program ended meanwhile\n"));
+}
+
 /* --- clients --- */
 
 static void handle_line(struct control_client *cl, struct str line)
@@ -146,6 +170,11 @@ static void handle_line(struct control_client *cl, struct str line)
     } else if (str_eq(line, STR("reload")) && m->state == MASTER_RUNNING) {
         cl->waiting = WAIT_RELOAD;
         reload_begin(m);
+    } else if (str_starts(line, STR("explain "))) {
+        cl->waiting = WAIT_EXPLAIN;
+        cl->id = ++cl->all->last_explain;
+        if (explain_ask(m, cl->id, str_skip(line, 8)) != 0)
+            client_finish(cl, STR("error: the directory program is not ready to explain that\n"));
     } else if (str_eq(line, STR("stop"))) {
         cl->waiting = WAIT_STOP; /* the end of the connection says that all is over */
         bufferevent_write(cl->be, "ok\n", 3);
@@ -165,6 +194,8 @@ static void on_read(struct bufferevent *be, void *arg)
     char *line = evbuffer_readln(bufferevent_get_input(be), &n, EVBUFFER_EOL_LF);
     if (line)
         handle_line(cl, (struct str){line, n});
+    if (line)
+        mem_wipe(line, n);
     else if (evbuffer_get_length(bufferevent_get_input(be)) >= LINE_MAX_BYTES)
         client_close(cl);
     free(line);

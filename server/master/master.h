@@ -115,6 +115,16 @@ void control_status_came(struct control *c);
 /* The reload is over: why is empty when all took it. */
 void control_reloaded(struct control *c, struct str why);
 
+/* A line of an explanation came. */
+void control_explained(struct control *c, const struct msg_explain_reply *r);
+/* The directory program is gone: nothing more will come. */
+void control_explain_lost(struct control *c);
+
+/* --- explain.c --- */
+/* Asks the directory program; args as on the control socket. -1: it does not run, or they are wrong.
+ */
+int explain_ask(struct master *m, uint64_t id, struct str args);
+
 /* --- life.c --- */
 /* Makes the run directory, its empty root and the queue directory. */
 int life_directories(const struct material *m, char *empty_root, size_t n, struct err *e);

@@ -1,5 +1,6 @@
 /* AUTH (RFC 4954): under TLS only; the directory checks the password. */
 #include "base/log.h"
+#include "ipc/replies.h"
 #include "smtp/smtp.h"
 
 #include <stdlib.h>
@@ -34,7 +35,7 @@ static void refuse(struct session *s)
 {
     s->smtpd->login_failures++;
     s->reply_delay = session_cfg(s)->auth_failure_delay * 1000;
-    reply(s, "535 5.7.8 Error: authentication failed");
+    reply(s, REPLY_AUTH_NO);
 }
 
 static void accept_login(struct session *s, const struct msg_auth_reply *r)
@@ -42,7 +43,7 @@ static void accept_login(struct session *s, const struct msg_auth_reply *r)
     s->grant = r->grant;
     s->login = mem_strdup(r->login);
     s->smtpd->logins++;
-    reply(s, "235 2.7.0 Authentication successful");
+    reply(s, REPLY_AUTH_YES);
 }
 
 static void on_checked(struct session *s, void *arg, struct msg *m)
@@ -59,7 +60,7 @@ static void on_checked(struct session *s, void *arg, struct msg *m)
         refuse(s);
     } else {
         log_login(s, user, "cannot say");
-        reply(s, "454 4.7.0 Temporary authentication failure");
+        reply(s, REPLY_AUTH_LATER);
     }
     over(s);
 }
@@ -100,7 +101,7 @@ static void go_on(struct session *s, enum sasl_event event)
         refuse(s);
         break;
     case SASL_NO_MEMORY:
-        reply(s, "454 4.7.0 Temporary authentication failure");
+        reply(s, REPLY_AUTH_LATER);
         break;
     }
     over(s);

@@ -1,4 +1,5 @@
 /* MAIL (RFC 5321 section 4.1.1.2), and the end of a transaction. */
+#include "ipc/replies.h"
 #include "smtp/smtp.h"
 
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static void accept_mail(struct session *s)
     s->mail.id = arena_printf(s->mail.arena, "%s.%u", s->id, s->mails);
     s->mail.seen = map_new();
     s->state = STATE_MAIL;
-    reply(s, "250 2.1.0 Ok");
+    reply(s, REPLY_MAIL_YES);
 }
 
 static void on_sender(struct session *s, void *arg, struct msg *m)
@@ -54,10 +55,9 @@ static void on_sender(struct session *s, void *arg, struct msg *m)
     }
     struct str path = s->mail.from.path;
     if (verdict == VERDICT_CANNOT_SAY)
-        reply(s, "451 4.3.0 <%.*s>: Temporary lookup failure", STR_FMT(path));
+        reply(s, REPLY_MAIL_LATER, STR_FMT(path));
     else
-        reply(s, "553 5.7.1 <%.*s>: Sender address rejected: not owned by user %s", STR_FMT(path),
-              s->login);
+        reply(s, REPLY_MAIL_NO, STR_FMT(path), s->login);
     mail_reset(s);
 }
 

@@ -3,6 +3,8 @@
  * looks at every mailbox it leads to, and only when all could take the message the answer is yes.
  */
 #include "base/log.h"
+#include "ipc/replies.h"
+#include "protocol/smtp/refusal.h"
 #include "smtp/smtp.h"
 
 #include <stdlib.h>
@@ -57,50 +59,19 @@ void rcpt_free(struct session *s)
 
 /* --- what is said --- */
 
-/* The text of the other program when it is fit for a reply line, else ours. */
-static const char *text_or(const struct rcpt *r, const char *ours)
-{
-    struct str t = str_from(r->text);
-    for (size_t i = 0; i < t.n; i++)
-        if ((unsigned char)t.p[i] >= 0x80)
-            return ours;
-    return t.n && str_is_text(t) ? r->text : ours;
-}
-
 static void refuse(struct session *s, const char *status, const char *what, const char *why)
 {
     struct rcpt *r = s->mail.rcpt;
-    struct str said = r->said.path;
-    const char *text = text_or(r, why);
-    /* A status of its own class in the text is more exact than ours. */
-    if (smtp_has_status(str_from(text), status[0]))
-        reply(s, "%.3s %.*s <%.*s>: %s%s", status, (int)strcspn(text, " "), text, STR_FMT(said),
-              what, text + strcspn(text, " ") + 1);
-    else
-        reply(s, "%s <%.*s>: %s%s", status, STR_FMT(said), what, text);
+    AUTO_BUF text = {0};
+    smtp_refusal_print(&text, status, r->said.path, what, why, str_from(r->text));
+    reply(s, "%s", buf_z(&text));
     s->mail.rcpts_refused++;
 }
 
 static void refuse_by_verdict(struct session *s, enum verdict v)
 {
-    static const char rejected[] = "Recipient address rejected: ";
-    switch (v) {
-    case VERDICT_NO:
-        refuse(s, "550 5.1.1", rejected, "User unknown");
-        break;
-    case VERDICT_NOT_HERE:
-        refuse(s, "554 5.7.1", "", "Relay access denied");
-        break;
-    case VERDICT_REFUSED:
-        refuse(s, "550 5.2.1", rejected, "Mailbox disabled");
-        break;
-    case VERDICT_FULL:
-        refuse(s, "452 4.2.2", rejected, "Mailbox full");
-        break;
-    default:
-        refuse(s, "451 4.3.0", rejected, "Temporary lookup failure");
-        break;
-    }
+    const struct reply_rcpt *r = reply_rcpt(v);
+    refuse(s, r->status, r->what, r->why);
 }
 
 /* --- accepting --- */
@@ -131,7 +102,7 @@ static void accept_rcpt(struct session *s)
     if (m->rcpts++ == 0)
         m->only_rcpt = original;
     s->state = STATE_RCPT;
-    reply(s, "250 2.1.5 Ok");
+    reply(s, REPLY_RCPT_YES);
 }
 
 static void finish(struct session *s)

@@ -8,6 +8,7 @@
 int tool_check(const char *file, int argc, char **argv);
 int tool_conf(const char *file, int argc, char **argv);
 int tool_status(const char *file, int argc, char **argv);
+int tool_explain(const char *file, int argc, char **argv);
 int tool_reload(const char *file, int argc, char **argv);
 int tool_stop(const char *file, int argc, char **argv);
 

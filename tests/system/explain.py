@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""facteur explain: the verdict and the reply are those that a client really gets, and every search is
+told as slapd got it."""
+import json
+import os
+import smtplib
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
+from instance import BUILD, Instance  # noqa: E402
+
+EXTRA = """
+dn: cn=loop1,ou=mail,@BASE@
+objectClass: organizationalRole
+objectClass: postfixUser
+cn: loop1
+mailacceptinggeneralid: loop1@example.com
+maildrop: loop2@example.com
+
+dn: cn=loop2,ou=mail,@BASE@
+objectClass: organizationalRole
+objectClass: postfixUser
+cn: loop2
+mailacceptinggeneralid: loop2@example.com
+maildrop: loop1@example.com
+
+dn: cn=away,ou=mail,@BASE@
+objectClass: organizationalRole
+objectClass: postfixUser
+cn: away
+mailacceptinggeneralid: away@example.com
+maildrop: somebody@remote.example
+
+dn: uid=broken,ou=mail,@BASE@
+objectClass: account
+objectClass: posixAccount
+objectClass: postfixUser
+uid: broken
+cn: broken
+uidNumber: 5
+gidNumber: 20100
+homeDirectory: /etc
+maildrop: broken@mail.example.org
+userPassword: broken-secret
+"""
+
+
+def explain(mail, *arguments, password=None, text=False):
+    command = [os.path.join(BUILD, "facteur"), "-c", mail.conf, "explain"]
+    command += [] if text else ["--json"]
+    done = subprocess.run(command + list(arguments), input=password and password + "\n",
+                          capture_output=True, text=True)
+    if done.returncode in (1, 2):
+        raise AssertionError(done.stderr)
+    return done.returncode, (done.stdout if text else json.loads(done.stdout))
+
+
+def real_rcpt(mail, address):
+    with mail.smtp() as client:
+        client.ehlo("test.example")
+        client.mail("somebody@remote.example")
+        code, text = client.docmd("RCPT TO:<%s>" % address)
+        return "%d %s" % (code, text.decode())
+
+
+def searches(told):
+    return [s for s in told["steps"] if s["step"] == "search"]
+
+
+def recipients(mail):
+    want = {"amelie@example.com": (0, "yes"), "team@example.com": (0, "yes"),
+            "amelie+list@example.com": (0, "yes"), "nobody@example.com": (3, "no"),
+            "x@elsewhere.example": (3, "not-here"), "loop1@example.com": (4, "cannot-say"),
+            "away@example.com": (0, "remote"), "broken@mail.example.org": (4, "cannot-say")}
+    for address, (status, verdict) in want.items():
+        got, told = explain(mail, "rcpt", address)
+        tap.same((got, told["verdict"]), (status, verdict), address)
+        tap.same(told["smtp"], real_rcpt(mail, address), address)
+    _, told = explain(mail, "rcpt", "amelie@example.com")
+    first = [s for s in searches(told) if "virtual_alias_maps" in s["for"]
+             and s["key"] == "amelie@example.com"][0]
+    tap.same(first["filter"], "mailacceptinggeneralid=amelie@example.com")
+    tap.same(first["base"], mail.slapd.mail_base)
+    tap.same((first["scope"], first["result"], first["entries"]), ("sub", "Success", 1))
+    if first["from"] == "server":
+        tap.same(first["server"].rstrip("/"), mail.slapd.uri.rstrip("/"))
+    entries = [s for s in told["steps"] if s["step"] == "entry"]
+    tap.has(json.dumps(entries), "uid=amelie,")
+    said = json.dumps([s for s in told["steps"] if s["step"] == "decision"])
+    for part in ("leads to amelie@mail.example.org", "is a mailbox", "uid 20001"):
+        tap.has(said, part)
+    _, told = explain(mail, "rcpt", "broken@mail.example.org")
+    tap.has(told["steps"][-1]["why"], "uid=broken")
+    _, told = explain(mail, "rcpt", "we(i*r\\d)@example.com")
+    odd = [s["filter"] for s in searches(told) if "we" in s["filter"]]
+    for one in odd:
+        tap.same("(i" in one or "r\\d" in one, False, one)
+    _, text = explain(mail, "rcpt", "amelie@example.com", text=True)
+    tap.has(text, 'filter="mailacceptinggeneralid=amelie@example.com"')
+    tap.has(text, "smtp      250 2.1.5 Ok")
+
+
+def logins(mail):
+    status, told = explain(mail, "login", "amelie")
+    tap.same(status, 4)
+    tap.same(("smtp" in told and told["smtp"], "imap" in told and told["imap"]), ("", "")
+             if "smtp" in told else (False, False))
+    tap.has(json.dumps(told["steps"]), "binding as uid=amelie,")
+    tap.same([s for s in told["steps"] if s["step"] == "bind"], [])
+    status, told = explain(mail, "login", "--password", "amelie", password="amelie-secret")
+    tap.same((status, told["verdict"], told["smtp"]),
+             (0, "yes", "235 2.7.0 Authentication successful"))
+    bind = [s for s in told["steps"] if s["step"] == "bind"][0]
+    tap.same((bind["dn"], bind["result"]), ("uid=amelie," + mail.slapd.mail_base, "yes"))
+    status, told = explain(mail, "login", "--password", "amelie", password="wrong one")
+    tap.same((status, told["verdict"]), (3, "no"))
+    tap.has(told["imap"], "AUTHENTICATIONFAILED")
+    try:
+        mail.submission("amelie", "wrong one")
+        raise AssertionError("a wrong password was taken")
+    except smtplib.SMTPAuthenticationError as e:
+        tap.same(told["smtp"], "%d %s" % (e.smtp_code, e.smtp_error.decode()))
+    tap.same("wrong one" in json.dumps(told) or "wrong one" in mail.log(), False, "a password shown")
+    status, told = explain(mail, "login", "nobody")
+    tap.same((status, told["verdict"]), (3, "no"))
+    status, told = explain(mail, "login", "bruno@example.net")
+    tap.has(json.dumps(told["steps"]), "login name bruno")
+    status, told = explain(mail, "login", "broken")
+    tap.same(status, 4)
+    tap.has(told["steps"][-1]["why"], "uidNumber")
+
+
+def senders(mail):
+    for login, address, want in (("amelie", "amelie.martin@example.com", 0),
+                                 ("amelie", "bruno@example.com", 3),
+                                 ("amelie", "x@elsewhere.example", 3), ("nobody", "a@b.example", 3)):
+        status, told = explain(mail, "send", login, address)
+        tap.same(status, want, address)
+        if login == "nobody":
+            continue
+        with mail.submission(login) as client:
+            code, text = client.docmd("MAIL FROM:<%s>" % address)
+        tap.same(told["smtp"], "%d %s" % (code, text.decode()), address)
+
+
+def nothing_is_given_out(mail):
+    before = mail.facteur("status")
+    explain(mail, "rcpt", "team@example.com")
+    explain(mail, "login", "--password", "amelie", password="amelie-secret")
+    for text in (before, mail.facteur("status")):
+        tap.has(text, "grants=")
+    grants = [w for w in before.split() if w.startswith("grants=")]
+    tap.same([w for w in mail.facteur("status").split() if w.startswith("grants=")], grants)
+
+
+def mistakes(mail):
+    command = [os.path.join(BUILD, "facteur"), "-c", mail.conf, "explain"]
+    for arguments in ([], ["rcpt"], ["send", "amelie"], ["what", "x"], ["rcpt", "x" * 1001],
+                      ["rcpt", "--password", "x"]):
+        tap.same(subprocess.run(command + arguments, capture_output=True).returncode, 2)
+    status, _ = explain(mail, "rcpt", "")
+    tap.same(status, 3)
+
+
+def an_outage(mail):
+    mail.slapd.stop()
+    try:
+        status, told = explain(mail, "rcpt", "chloe@example.net")
+        tap.same((status, told["verdict"]), (4, "cannot-say"))
+        tap.has(told["smtp"], "451 4.3.0")
+    finally:
+        mail.slapd.start()
+
+
+def main():
+    with Instance() as mail:
+        mail.slapd.add(EXTRA.replace("@BASE@", mail.slapd.base))
+        return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail)) for f in
+                        (recipients, logins, senders, nothing_is_given_out, mistakes, an_outage)])
+
+
+sys.exit(main())
