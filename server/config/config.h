@@ -81,6 +81,18 @@ void config_print(const struct config *c, bool all, FILE *out);
 const struct config_option *config_find(struct str name);
 const struct config_option *config_nearest(struct str name);
 
+/* The sources of a MAP value, one after the other: separated by blanks and commas that stand outside
+ * of {}. False at the end. */
+bool config_map_piece(struct str *rest, struct str *piece);
+/* What stands between the braces of "{ … }"; false when there are none. */
+bool config_map_braced(struct str s, struct str *inside);
+/* The next pair of the inside of inline:{ KEY=VALUE, { KEY = VALUE WITH BLANKS } }: 1, 0 at the end,
+ * or -1 with a permanent error. */
+int config_map_inline_next(struct str *rest, struct str *key, struct str *value, struct err *e);
+/* The same for the lines of a texthash:FILE ("KEY VALUE"); *line_number starts at 0. */
+int config_map_text_next(struct str *rest, unsigned *line_number, struct str *key,
+                         struct str *value, struct err *e);
+
 /* A network list ("127.0.0.0/8 [::1]/128 10.1.2.3"). Checks one element: 0 or -1. */
 struct config_network {
     unsigned char addr[16]; /* IPv4 as ::ffff:a.b.c.d */

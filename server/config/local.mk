@@ -1,4 +1,5 @@
 noinst_LIBRARIES += libconfig.a
 libconfig_a_SOURCES = \
 	%reldir%/config.h %reldir%/options.def \
-	%reldir%/options.c %reldir%/parse.c %reldir%/print.c %reldir%/network.c
+	%reldir%/options.c %reldir%/parse.c %reldir%/print.c %reldir%/network.c \
+	%reldir%/maps.c

@@ -251,17 +251,29 @@ static int parse_PATH(struct parser *p, const struct config_option *o, struct st
     return 0;
 }
 
-/* Every ldap:FILE in the list gets its file's absolute path; the rest stays as it is. */
+/* The length of "ldap:" or "texthash:" before a path, else 0. */
+static size_t file_source(struct str piece)
+{
+    static const struct str types[] = {{"ldap:", 5}, {"texthash:", 9}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (str_starts(piece, types[i]) && piece.n > types[i].n)
+            return types[i].n;
+    return 0;
+}
+
+/* Every file in the list gets its absolute path; the rest stays as it is. */
 static int parse_MAP(struct parser *p, const struct config_option *o, struct str v, struct str *out)
 {
     AUTO_BUF text = BUF_MAX(VALUE_LIMIT);
     struct str rest = v, piece;
     int r = 0;
-    while (str_token(&rest, ", \t", &piece)) {
-        bool relative = str_starts(piece, STR("ldap:")) && piece.n > 5 && piece.p[5] != '/';
+    while (config_map_piece(&rest, &piece)) {
+        size_t type = file_source(piece);
         r |= text.n ? buf_byte(&text, ' ') : 0;
-        r |= relative ? buf_printf(&text, "ldap:%s/%.*s", p->dir, STR_FMT(str_skip(piece, 5)))
-                      : buf_str(&text, piece);
+        r |= type && piece.p[type] != '/'
+                 ? buf_printf(&text, "%.*s%s/%.*s", (int)type, piece.p, p->dir,
+                              STR_FMT(str_skip(piece, type)))
+                 : buf_str(&text, piece);
     }
     if (r != 0)
         return fail_at(p, o, "value too long");

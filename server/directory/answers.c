@@ -7,6 +7,7 @@
 #include "directory/directory.h"
 #include "directory/explain.h"
 #include "directory/login.h"
+#include "directory/maps.h"
 #include "directory/resolve.h"
 #include "directory/sender.h"
 
@@ -266,6 +267,34 @@ static void on_sender_ask(struct peer *p, const struct msg_sender_ask *m)
     sender_run(p->d->set, m->address, f->login, f->dn, on_sender_known, q);
 }
 
+/* --- maps --- */
+
+static void on_map_known(void *arg, const struct maps_result *r)
+{
+    struct question *q = arg;
+    struct msg m = MSG_INIT(map_reply);
+    m.map_reply.id = q->id;
+    m.map_reply.verdict = (uint8_t)r->verdict;
+    m.map_reply.value = r->value;
+    if (r->verdict == VERDICT_CANNOT_SAY)
+        log_warning("map", LZ("key", q->address), LZ("verdict", verdict_name(r->verdict)),
+                    LZ("why", r->why));
+    count_verdict(q->peer->d, r->verdict);
+    peer_send(q->peer, &m);
+    question_end(q);
+}
+
+static void on_map_ask(struct peer *p, const struct msg_map_ask *m)
+{
+    struct question *q = question_new(p, m->id, m->key);
+    p->d->counts.maps++;
+    if (is_too_busy(p)) {
+        on_map_known(q, &(struct maps_result){.why = "too many questions"});
+        return;
+    }
+    maps_run(p->d->set, p->program, m->option, m->key, on_map_known, q);
+}
+
 /* --- grants --- */
 
 static void on_redeem_ask(struct peer *p, const struct msg_redeem_ask *m)
@@ -319,6 +348,9 @@ void directory_message(struct peer *p, struct msg *m)
         break;
     case MSG_sender_ask:
         on_sender_ask(p, &m->sender_ask);
+        break;
+    case MSG_map_ask:
+        on_map_ask(p, &m->map_ask);
         break;
     case MSG_redeem_ask:
         on_redeem_ask(p, &m->redeem_ask);

@@ -8,7 +8,7 @@
 #include "ipc/program.h"
 
 struct directory_counts {
-    uint64_t resolves, logins, senders, redeemed;
+    uint64_t resolves, logins, senders, redeemed, maps;
     uint64_t cannot_say; /* answers of any kind */
 };
 

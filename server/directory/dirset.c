@@ -1,13 +1,17 @@
 /* Making one configuration ready for use. */
 #include "directory/dirset.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "directory/domains.h"
+#include "directory/maps.h"
 #include "directory/trace.h"
 
 #include <stdlib.h>
 
 #define LDAP_PREFIX STR("ldap:")
 #define STATIC_PREFIX STR("static:")
+#define INLINE_PREFIX STR("inline:")
+#define TEXT_PREFIX STR("texthash:")
 
 /* --- connection settings --- */
 
@@ -76,14 +80,21 @@ static int read_settings(struct dirset *s, const struct bundle *b, struct err *e
 
 /* --- maps --- */
 
-static int read_table(struct dirset *s, struct map_source *m, const struct bundle *b, struct err *e)
+static int bundle_text(const struct bundle *b, struct str path, struct str *out, struct err *e)
 {
     AUTO_BUF name = {0};
-    struct str text;
     buf_str(&name, STR("map:"));
-    buf_str(&name, m->text);
-    if (!bundle_get(b, buf_view(&name), &text))
-        return err_perm(e, "%.*s was not handed over", STR_FMT(m->text));
+    buf_str(&name, path);
+    if (!bundle_get(b, buf_view(&name), out))
+        return err_perm(e, "%.*s was not handed over", STR_FMT(path));
+    return 0;
+}
+
+static int read_table(struct dirset *s, struct map_source *m, const struct bundle *b, struct err *e)
+{
+    struct str text;
+    if (bundle_text(b, m->text, &text, e) != 0)
+        return -1;
     if (ldapmap_table_parse(text, m->text, &s->shared, &m->table, e) != 0)
         return -1;
     const struct ldapmap_conn_settings *conn = ldapmap_table_conn(m->table);
@@ -104,12 +115,23 @@ static int read_source(struct dirset *s, struct map_source *m, struct str piece,
     }
     if (str_starts(piece, STATIC_PREFIX)) {
         m->kind = SOURCE_STATIC;
-        m->text = arena_str(s->arena, str_skip(piece, STATIC_PREFIX.n));
+        struct str value = str_skip(piece, STATIC_PREFIX.n), inside;
+        m->text = arena_str(s->arena, config_map_braced(value, &inside) ? inside : value);
         return 0;
     }
+    if (str_starts(piece, INLINE_PREFIX)) {
+        m->text = str_skip(piece, INLINE_PREFIX.n);
+        return maps_read_inline(s->arena, m, e);
+    }
+    if (str_starts(piece, TEXT_PREFIX)) {
+        struct str text;
+        m->text = arena_str(s->arena, str_skip(piece, TEXT_PREFIX.n));
+        return bundle_text(b, m->text, &text, e) == 0 ? maps_read_text(s->arena, m, text, e) : -1;
+    }
     if (!domains || str_find(piece, ':') >= 0 || str_find(piece, '/') >= 0)
-        return err_perm(e, "\"%.*s\" is neither ldap:FILE nor static:VALUE%s", STR_FMT(piece),
-                        domains ? " nor a domain" : "");
+        return err_perm(e, "\"%.*s\" is none of ldap:FILE, texthash:FILE, inline:{KEY=VALUE}, "
+                           "static:VALUE%s", STR_FMT(piece),
+                        domains ? ", and no domain" : "");
     m->kind = SOURCE_PLAIN;
     m->text = arena_str(s->arena, piece);
     str_lower((char *)m->text.p, m->text.n);
@@ -121,10 +143,10 @@ static int read_map(struct dirset *s, struct dirmap *map, const char *option, st
 {
     struct str rest = value, piece;
     size_t n = 0;
-    while (str_token(&rest, ", \t", &piece))
+    while (config_map_piece(&rest, &piece))
         n++;
     *map = (struct dirmap){.option = option, .v = arena_array(s->arena, n + 1, sizeof *map->v)};
-    for (rest = value; str_token(&rest, ", \t", &piece); map->n++)
+    for (rest = value; config_map_piece(&rest, &piece); map->n++)
         if (read_source(s, &map->v[map->n], piece, domains, b, e) != 0)
             return err_prefix(e, "%s", option);
     return 0;
@@ -143,6 +165,21 @@ static int read_maps(struct dirset *s, const struct bundle *b, struct err *e)
     READ(gid_maps, virtual_gid_maps, false)
     READ(sender_logins, smtpd_sender_login_maps, false)
 #undef READ
+    return 0;
+}
+
+/* Those that another program may see and so ask. */
+static int read_named(struct dirset *s, const struct bundle *b, struct err *e)
+{
+    s->named = arena_array(s->arena, config_option_count, sizeof *s->named);
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        if (!maps_is_named(o))
+            continue;
+        struct dirmap *map = &s->named[s->named_count++];
+        if (read_map(s, map, o->name, s->cfg->value[i], o->min == 1, b, e) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -232,6 +269,7 @@ static void free_map(struct dirset *s, struct dirmap *map)
 {
     /* One more than n: the source that could not be read. */
     for (size_t i = 0; map->v && i < map->n + 1; i++) {
+        map_free(map->v[i].pairs, NULL);
         if (map->v[i].kind != SOURCE_LDAP)
             continue;
         pools_drop_searcher(s->pools, map->v[i].searcher);
@@ -250,6 +288,8 @@ void dirset_free(struct dirset *s)
                              &s->sender_logins};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         free_map(s, maps[i]);
+    for (size_t i = 0; i < s->named_count; i++)
+        free_map(s, &s->named[i]);
     pools_drop_searcher(s->pools, s->searcher);
     pools_drop_binder(s->pools, s->binder);
     ldapmap_conn_wipe(&s->shared);
@@ -270,7 +310,8 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
     s->pools = pools;
     s->domains = domains_new();
     read_rules(s);
-    if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_user_rules(s, e) != 0) {
+    if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_named(s, b, e) != 0 ||
+        read_user_rules(s, e) != 0) {
         s->cfg = NULL; /* the caller's still */
         dirset_free(s);
         return -1;

@@ -16,6 +16,7 @@ enum source_kind {
     SOURCE_LDAP,   /* ldap:FILE */
     SOURCE_STATIC, /* static:VALUE: the same for every key */
     SOURCE_PLAIN,  /* a domain of a list */
+    SOURCE_PAIRS,  /* inline:{KEY=VALUE …} or texthash:FILE */
 };
 
 struct map_source {
@@ -23,6 +24,7 @@ struct map_source {
     struct str text; /* the file's path, the value, or the domain in lower case */
     struct ldapmap_table *table;
     struct searcher *searcher;
+    struct map *pairs; /* lower-case key to struct str *, in the set's arena */
 };
 
 /* An option of type MAP: its sources are asked in turn until one has an answer. */
@@ -46,6 +48,8 @@ struct dirset {
 
     struct dirmap alias_domains, alias_maps, mailbox_domains, mailbox_maps, uid_maps, gid_maps;
     struct dirmap sender_logins;
+    struct dirmap *named; /* the maps that other programs ask by name (maps.h) */
+    size_t named_count;
 
     struct name_rules names;
     struct mailbox_rules mailboxes;

@@ -14,6 +14,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/dirset.h %reldir%/dirset.c \
 	%reldir%/trace.h %reldir%/trace.c \
 	%reldir%/lookup.h %reldir%/lookup.c \
+	%reldir%/maps.h %reldir%/maps.c \
 	%reldir%/box.h %reldir%/box.c \
 	%reldir%/resolve.h %reldir%/resolve.c \
 	%reldir%/login.h %reldir%/login.c \

@@ -1,6 +1,7 @@
 /* Asking maps. */
 #include "directory/lookup.h"
 #include "base/clock.h"
+#include "directory/maps.h"
 #include "directory/trace.h"
 
 #include <stdlib.h>
@@ -131,6 +132,12 @@ static bool advance(struct lookup *l, struct lookup_want *w)
         w->source = &w->map->v[w->next++];
         if (w->source->kind == SOURCE_LDAP)
             return true;
+        if (w->source->kind == SOURCE_PAIRS) {
+            const struct str *value = maps_pair(w->source, l->key);
+            if (value)
+                answer_yes(l, w, *value);
+            continue;
+        }
         if (w->source->kind == SOURCE_STATIC || str_caseeq(w->source->text, l->key))
             answer_yes(l, w, w->source->text);
     }
@@ -219,6 +226,8 @@ bool lookup_is_listed(const struct dirmap *map, struct str domain)
 {
     for (size_t i = 0; i < map->n; i++) {
         const struct map_source *m = &map->v[i];
+        if (m->kind == SOURCE_PAIRS && maps_pair(m, domain))
+            return true;
         if (m->kind == SOURCE_STATIC || (m->kind == SOURCE_PLAIN && str_caseeq(m->text, domain)))
             return true;
     }

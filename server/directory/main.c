@@ -85,9 +85,9 @@ static void status(struct program *p, struct buf *out)
                b.connections, (unsigned long long)b.binds, (unsigned long long)b.refused,
                b.waiting);
     buf_printf(out,
-               " resolves=%llu logins=%llu senders=%llu redeemed=%llu cannot_say=%llu grants=%zu",
+               " resolves=%llu logins=%llu senders=%llu redeemed=%llu maps=%llu cannot_say=%llu grants=%zu",
                (unsigned long long)c->resolves, (unsigned long long)c->logins,
-               (unsigned long long)c->senders, (unsigned long long)c->redeemed,
+               (unsigned long long)c->senders, (unsigned long long)c->redeemed, (unsigned long long)c->maps,
                (unsigned long long)c->cannot_say, grants_count(d->grants));
 }
 

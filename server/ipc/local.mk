@@ -7,4 +7,5 @@ libipc_a_SOURCES = \
 	%reldir%/counters.h %reldir%/counters.c \
 	%reldir%/replies.h %reldir%/replies.c \
 	%reldir%/front.h %reldir%/front.c \
+	%reldir%/keys.h %reldir%/keys.c \
 	%reldir%/program.h %reldir%/program.c

@@ -34,11 +34,15 @@ static void add_tables_of(const struct material *m, const struct config_option *
                           struct buf *out, struct findings *f)
 {
     struct str rest = m->cfg->value[o - config_options], piece;
-    while (str_token(&rest, ", \t", &piece)) {
+    while (config_map_piece(&rest, &piece)) {
         if (str_starts(piece, STR("ldap:")))
             add_table(m, o->name, str_skip(piece, 5), out, f);
-        else if (str_find(piece, ':') >= 0 && !str_starts(piece, STR("static:")))
-            finding_error(f, "%s: \"%.*s\": only ldap:FILE, static:VALUE and plain words are known",
+        else if (str_starts(piece, STR("texthash:")))
+            add_table(m, o->name, str_skip(piece, 9), out, f);
+        else if (str_find(piece, ':') >= 0 && !str_starts(piece, STR("static:")) &&
+                 !str_starts(piece, STR("inline:")))
+            finding_error(f, "%s: \"%.*s\": only ldap:FILE, texthash:FILE, inline:{KEY=VALUE}, "
+                          "static:VALUE and plain words are known",
                           o->name, STR_FMT(str_head(piece, 200)));
     }
 }

@@ -118,6 +118,46 @@ static void networks(void)
     CU_ASSERT(config_network_parse(STR("10.0.0.0/"), &net) == -1);
 }
 
+static void sources_of_maps(void)
+{
+    struct str rest = STR(" ldap:/a, inline:{a=b, {c d = e, f}}\tstatic:{x y},word "), piece, inside;
+    static const char *const want[] = {"ldap:/a", "inline:{a=b, {c d = e, f}}", "static:{x y}",
+                                       "word"};
+    for (size_t i = 0; i < 4; i++) {
+        CU_ASSERT_FATAL(config_map_piece(&rest, &piece));
+        CU_ASSERT(str_eq(piece, str_from(want[i])));
+    }
+    CU_ASSERT(!config_map_piece(&rest, &piece));
+    CU_ASSERT(config_map_braced(STR("{ x y }"), &inside) && str_eq(inside, STR("x y")));
+    CU_ASSERT(!config_map_braced(STR("x"), &inside));
+    CU_ASSERT(!config_map_braced(STR("{"), &inside));
+    rest = STR("{{{");
+    CU_ASSERT(config_map_piece(&rest, &piece) && piece.n == 3);
+}
+
+static void pairs_of_maps(void)
+{
+    struct str inner = STR("a=b, {c d = e, f},x"), key, value, text;
+    struct err e = {0};
+    unsigned line = 0;
+    CU_ASSERT(config_map_inline_next(&inner, &key, &value, &e) == 1);
+    CU_ASSERT(str_eq(key, STR("a")) && str_eq(value, STR("b")));
+    CU_ASSERT(config_map_inline_next(&inner, &key, &value, &e) == 1);
+    CU_ASSERT(str_eq(key, STR("c d")) && str_eq(value, STR("e, f")));
+    CU_ASSERT(config_map_inline_next(&inner, &key, &value, &e) == -1);
+    text = STR("# one\n\nexample.org \t smtp:[mx]:25 \r\nlast a b");
+    CU_ASSERT(config_map_text_next(&text, &line, &key, &value, &e) == 1);
+    CU_ASSERT(str_eq(key, STR("example.org")) && str_eq(value, STR("smtp:[mx]:25")) && line == 3);
+    CU_ASSERT(config_map_text_next(&text, &line, &key, &value, &e) == 1);
+    CU_ASSERT(str_eq(value, STR("a b")));
+    CU_ASSERT(config_map_text_next(&text, &line, &key, &value, &e) == 0);
+    text = STR("a b\n c\n");
+    CU_ASSERT(config_map_text_next(&text, &line, &key, &value, &e) == 1);
+    CU_ASSERT(config_map_text_next(&text, &line, &key, &value, &e) == -1);
+    text = STR("lonely\n");
+    CU_ASSERT(config_map_text_next(&text, &line, &key, &value, &e) == -1);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -126,6 +166,8 @@ int main(void)
         {"export shows only what may be seen", export_shows_only_what_may_be_seen},
         {"files are absolute for the others", files_are_absolute_for_the_others},
         {"networks", networks},
+        {"sources of maps", sources_of_maps},
+        {"pairs of maps", pairs_of_maps},
         {NULL, NULL},
     };
     return unit_main("config", tests);
