@@ -15,6 +15,7 @@ void session_settings_default(struct session_settings *s)
 {
     *s = (struct session_settings){
         .maildir_fd = -1,
+        .rest_ms = 2000,
         .state_fd = -1,
         .message_size_limit = 50 << 20,
         .keyword_length_max = 50,

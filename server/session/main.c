@@ -24,7 +24,7 @@ static int usage(void)
     fputs("usage: session --imap|--pop3 --maildir DIR [--user NAME] [--idle-notify SECONDS]\n"
           "               [--message-size-limit BYTES] [--quota BYTES]\n"
           "               [--inactivity SECONDS] [--no-fts]\n"
-          "               [--state-fd NUMBER [--resume]]\n",
+          "               [--rest-after MILLISECONDS] [--state-fd NUMBER [--resume]]\n",
           stderr);
     return 64;
 }
@@ -72,11 +72,12 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
         {"message-size-limit", required_argument, NULL, 's'},
         {"quota", required_argument, NULL, 'q'}, {"no-fts", no_argument, NULL, 'f'},
         {"state-fd", required_argument, NULL, 'd'}, {"resume", no_argument, NULL, 'r'},
+        {"rest-after", required_argument, NULL, 'e'},
         {NULL, 0, NULL, 0},
     };
     uint64_t n;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == '?' || (strchr("nsqtd", c) && number(optarg, &n) != 0))
+        if (c == '?' || (strchr("nsqtde", c) && number(optarg, &n) != 0))
             return -1;
         if (c == 'i')
             *run = session_main_imap;
@@ -88,6 +89,8 @@ static int parse(int argc, char **argv, struct session_settings *set, const char
             set->fts = false;
         else if (c == 'r')
             set->resume = true;
+        else if (c == 'e')
+            set->rest_ms = (int64_t)(n > 86400000 ? 86400000 : n);
         else if (c == 'd')
             set->state_fd = n < 65536 ? (int)n : -1;
         else if (c == 'm')

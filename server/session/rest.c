@@ -12,11 +12,9 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-enum { NAP_MS = 2000 };
-
 void imap_nap_begin(struct imap_session *s)
 {
-    s->nap_at = clock_mono_ms() + NAP_MS;
+    s->nap_at = clock_mono_ms() + s->settings->rest_ms;
 }
 
 int64_t imap_nap_due(const struct imap_session *s)
@@ -59,8 +57,12 @@ void imap_nap(struct imap_session *s)
 int imap_wake(struct imap_session *s)
 {
     struct err e = {0};
-    if (!s->mailbox || store_mailbox_wake(s->mailbox, &e) == 0)
+    if (!s->mailbox || !store_mailbox_asleep(s->mailbox))
         return 0;
+    if (store_mailbox_wake(s->mailbox, &e) == 0) {
+        (void)imap_tell_changes(s, false); /* what has come has numbers now */
+        return s->done ? -1 : 0;
+    }
     log_warning("imap-wake", LS("user", s->settings->user), LZ("mailbox", s->mailbox_name),
                 LZ("error", e.log));
     imap_bye(s, "[UNAVAILABLE] The mailbox cannot be read now, or was replaced");

@@ -21,6 +21,7 @@ struct session_settings {
     int64_t idle_notify_ms;     /* a sign of life in IDLE (imap_idle_notify_interval) */
     int64_t inactivity_ms;      /* silence that ends the session, at least 30 min (RFC 3501 5.4) */
     int64_t write_ms;           /* a client that takes nothing for so long is gone */
+    int64_t rest_ms;            /* silence after which memory is given back */
     int state_fd;               /* a file for the session's state, from which another process could go on; -1 */
     bool resume;                /* go on from what lies in state_fd */
     bool fts;                   /* keep a text index for SEARCH BODY and TEXT */

@@ -121,9 +121,9 @@ int store_mailbox_wake(struct store_mailbox *mb, struct err *e);
 /* Appends what the client knows, in a form for store_mailbox_resume. told: the mod-sequence up to which all
  * changes were told. Right after a sync. */
 void store_mailbox_write_known(const struct store_mailbox *mb, uint64_t told, struct buf *out);
-/* Opens a mailbox in place of a view that is gone: numbers are as its client knows them, and the first sync
- * tells what changed since. Arguments and result as store_mailbox_open; a UIDVALIDITY that changed is a
- * permanent *e. */
+/* Opens a mailbox in place of a view that is gone: numbers are as its client knows them. It is asleep, and
+ * the first sync tells what changed. Arguments and result as store_mailbox_open; a UIDVALIDITY that changed
+ * is a permanent *e when it wakes. */
 int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct store_index *index,
                          struct str known, struct store_mailbox **out, struct err *e);
 

@@ -231,7 +231,10 @@ static int read_known(struct store_mailbox *mb, struct str in)
 
 int mailbox_resume(struct store_mailbox *mb, struct str known, struct err *e)
 {
-    if (read_known(mb, known) != 0)
+    if (read_known(mb, known) != 0 || mailbox_outline(mb) != 0)
         return err_perm(e, "what the client knows cannot be read");
-    return rebuild(mb, e);
+    mb->told_exists = mb->count;
+    drop_messages(mb);
+    mb->asleep = true;
+    return 0;
 }
