@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 8
-#define LINE_MAX_BYTES 20000 /* an explanation with a long password, percent-encoded */
+#define LINE_MAX_BYTES 64
+#define EXPLAIN_MAX_BYTES 20000 /* percent-encoded, with a long password */
 #define CLIENT_S 90 /* longer than a reload may take */
 #define STATUS_MS 2000
 
@@ -185,6 +186,17 @@ static void handle_line(struct control_client *cl, struct str line)
     }
 }
 
+/* Of a line that has not ended yet. */
+static bool is_too_long(struct evbuffer *in)
+{
+    static const char explain[] = "explain ";
+    char start[sizeof explain - 1];
+    size_t n = evbuffer_get_length(in);
+    bool is_explain = evbuffer_copyout(in, start, sizeof start) == (ssize_t)sizeof start &&
+                      memcmp(start, explain, sizeof start) == 0;
+    return n >= (is_explain ? EXPLAIN_MAX_BYTES : LINE_MAX_BYTES);
+}
+
 static void on_read(struct bufferevent *be, void *arg)
 {
     struct control_client *cl = arg;
@@ -196,7 +208,7 @@ static void on_read(struct bufferevent *be, void *arg)
         handle_line(cl, (struct str){line, n});
     if (line)
         mem_wipe(line, n);
-    else if (evbuffer_get_length(bufferevent_get_input(be)) >= LINE_MAX_BYTES)
+    else if (is_too_long(bufferevent_get_input(be)))
         client_close(cl);
     free(line);
 }
@@ -250,7 +262,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     cl->waiting = WAIT_LINE;
     cl->be = bufferevent_socket_new(c->m->base, fd, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(cl->be, on_read, on_written, on_event, cl);
-    bufferevent_setwatermark(cl->be, EV_READ, 0, LINE_MAX_BYTES);
+    bufferevent_setwatermark(cl->be, EV_READ, 0, EXPLAIN_MAX_BYTES);
     bufferevent_set_timeouts(cl->be, &limit, &limit);
     bufferevent_enable(cl->be, EV_READ | EV_WRITE);
 }
