@@ -223,6 +223,7 @@ bool msg_answers(enum msg_type reply, enum msg_type ask)
         ANSWER_CASE(map_ask, map_reply)
         ANSWER_CASE(deliver_ask, deliver_reply) ANSWER_CASE(spool_ask, spool_reply)
         ANSWER_CASE(enqueue_ask, enqueue_reply) ANSWER_CASE(session_ask, session_reply)
+        ANSWER_CASE(explain_ask, explain_reply)
         ANSWER_CASE(session_start, session_started) ANSWER_CASE(relay_ask, relay_reply)
     default:
         return false;
@@ -242,6 +243,7 @@ static uint64_t *id_of(struct msg *m)
         ID_CASE(map_ask) ID_CASE(map_reply) ID_CASE(explain_ask) ID_CASE(explain_reply)
         ID_CASE(deliver_ask) ID_CASE(deliver_reply) ID_CASE(spool_ask) ID_CASE(spool_reply)
         ID_CASE(enqueue_ask) ID_CASE(enqueue_reply) ID_CASE(session_ask) ID_CASE(session_reply)
+        ID_CASE(explain_ask) ID_CASE(explain_reply)
         ID_CASE(session_start) ID_CASE(session_started) ID_CASE(relay_ask) ID_CASE(relay_reply)
     default:
         return NULL;
