@@ -23,7 +23,8 @@ enum {
     DELIVER = 32,
     SESSION = 64,
     RELAY = 128,
-    ALL = 255,
+    FILTER = 256,
+    ALL = 511,
 };
 
 struct config_list {

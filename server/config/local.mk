@@ -2,4 +2,4 @@ noinst_LIBRARIES += libconfig.a
 libconfig_a_SOURCES = \
 	%reldir%/config.h %reldir%/options.def \
 	%reldir%/options.c %reldir%/parse.c %reldir%/print.c %reldir%/network.c \
-	%reldir%/maps.c
+	%reldir%/maps.c %reldir%/endpoint.h %reldir%/endpoint.c

@@ -36,6 +36,8 @@ int confine_paths(const char *const *writable, struct err *e);
 /* Acts as another user for a while (effective ids and no groups), and back: for deliver. 0 or -1. */
 int confine_act_as(uid_t uid, gid_t gid, struct err *e);
 int confine_act_back(struct err *e);
+/* The same with that user's further groups: for the master's connections to milters. */
+int confine_act_as_member(uid_t uid, gid_t gid, const gid_t *groups, size_t n, struct err *e);
 
 /* For a forked session: becomes the owner for good, with Landlock so that only the directories in
  * the list (NULL-terminated, absolute, existing) can be reached, and with the session's system call

@@ -61,11 +61,16 @@ int confine_enter(const struct confine *c, struct err *e)
 
 int confine_act_as(uid_t uid, gid_t gid, struct err *e)
 {
+    return confine_act_as_member(uid, gid, NULL, 0, e);
+}
+
+int confine_act_as_member(uid_t uid, gid_t gid, const gid_t *groups, size_t n, struct err *e)
+{
     if (geteuid() != 0)
         return 0; /* single_uid: we are the owner */
     if (uid == 0 || gid == 0)
         return err_perm(e, "uid %u gid %u is no ordinary user", (unsigned)uid, (unsigned)gid);
-    if (setgroups(0, NULL) != 0 || setresgid((gid_t)-1, gid, (gid_t)-1) != 0 ||
+    if (setgroups(n, groups) != 0 || setresgid((gid_t)-1, gid, (gid_t)-1) != 0 ||
         setresuid((uid_t)-1, uid, (uid_t)-1) != 0)
         return err_temp(e, "acting as uid %u gid %u: %s", (unsigned)uid, (unsigned)gid,
                         strerror(errno));

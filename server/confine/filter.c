@@ -77,6 +77,9 @@ static const struct policy {
     {RELAY,
      {kernel, open_files, change_paths, hear_connections, other_sockets, run_programs, fork_children,
       signal_others, change_rights}},
+    {FILTER, /* its connections are made by the master */
+     {kernel, open_files, change_paths, make_sockets, take_connections, run_programs, fork_children,
+      signal_others, change_rights}},
     {QUEUE,
      {kernel, make_sockets, take_connections, run_programs, fork_children, signal_others,
       change_rights}},

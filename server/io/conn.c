@@ -201,8 +201,11 @@ static void drained(struct conn *c)
         start_handshake(c);
     else if (c->finishing)
         finish_now(c);
-    else if (c->ops->on_drained)
+    else if (c->ops->on_drained) {
         c->ops->on_drained(c, c->arg);
+        if (c->out.n && !c->dead && !c->closed && c->phase != PHASE_HANDSHAKE)
+            want_write(c, true); /* the owner had more */
+    }
 }
 
 static void flush(struct conn *c)

@@ -37,7 +37,7 @@ struct channel {
 const char *program_name(unsigned program)
 {
     static const char *const names[] = {"master", "smtp",    "access", "directory",
-                                        "queue",  "deliver", "session", "relay"};
+                                        "queue",  "deliver", "session", "relay", "filter"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (program == 1u << i)
             return names[i];

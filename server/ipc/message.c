@@ -225,6 +225,9 @@ bool msg_answers(enum msg_type reply, enum msg_type ask)
         ANSWER_CASE(enqueue_ask, enqueue_reply) ANSWER_CASE(session_ask, session_reply)
         ANSWER_CASE(explain_ask, explain_reply)
         ANSWER_CASE(session_start, session_started) ANSWER_CASE(relay_ask, relay_reply)
+        ANSWER_CASE(filter_mail_ask, filter_mail_reply)
+        ANSWER_CASE(filter_rcpt_ask, filter_rcpt_reply)
+        ANSWER_CASE(filter_message_ask, filter_message_reply)
     default:
         return false;
     }
@@ -245,6 +248,9 @@ static uint64_t *id_of(struct msg *m)
         ID_CASE(enqueue_ask) ID_CASE(enqueue_reply) ID_CASE(session_ask) ID_CASE(session_reply)
         ID_CASE(explain_ask) ID_CASE(explain_reply)
         ID_CASE(session_start) ID_CASE(session_started) ID_CASE(relay_ask) ID_CASE(relay_reply)
+        ID_CASE(filter_mail_ask) ID_CASE(filter_mail_reply) ID_CASE(filter_rcpt_ask)
+        ID_CASE(filter_rcpt_reply) ID_CASE(filter_message_ask) ID_CASE(filter_message_reply)
+        ID_CASE(connect_ask) ID_CASE(connect_reply)
     default:
         return NULL;
     }

@@ -51,6 +51,16 @@ enum {
     ENQUEUE_NOW = 1, /* not tried yet: the first attempt comes at once */
     ENQUEUE_REMOTE = 2, /* the recipients are other servers' */
     ENQUEUE_SMTPUTF8 = 4, /* the client said SMTPUTF8 (RFC 6531) */
+    ENQUEUE_HOLD = 8, /* kept until somebody releases it */
+};
+
+/* What filters want: of a transaction, a recipient, or a message. */
+enum filter_action {
+    FILTER_CONTINUE = 0,
+    FILTER_REJECT,   /* 5xx, with our own text */
+    FILTER_TEMPFAIL, /* 4xx */
+    FILTER_REPLY,    /* the reply in text */
+    FILTER_DISCARD,  /* 250, and nothing else */
 };
 
 #define GRANT_SIZE 16

@@ -121,6 +121,9 @@ static void on_message(struct channel *ch, void *arg, struct msg *msg)
     case MSG_session_started:
         sessions_started(c->m->sessions, &msg->session_started);
         break;
+    case MSG_connect_ask:
+        connect_for(c, &msg->connect_ask);
+        break;
     case MSG_session_ended:
         sessions_ended(c->m->sessions, &msg->session_ended);
         break;

@@ -10,11 +10,12 @@ static const struct {
     unsigned asks; /* the programs it is linked to as the asking side */
 } kinds[KINDS] = {
     [KIND_DIRECTORY] = {DIRECTORY, false, false, 0},
+    [KIND_FILTER] = {FILTER, false, true, 0},
     [KIND_RELAY] = {RELAY, false, true, DIRECTORY},
     [KIND_QUEUE] = {QUEUE, false, false, DIRECTORY | DELIVER | RELAY},
     [KIND_DELIVER] = {DELIVER, false, false, DIRECTORY},
     [KIND_SESSION] = {SESSION, false, false, 0},
-    [KIND_SMTP] = {SMTP, true, true, DIRECTORY | DELIVER | QUEUE},
+    [KIND_SMTP] = {SMTP, true, true, DIRECTORY | DELIVER | QUEUE | FILTER},
     [KIND_ACCESS] = {ACCESS, true, true, DIRECTORY},
 };
 

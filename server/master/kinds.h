@@ -6,11 +6,11 @@
 
 /* In the order they are started: a program stands after those it asks. */
 enum kind {
-    KIND_DIRECTORY, KIND_RELAY, KIND_QUEUE, KIND_DELIVER, KIND_SESSION, KIND_SMTP, KIND_ACCESS,
+    KIND_DIRECTORY, KIND_FILTER, KIND_RELAY, KIND_QUEUE, KIND_DELIVER, KIND_SESSION, KIND_SMTP, KIND_ACCESS,
     KINDS
 };
 
-#define CHILDREN_MAX (4 + 128 + 64 + 64)
+#define CHILDREN_MAX (5 + 128 + 64 + 64)
 
 unsigned kind_program(enum kind k);   /* DIRECTORY, QUEUE, … */
 const char *kind_name(enum kind k);   /* "directory"; also the program's file */

@@ -101,6 +101,10 @@ void sessions_ended(struct sessions *s, const struct msg_session_ended *r);
 void sessions_child_gone(struct sessions *s, const struct child *c);
 size_t sessions_count(const struct sessions *s);
 
+/* --- connect.c --- */
+/* The filter program wants a connection to one of its places. */
+void connect_for(struct child *c, const struct msg_connect_ask *ask);
+
 /* --- reload.c --- */
 /* Starts a reload, unless one is under way; its outcome goes to the log and to control_reloaded. */
 void reload_begin(struct master *m);

@@ -178,6 +178,7 @@ struct material *material_load(const char *file, struct findings *f)
     if (m->cfg->ldap_bind_pw.n)
         file_check(m, "facteur.conf", m->file, true, f);
     check_ldap_files(m, f);
+    milters_check(m, f);
     for (int k = 0; k < KINDS; k++)
         make_bundle(m, (enum kind)k, f);
     return m;

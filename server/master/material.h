@@ -21,6 +21,8 @@ void finding_warning(struct findings *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void findings_free(struct findings *f);
 
+#define FILTER_GROUPS_MAX 32
+
 struct identity {
     uid_t uid; /* 0: as the master */
     gid_t gid;
@@ -31,6 +33,8 @@ struct material {
     char *file, *dir;             /* the configuration's path, and its directory's; absolute */
     bool own_uids;                /* root: every program has a user of its own */
     struct identity user[KINDS];
+    gid_t filter_groups[FILTER_GROUPS_MAX]; /* that the filter's user is in, for milters' sockets */
+    int filter_group_count;
     int bundle[KINDS];            /* sealed memfds */
 };
 
@@ -45,6 +49,9 @@ void material_check_places(const struct material *m, struct findings *f);
 /* --- the parts, each adding to the findings --- */
 
 void users_resolve(struct material *m, struct findings *f);
+
+/* Are the places of milters places? */
+void milters_check(const struct material *m, struct findings *f);
 
 /* Reads a file of at most 1 MiB that option names. secret: it holds a password or a key, so its
  * owner and mode are looked at closely. 0, or -1 with a finding. */

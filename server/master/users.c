@@ -2,6 +2,7 @@
 #include "master/material.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -60,6 +61,19 @@ static void check_apart(const struct material *m, const struct user_option *o, s
                               (unsigned)m->user[o[i].kind].uid);
 }
 
+/* A milter's socket is often open to a group alone, and an administrator adds our user to it. */
+static void filter_groups(struct material *m)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.*s", STR_FMT(str_head(m->cfg->filter_user, 255)));
+    struct identity by;
+    if (by_number(m->cfg->filter_user, &by))
+        return;
+    int n = FILTER_GROUPS_MAX;
+    if (getgrouplist(name, m->user[KIND_FILTER].gid, m->filter_groups, &n) >= 0)
+        m->filter_group_count = n;
+}
+
 static void resolve_all(struct material *m, struct findings *f)
 {
     const struct user_option options[] = {
@@ -68,6 +82,7 @@ static void resolve_all(struct material *m, struct findings *f)
         {KIND_DIRECTORY, "directory_user", m->cfg->directory_user},
         {KIND_QUEUE, "queue_user", m->cfg->queue_user},
         {KIND_RELAY, "relay_user", m->cfg->relay_user},
+        {KIND_FILTER, "filter_user", m->cfg->filter_user},
     };
     size_t n = sizeof options / sizeof options[0];
     for (size_t i = 0; i < n; i++) {
@@ -79,6 +94,7 @@ static void resolve_all(struct material *m, struct findings *f)
             check_one(m, &options[i], f);
     }
     check_apart(m, options, n, f);
+    filter_groups(m);
 }
 
 void users_resolve(struct material *m, struct findings *f)

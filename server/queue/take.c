@@ -121,6 +121,10 @@ static struct queue_entry *make_entry(struct queue *q, struct queue_client *c,
             .address = arena_str(n->arena, ask->recipients.v[i].address),
             .original = arena_str(n->arena, ask->recipients.v[i].original),
             .destination = STR(""), .next_ms = now + first};
+        if (ask->flags & ENQUEUE_HOLD) {
+            n->recipients[i].state = QUEUE_HELD;
+            n->recipients[i].error = STR("held when it was taken");
+        }
         if (ask->flags & ENQUEUE_REMOTE) {
             n->recipients[i].route = QUEUE_REMOTE;
             n->recipients[i].destination = queue_destination_of(n->recipients[i].address);

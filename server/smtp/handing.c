@@ -148,6 +148,7 @@ static void enqueue_batch(struct session *s, struct batch *b)
     m.fd = s->mail.message.fd;
     m.enqueue_ask.size = s->mail.message.fd_size;
     m.enqueue_ask.flags = (remote ? ENQUEUE_REMOTE | ENQUEUE_NOW : 0) |
+                          (s->mail.hold ? ENQUEUE_HOLD : 0) |
                           (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
     m.enqueue_ask.grant = s->grant;
     m.enqueue_ask.session = s->mail.id;
@@ -223,11 +224,29 @@ static void deliver_some(struct session *s)
     struct handing *h = s->mail.handing;
     while (h->next < s->mail.targets.n && h->under_way < UNDER_WAY_MAX) {
         struct target *t = s->mail.targets.v[h->next++];
-        if (t->remote)
+        if (t->remote || s->mail.hold)
             t->outcome = TARGET_FAILED; /* for the queue, with what failed here */
         else
             deliver_one(s, t);
     }
+}
+
+static void hand_on(struct session *s)
+{
+    if (s->mail.discard) {
+        log_info("discarded", LS("session", s->mail.id), LZ("client", s->peer.text),
+                 LS("from", s->mail.from.path), LN("size", s->mail.message.fd_size));
+        reply(s, "250 2.0.0 Ok: %.*s", STR_FMT(s->mail.id));
+        mail_reset(s);
+        return;
+    }
+    s->mail.handing = MEM_NEW(struct handing);
+    deliver_some(s);
+    /* An alias that leads nowhere would be a silent loss. */
+    if (s->mail.targets.n == 0)
+        fail(s);
+    else if (s->mail.handing->under_way == 0)
+        enqueue(s);
 }
 
 void handing_start(struct session *s)
@@ -239,11 +258,5 @@ void handing_start(struct session *s)
         mail_reset(s);
         return;
     }
-    s->mail.handing = MEM_NEW(struct handing);
-    deliver_some(s);
-    /* An alias that leads nowhere would be a silent loss. */
-    if (s->mail.targets.n == 0)
-        fail(s);
-    else if (s->mail.handing->under_way == 0)
-        enqueue(s);
+    filter_message(s, hand_on, mail_reset);
 }

@@ -17,6 +17,8 @@ static void grants_drop(struct session *s)
 void mail_free(struct session *s)
 {
     struct mail *m = &s->mail;
+    filter_abort(s);
+    edits_free(s);
     grants_drop(s);
     rcpt_free(s);
     handing_free(s);
@@ -35,13 +37,18 @@ void mail_reset(struct session *s)
         s->state = STATE_READY;
 }
 
+static void say_ok(struct session *s)
+{
+    s->state = STATE_MAIL;
+    reply(s, REPLY_MAIL_YES);
+}
+
 static void accept_mail(struct session *s)
 {
     s->mails++;
     s->mail.id = arena_printf(s->mail.arena, "%s.%u", s->id, s->mails);
     s->mail.seen = map_new();
-    s->state = STATE_MAIL;
-    reply(s, REPLY_MAIL_YES);
+    filter_mail(s, say_ok, mail_reset);
 }
 
 static void on_sender(struct session *s, void *arg, struct msg *m)

@@ -24,6 +24,8 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         rpc_link(d->deliver, index, fd);
     else if (peer == QUEUE)
         rpc_link(d->queue, index, fd);
+    else if (peer == FILTER)
+        rpc_link(d->filter, index, fd);
     else
         close(fd);
 }
@@ -111,6 +113,7 @@ static int on_prepare(struct program *p, struct err *e)
     d->directory = rpc_new(p->base, SMTP, DIRECTORY);
     d->deliver = rpc_new(p->base, SMTP, DELIVER);
     d->queue = rpc_new(p->base, SMTP, QUEUE);
+    d->filter = rpc_new(p->base, SMTP, FILTER);
     d->listeners = front_listeners_new(p->base, on_accept, d);
     return 0;
 }
@@ -123,6 +126,7 @@ static void on_end(struct program *p)
     rpc_free(d->directory);
     rpc_free(d->deliver);
     rpc_free(d->queue);
+    rpc_free(d->filter);
     front_listeners_free(d->listeners);
     probed_free(d);
     if (d->last_moment)

@@ -15,7 +15,7 @@
 
 /* --- what it costs --- */
 
-static void charge(struct session *s, uint64_t octets)
+void message_charge(struct session *s, uint64_t octets)
 {
     struct message *m = &s->mail.message;
     s->smtpd->memory -= m->charged;
@@ -30,7 +30,7 @@ static void forget(struct session *s)
     fd_closep(&m->fd);
     m->fd = -1;
     m->fd_size = 0;
-    charge(s, 0);
+    message_charge(s, 0);
 }
 
 void message_free(struct session *s)
@@ -83,7 +83,7 @@ void message_take(struct session *s, struct str bytes)
         return;
     }
     buf_str(&m->bytes, bytes);
-    charge(s, m->bytes.cap);
+    message_charge(s, m->bytes.cap);
     if (s->smtpd->memory > session_cfg(s)->message_memory_limit)
         message_refuse(s, REFUSAL_MEMORY);
 }
@@ -98,7 +98,7 @@ static void keep_header(struct session *s)
     buf_str(&header, message_header(m));
     buf_free(&m->bytes);
     m->bytes = header;
-    charge(s, m->bytes.cap);
+    message_charge(s, m->bytes.cap);
 }
 
 static bool is_dropped(const struct config_list *names, struct str name)
@@ -124,6 +124,16 @@ static void header_print(struct session *s, struct str header, struct buf *out)
     buf_add(out, kept, (size_t)(header.p + header.n - kept));
 }
 
+/* What filters see begins behind our Received. */
+static void note_places(struct message *m, struct str head)
+{
+    struct mail_header_walk w = mail_header_walk(head);
+    struct mail_field f;
+    m->trace_size = mail_header_next(&w, &f) ? f.whole.n : 0;
+    m->body_at = mail_header_size(head);
+    m->head_ended = mail_header_ends(str_head(head, m->body_at));
+}
+
 /* Our trace, and all that has come so far. */
 static int write_begin(struct session *s)
 {
@@ -131,6 +141,7 @@ static int write_begin(struct session *s)
     struct str all = buf_view(&s->mail.message.bytes), header = message_header(&s->mail.message);
     trace_build(s, header, &head);
     header_print(s, header, &head);
+    note_places(&s->mail.message, buf_view(&head));
     if (write_out(s, buf_view(&head)) != 0)
         return -1;
     return write_out(s, str_skip(all, header.n));
@@ -193,9 +204,9 @@ int message_seal(struct session *s, struct err *e)
     if (m->fd < 0) {
         if (make_memfd(s, e) != 0)
             return -1;
-        charge(s, m->fd_size);
+        message_charge(s, m->fd_size);
     } else {
-        charge(s, 0);
+        message_charge(s, 0);
     }
     buf_free(&m->bytes);
     return 0;

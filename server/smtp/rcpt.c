@@ -105,14 +105,28 @@ static void accept_rcpt(struct session *s)
     reply(s, REPLY_RCPT_YES);
 }
 
+static void agreed(struct session *s)
+{
+    s->verb = "RCPT";
+    accept_rcpt(s);
+    rcpt_free(s);
+}
+
+static void filtered_out(struct session *s)
+{
+    s->mail.rcpts_refused++;
+    rcpt_free(s);
+}
+
 static void finish(struct session *s)
 {
     struct rcpt *r = s->mail.rcpt;
     s->verb = "RCPT";
-    if (r->verdict == VERDICT_YES)
-        accept_rcpt(s);
-    else
-        refuse_by_verdict(s, r->verdict);
+    if (r->verdict == VERDICT_YES) {
+        filter_rcpt(s, r->address, agreed, filtered_out);
+        return;
+    }
+    refuse_by_verdict(s, r->verdict);
     rcpt_free(s);
 }
 

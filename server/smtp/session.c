@@ -45,6 +45,7 @@ static void session_free(struct session *s)
     reply_delay_free(s);
     buf_free(&s->delayed);
     mail_free(s);
+    filter_end(s);
     auth_forget(s);
     smtp_reader_free(&s->reader);
     if (s->counted && d->counters)

@@ -28,11 +28,13 @@
 #define ASK_PROBE_MS 60000
 #define ASK_DELIVER_MS 180000
 #define ASK_QUEUE_MS 60000
+#define ASK_FILTER_MS 900000 /* filters have time limits of their own */
 
 struct smtpd {
     struct program *program;
     struct front_settings *settings;
-    struct rpc *directory, *deliver, *queue;
+    struct rpc *directory, *deliver, *queue, *filter;
+    uint64_t last_filtered; /* number of the session that filters heard of last */
     struct counters *counters;
     unsigned row;
     struct front_listeners *listeners;
@@ -89,6 +91,9 @@ struct message {
     uint64_t charged;    /* what of smtpd.memory is ours */
     int fd;              /* -1; the spool file; at the end that or the sealed memfd */
     uint64_t fd_size;    /* octets in fd */
+    uint64_t trace_size; /* of these, the Received that we wrote */
+    uint64_t body_at;    /* where its body begins */
+    bool head_ended;     /* there is an empty line before that */
     enum refusal refusal;
 };
 
@@ -107,6 +112,10 @@ struct mail {
     uint64_t chunk_size, chunk_left; /* of the BDAT chunk at hand */
     bool chunk_last, chunk_stray;    /* stray: out of place, read only to be thrown away */
     struct handing *handing; /* the message is on its way */
+    struct filtering *filtering; /* what filters changed is being applied */
+    bool filtered;         /* filters know of this transaction */
+    bool discard;          /* they want it forgotten */
+    bool hold;             /* to be held in the queue */
 };
 
 struct session {
@@ -129,6 +138,7 @@ struct session {
     struct grant grant;     /* of the login */
     char *login;            /* NULL: nobody logged in */
     struct ask *asks;
+    uint64_t filter_number; /* filters know the session by it; 0: they do not know it */
     unsigned holds;         /* reasons not to read on */
     int64_t data_due_us;    /* when more of the message must have come, on the monotonic clock */
     bool data_begins;       /* its time is counted anew with the next octets */
@@ -237,6 +247,8 @@ void message_refuse(struct session *s, enum refusal why);
  * temporary error. */
 int message_seal(struct session *s, struct err *e);
 struct str message_header(const struct message *m);
+/* So many octets of memory are the message's. */
+void message_charge(struct session *s, uint64_t octets);
 void message_free(struct session *s);
 
 /* --- trace.c: what we write before the message --- */
@@ -251,6 +263,31 @@ void accept_refuse(struct session *s, enum refusal why);
 /* --- submit.c: the rules for the header of a submitted message --- */
 /* Calls handing_start, perhaps later, or replies and ends the transaction. */
 void submit_message(struct session *s);
+
+/* --- filter.c: what milters think of it --- */
+bool filter_is_wanted(const struct session *s);
+/* Each calls go once filters agree, now or later; else it replies, and calls refused. */
+typedef void (*filter_fn)(struct session *s);
+void filter_mail(struct session *s, filter_fn go, filter_fn refused);
+void filter_rcpt(struct session *s, struct str address, filter_fn go, filter_fn refused);
+/* The sealed message; what filters change is applied before go. */
+void filter_message(struct session *s, filter_fn go, filter_fn refused);
+void filter_abort(struct session *s); /* the transaction is over */
+void filter_end(struct session *s);   /* the session is */
+
+/* --- edits.c: doing to the message what filters want --- */
+/* edits: a sealed memfd, the caller's. */
+void edits_apply(struct session *s, int edits, filter_fn go, filter_fn refused);
+void edits_free(struct session *s);
+
+/* --- rebuild.c: the message anew --- */
+struct new_parts {
+    bool has_header, has_body;
+    struct str header, body; /* header: without the empty line */
+};
+uint64_t rebuild_size(const struct message *m, const struct new_parts *p);
+/* spool: an empty file to take over for one that is large, or -1. 0, or -1 with an error. */
+int rebuild_message(struct session *s, const struct new_parts *p, int spool, struct err *e);
 
 /* --- handing.c: to the deliver workers and the queue --- */
 void handing_start(struct session *s);

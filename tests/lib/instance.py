@@ -20,7 +20,8 @@ from slapd import PEOPLE, SRCDIR, PrivateSlapd
 
 BUILD = os.environ.get("FACTEUR_BUILDDIR") or os.path.join(SRCDIR, "build")
 PORTS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
-UIDS = {"smtp": 15301, "access": 15302, "directory": 15303, "queue": 15304, "relay": 15305}
+UIDS = {"smtp": 15301, "access": 15302, "directory": 15303, "queue": 15304, "relay": 15305,
+        "filter": 15306}
 
 
 def free_ports(count):

@@ -13,9 +13,9 @@ from instance import BUILD, UIDS, free_ports, run
 from slapd import SRCDIR
 
 ROOT = os.geteuid() == 0
-PROGRAMS = ("smtp", "access", "directory", "queue", "deliver", "session", "relay")
+PROGRAMS = ("smtp", "access", "directory", "queue", "deliver", "session", "relay", "filter")
 COUNTS = {"smtp": 2, "access": 2, "directory": 1, "queue": 1, "deliver": 3, "session": 1,
-          "relay": 1}
+          "relay": 1, "filter": 1}
 FACTEURD, FACTEUR = os.path.join(BUILD, "facteurd"), os.path.join(BUILD, "facteur")
 IMAP, POP3 = 4, 6
 YES, CANNOT_SAY, REFUSED = 1, 0, 6

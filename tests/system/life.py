@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap  # noqa: E402
 from instance import BUILD, Instance  # noqa: E402
 
-PROGRAMS = ("directory", "queue", "deliver", "session", "smtp", "access", "relay")
+PROGRAMS = ("directory", "queue", "deliver", "session", "smtp", "access", "relay", "filter")
 
 
 def main(mail):

@@ -20,3 +20,4 @@ TESTS += tests/system/search_dovecot.py
 EXTRA_DIST += tests/system/search_dovecot.py
 include tests/system/relay.mk
 include tests/system/tools.mk
+include tests/system/filter.mk

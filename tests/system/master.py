@@ -52,7 +52,7 @@ def processes_are_clean(site):
                   start["descriptors"]), ("/", 0o77, True, [0, 1, 2, 3]), program)
         user = str(UIDS.get(program, 0)) if ROOT else "0"
         tap.same((start["arguments"]["--uid"], start["arguments"]["--gid"]), (user, user), program)
-        front = program in ("smtp", "access", "relay")
+        front = program in ("smtp", "access", "relay", "filter")
         tap.same(start["arguments"].get("--root"),
                  site.path("run/empty") if front and ROOT else None, program)
         tap.same(start["arguments"]["--log"], "stderr")
@@ -66,7 +66,7 @@ def bundles_hold_what_each_may_see(site):
     tap.same(bundle("access")["pieces"], ["facteur.conf", "tls:", "tls:other.example.org"])
     tap.same(bundle("directory")["pieces"],
              ["facteur.conf", "map:" + site.path("ldap/a.cf"), "map:" + site.path("ldap/b.cf")])
-    for program in ("queue", "deliver", "session", "relay"):
+    for program in ("queue", "deliver", "session", "relay", "filter"):
         tap.same(bundle(program)["pieces"], ["facteur.conf"], program)
     for program in PROGRAMS:
         tap.same("a secret" in bundle(program)["conf"], program == "directory", program)
@@ -74,7 +74,7 @@ def bundles_hold_what_each_may_see(site):
     tap.has(bundle("queue")["conf"], "queue_directory = " + site.path("queue") + "\n")
 
 
-WANTED_LINKS = {"smtp": ("directory", "deliver", "queue"), "access": ("directory",),
+WANTED_LINKS = {"smtp": ("directory", "deliver", "queue", "filter"), "filter": ("smtp",), "access": ("directory",),
                 "queue": ("smtp", "directory", "deliver", "relay"), "session": (),
                 "relay": ("queue",),
                 "deliver": ("smtp", "queue", "directory"),

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap  # noqa: E402
 from instance import UIDS, Instance  # noqa: E402
 
-PROGRAMS = ("smtp", "access", "directory", "queue", "deliver", "session", "relay")
+PROGRAMS = ("smtp", "access", "directory", "queue", "deliver", "session", "relay", "filter")
 
 
 def status(pid):
@@ -47,7 +47,7 @@ def main(mail):
             tap.same(status(pid)["Seccomp"], "2", "a session")
 
     def uids():
-        for program, pid in each("smtp", "access", "directory", "queue", "relay"):
+        for program, pid in each("smtp", "access", "directory", "queue", "relay", "filter"):
             uid = str(UIDS[program])
             tap.same(status(pid)["Uid"].split(), [uid] * 4, program)
             tap.same(status(pid)["Gid"].split(), [uid] * 4, program)
@@ -63,13 +63,13 @@ def main(mail):
             tap.same(int(status(pid)["CapPrm"], 16) & ~allowed, 0, program)
 
     def empty_roots():
-        for program, pid in each("smtp", "access", "relay"):
+        for program, pid in each("smtp", "access", "relay", "filter"):
             root = os.readlink("/proc/%d/root" % pid)
             tap.true(root.startswith(mail.dir), "%s has root %s" % (program, root))
             tap.same(os.listdir("/proc/%d/root" % pid), [], program + "'s root")
 
     def no_files():
-        for program, pid in each("smtp", "access", "relay"):
+        for program, pid in each("smtp", "access", "relay", "filter"):
             for target in descriptors(pid):
                 good = re.match(r"(socket:|anon_inode:|pipe:|/memfd:|/dev/null)", target) or \
                     target == mail.log_path
@@ -83,7 +83,7 @@ def main(mail):
 
     def password_is_known_to_the_directory_alone():
         secret = mail.slapd.reader_password.encode()
-        for program, pid in each("smtp", "access", "queue", "deliver", "session", "relay"):
+        for program, pid in each("smtp", "access", "queue", "deliver", "session", "relay", "filter"):
             tap.true(not in_memory(pid, secret), program + " holds the directory password")
         tap.true(any(in_memory(pid, secret) for _, pid in each("directory")), "the search works")
 

@@ -162,7 +162,7 @@ int testmaster_stop(struct testmaster_child *c)
 
 unsigned testmaster_program(struct str name)
 {
-    for (unsigned bit = MASTER; bit <= RELAY; bit <<= 1)
+    for (unsigned bit = MASTER; bit <= FILTER; bit <<= 1)
         if (str_eq(name, str_from(program_name(bit))))
             return bit;
     return 0;
