@@ -19,7 +19,7 @@ NAME = os.path.basename(sys.argv[0])
 ARGUMENTS = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 INDEX = int(ARGUMENTS["--index"])
 PROGRAMS = {1: "master", 2: "smtp", 4: "access", 8: "directory", 16: "queue", 32: "deliver",
-            64: "session", 128: "relay"}
+            64: "session", 128: "relay", 256: "filter"}
 with open(os.path.join(HERE, "messages.def")) as text:
     TYPES = ["none"] + re.findall(r"^MESSAGE\((\w+),", text.read(), re.M)
 YES, NO = 1, 2
