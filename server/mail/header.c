@@ -131,7 +131,8 @@ int mail_header_select(struct buf *out, struct str message, const struct str *na
     struct mail_header_walk w = mail_header_walk(message);
     struct mail_field f;
     while (mail_header_next(&w, &f)) {
-        if (among(f.name, names, count) == not)
+        /* A line without a colon is no field: it has no name to be chosen by (RFC 5322 2.2). */
+        if ((f.colon && among(f.name, names, count)) == not)
             continue;
         if (mail_wire_add(out, f.whole) != 0)
             return -1;

@@ -5,6 +5,7 @@ TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
 TESTS += tests/system/imap_clients.py
 EXTRA_DIST += tests/system/imap_clients.py
+include tests/system/agreement.mk
 EXTRA_DIST += %reldir%/store_dovecot.py
 TESTS += %reldir%/store_dovecot.py
 TESTS += tests/system/imap_model.py tests/system/imap_takeover.py tests/system/imap_compress.py
