@@ -107,6 +107,7 @@ static bool get_grant(struct reader *r, struct grant *v, size_t limit)
 /* --- lists --- */
 
 #define ADDRESS_LIMIT 1000
+#define ORCPT_LIMIT 500
 
 static bool put_targets(struct writer *w, struct msg_targets v, size_t limit)
 {
@@ -146,7 +147,11 @@ static bool put_recipients(struct writer *w, struct msg_recipients v, size_t lim
     put_number(w, v.n, 4);
     for (size_t i = 0; i < v.n; i++) {
         put_grant(w, v.v[i].grant, 0);
-        if (!put_str(w, v.v[i].address, ADDRESS_LIMIT) || !put_str(w, v.v[i].original, ADDRESS_LIMIT))
+        put_number(w, v.v[i].notify, 1);
+        put_number(w, v.v[i].done, 1);
+        if (!put_str(w, v.v[i].address, ADDRESS_LIMIT) ||
+            !put_str(w, v.v[i].original, ADDRESS_LIMIT) ||
+            !put_str(w, v.v[i].orcpt, ORCPT_LIMIT))
             return false;
     }
     return true;
@@ -159,10 +164,17 @@ static bool get_recipients(struct reader *r, struct msg_recipients *v, size_t li
         return false;
     v->v = arena_array(r->arena, n, sizeof *v->v);
     v->n = n;
-    for (size_t i = 0; i < n; i++)
-        if (!get_grant(r, &v->v[i].grant, 0) || !get_str(r, &v->v[i].address, ADDRESS_LIMIT) ||
-            !get_str(r, &v->v[i].original, ADDRESS_LIMIT))
+    for (size_t i = 0; i < n; i++) {
+        uint64_t notify, done;
+        if (!get_grant(r, &v->v[i].grant, 0) || !get_number(r, 1, &notify) ||
+            !get_number(r, 1, &done) || done > RECIPIENT_LOOPS ||
+            !get_str(r, &v->v[i].address, ADDRESS_LIMIT) ||
+            !get_str(r, &v->v[i].original, ADDRESS_LIMIT) ||
+            !get_str(r, &v->v[i].orcpt, ORCPT_LIMIT))
             return false;
+        v->v[i].notify = (uint8_t)notify;
+        v->v[i].done = (uint8_t)done;
+    }
     return true;
 }
 

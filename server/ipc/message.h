@@ -63,6 +63,14 @@ enum filter_action {
     FILTER_DISCARD,  /* 250, and nothing else */
 };
 
+/* A recipient of whom the queue only has to tell the sender. */
+enum recipient_done {
+    RECIPIENT_OPEN = 0,
+    RECIPIENT_DELIVERED = 1, /* it has its mail */
+    RECIPIENT_EXPANDED = 2,  /* it stands for several, and each of them is seen to */
+    RECIPIENT_LOOPS = 3,     /* the message was there already */
+};
+
 #define GRANT_SIZE 16
 struct grant {
     unsigned char b[GRANT_SIZE];
@@ -82,6 +90,9 @@ struct msg_recipient {
     struct str address;  /* mailbox address, or a remote one */
     struct str original; /* as it was said in RCPT */
     struct grant grant;  /* to send to this remote address, from the directory; or none */
+    uint8_t notify;      /* SMTP_NOTIFY_* of protocol/smtp/dsn.h; 0: nothing was said */
+    uint8_t done;        /* enum recipient_done */
+    struct str orcpt;    /* as it was said in RCPT; empty: none */
 };
 struct msg_recipients {
     struct msg_recipient *v;

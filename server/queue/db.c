@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define APPLICATION_ID 0x46616374 /* "Fact" */
-#define DB_VERSION 2
+#define DB_VERSION 3
 #define CHECK_MS 3000 /* a large database is checked this far at start */
 #define BUSY_MS 2000
 
@@ -33,21 +33,44 @@ static const char schema2[] =
     "CREATE INDEX recipient_remote ON recipient(destination, next_attempt, message)"
     " WHERE state = 0 AND route = 1;";
 
+/* Version 3: RFC 3461, and lanes. sender_key says whose message it is, for fair shares. */
+static const char schema3[] =
+    "ALTER TABLE message ADD COLUMN ret INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN envid TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE recipient ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE recipient ADD COLUMN orcpt TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE recipient ADD COLUMN sender_key INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX recipient_due; DROP INDEX recipient_local; DROP INDEX recipient_remote;"
+    "CREATE INDEX recipient_local ON recipient(address, sender_key, next_attempt, message)"
+    " WHERE state = 0 AND route <> 1;"
+    "CREATE INDEX recipient_remote ON recipient(destination, sender_key, next_attempt, message)"
+    " WHERE state = 0 AND route = 1;"
+    "CREATE INDEX recipient_local_due ON recipient(address, next_attempt, message)"
+    " WHERE state = 0 AND route <> 1;"
+    "CREATE INDEX recipient_remote_due ON recipient(destination, next_attempt, message)"
+    " WHERE state = 0 AND route = 1;"
+    "CREATE INDEX recipient_next ON recipient(next_attempt) WHERE state = 0;"
+    "CREATE INDEX recipient_held ON recipient(id) WHERE state = 1;";
+
 #define ROW                                                                                        \
     "SELECT m.id, m.created, m.size, m.flags, m.session, m.sender, r.id, r.address, r.original,"   \
-    " r.next_attempt, r.attempts, r.state, r.error, r.route, r.destination, r.warned "
+    " r.next_attempt, r.attempts, r.state, r.error, r.route, r.destination, r.warned, m.ret,"         \
+    " m.envid, r.notify, r.orcpt "
 
 enum statement {
-    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, DUE, DESTINATION, REMOTE,
-    REMOTE_OF, OLD, GET, LIST, NEXT, HAS,
-    LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS, STATEMENTS
+    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, OLD, GET, LIST, HAS,
+    LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS,
+    /* of lanes: the local one, and the remote one behind it */
+    LANE, LANE_REMOTE, NEXT, NEXT_REMOTE, SENDER, SENDER_REMOTE, OLDEST, OLDEST_REMOTE,
+    TURN, TURN_REMOTE, TOGETHER, TOGETHER_REMOTE, STATEMENTS
 };
 
 static const char *const sql[STATEMENTS] = {
-    [ADD_MESSAGE] = "INSERT INTO message(id, created, size, flags, session, sender)"
-                    " VALUES(?1,?2,?3,?4,?5,?6)",
+    [ADD_MESSAGE] = "INSERT INTO message(id, created, size, flags, session, sender, ret, envid)"
+                    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [ADD_RECIPIENT] = "INSERT INTO recipient(message, address, original, next_attempt, attempts,"
-                      " state, error, route, destination) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+                      " state, error, route, destination, notify, orcpt, sender_key)"
+                      " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
     [WARNED] = "UPDATE recipient SET warned = 1 WHERE id = ?1",
     [DONE] = "DELETE FROM recipient WHERE id = ?1",
     [RETRY] = "UPDATE recipient SET attempts = attempts + 1, next_attempt = ?2, error = ?3"
@@ -56,26 +79,42 @@ static const char *const sql[STATEMENTS] = {
     [SWEEP] = "DELETE FROM message WHERE id = ?1"
               " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)",
     [UNSTICK] = "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?2",
-    /* From the index alone: passing over many recipients of one busy mailbox must be cheap. */
-    [DUE] = "SELECT id, address FROM recipient WHERE state = 0 AND route <> 1"
-            " AND next_attempt <= ?1 ORDER BY next_attempt",
-    [DESTINATION] = "SELECT destination FROM recipient WHERE state = 0 AND route = 1"
-                    " AND destination > ?1 ORDER BY destination LIMIT 1",
-    [REMOTE] = "SELECT id, message FROM recipient WHERE state = 0 AND route = 1"
-               " AND destination = ?1 AND next_attempt <= ?2 ORDER BY next_attempt",
-    [REMOTE_OF] = "SELECT id FROM recipient WHERE message = ?1 AND state = 0 AND route = 1"
-                  " AND destination = ?2 AND next_attempt <= ?3",
     [OLD] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message"
                 " WHERE r.message < ?1 AND r.state = 0 LIMIT ?2",
     [GET] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message WHERE r.id = ?1",
     [LIST] = ROW "FROM message m CROSS JOIN recipient r ON r.message = m.id ORDER BY m.id, r.id",
-    [NEXT] = "SELECT min(next_attempt) FROM recipient WHERE state = 0 AND next_attempt > ?1",
     [HAS] = "SELECT 1 FROM message WHERE id = ?1",
     [LAST_ID] = "SELECT max(id) FROM message",
     [COUNT_MESSAGES] = "SELECT count(*), min(created) FROM message",
     [COUNT_RECIPIENTS] = "SELECT count(*),"
                          " count(*) FILTER (WHERE state = 0 AND next_attempt <= ?1),"
                          " count(*) FILTER (WHERE state = 1) FROM recipient",
+#define LOCAL "state = 0 AND route <> 1"
+#define REMOTE "state = 0 AND route = 1"
+    [LANE] = "SELECT address, min(next_attempt) FROM recipient WHERE " LOCAL " GROUP BY address",
+    [LANE_REMOTE] = "SELECT destination, min(next_attempt) FROM recipient WHERE " REMOTE
+                    " GROUP BY destination",
+    [NEXT] = "SELECT next_attempt FROM recipient WHERE " LOCAL " AND address = ?1"
+             " AND next_attempt > ?2 ORDER BY next_attempt LIMIT 1",
+    [NEXT_REMOTE] = "SELECT next_attempt FROM recipient WHERE " REMOTE " AND destination = ?1"
+                    " AND next_attempt > ?2 ORDER BY next_attempt LIMIT 1",
+    [SENDER] = "SELECT sender_key FROM recipient WHERE " LOCAL " AND address = ?1"
+               " AND sender_key > ?2 ORDER BY sender_key LIMIT 1",
+    [SENDER_REMOTE] = "SELECT sender_key FROM recipient WHERE " REMOTE " AND destination = ?1"
+                      " AND sender_key > ?2 ORDER BY sender_key LIMIT 1",
+    [OLDEST] = "SELECT id, message, sender_key FROM recipient WHERE " LOCAL " AND address = ?1"
+               " AND next_attempt <= ?2 ORDER BY next_attempt",
+    [OLDEST_REMOTE] = "SELECT id, message, sender_key FROM recipient WHERE " REMOTE
+                      " AND destination = ?1 AND next_attempt <= ?2 ORDER BY next_attempt",
+    [TURN] = "SELECT id, message, sender_key FROM recipient WHERE " LOCAL " AND address = ?1"
+             " AND next_attempt <= ?2 AND sender_key = ?3 ORDER BY next_attempt",
+    [TURN_REMOTE] = "SELECT id, message, sender_key FROM recipient WHERE " REMOTE
+                    " AND destination = ?1 AND next_attempt <= ?2 AND sender_key = ?3"
+                    " ORDER BY next_attempt",
+    [TOGETHER] = "SELECT id FROM recipient WHERE message = ?3 AND " LOCAL " AND address = ?1"
+                 " AND next_attempt <= ?2",
+    [TOGETHER_REMOTE] = "SELECT id FROM recipient WHERE message = ?3 AND " REMOTE
+                        " AND destination = ?1 AND next_attempt <= ?2",
 };
 
 struct queue_db {
@@ -191,18 +230,21 @@ static int make(struct queue_db *db, struct err *e)
     sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, DB_VERSION);
     if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema, e) != 0 ||
-        execute(db, schema2, e) != 0 || execute(db, text, e) != 0 ||
+        execute(db, schema2, e) != 0 || execute(db, schema3, e) != 0 || execute(db, text, e) != 0 ||
         execute(db, "COMMIT", e) != 0)
         return -1;
     return 0;
 }
 
-static int raise_to_2(struct queue_db *db, struct err *e)
+/* Every step in one transaction: the old version stays whole until the new one is. */
+static int raise_version(struct queue_db *db, int64_t from, struct err *e)
 {
-    if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema2, e) != 0 ||
-        execute(db, "PRAGMA user_version = 2", e) != 0 || execute(db, "COMMIT", e) != 0)
+    char text[80];
+    sqlite3_snprintf(sizeof text, text, "PRAGMA user_version = %d", DB_VERSION);
+    if (execute(db, "BEGIN IMMEDIATE", e) != 0 || (from < 2 && execute(db, schema2, e) != 0) ||
+        execute(db, schema3, e) != 0 || execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
         return -1;
-    log_info("queue-database", LZ("version", "2"), LZ("from", "1"));
+    log_info("queue-database", LN("version", DB_VERSION), LN("from", from));
     return 0;
 }
 
@@ -217,11 +259,8 @@ static int know(struct queue_db *db, bool read_only, struct err *e)
         return read_only ? err_perm(e, "queue database is empty") : make(db, e);
     if (application != APPLICATION_ID)
         return err_perm(e, "queue.db is not a queue database of ours");
-    if (version == 1 && !read_only) {
-        if (check(db, e) != 0)
-            return -1;
-        return raise_to_2(db, e);
-    }
+    if (version >= 1 && version < DB_VERSION && !read_only)
+        return check(db, e) == 0 ? raise_version(db, version, e) : -1;
     if (version != DB_VERSION)
         return err_perm(e, "queue.db has version %lld, this program knows %d; a newer one made it",
                         (long long)version, DB_VERSION);
@@ -298,8 +337,17 @@ void queue_db_rollback(struct queue_db *db)
         sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-int queue_db_add_recipient(struct queue_db *db, uint64_t message, const struct queue_recipient *r,
-                           struct err *e)
+/* FNV-1a: two senders with one key share their share, which does no harm. */
+static int64_t sender_key(struct str sender)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < sender.n; i++)
+        h = (h ^ (unsigned char)sender.p[i]) * 1099511628211u;
+    return (int64_t)(h >> 1);
+}
+
+int queue_db_add_recipient(struct queue_db *db, uint64_t message, struct str sender,
+                           const struct queue_recipient *r, struct err *e)
 {
     sqlite3_stmt *st = db->st[ADD_RECIPIENT];
     sqlite3_bind_int64(st, 1, (int64_t)message);
@@ -311,6 +359,9 @@ int queue_db_add_recipient(struct queue_db *db, uint64_t message, const struct q
     bind_str(st, 7, r->error);
     sqlite3_bind_int64(st, 8, r->route);
     bind_str(st, 9, r->destination);
+    sqlite3_bind_int64(st, 10, r->notify);
+    bind_str(st, 11, r->orcpt);
+    sqlite3_bind_int64(st, 12, sender_key(sender));
     return run(db, ADD_RECIPIENT, e);
 }
 
@@ -324,10 +375,12 @@ int queue_db_add(struct queue_db *db, const struct queue_message *m,
     sqlite3_bind_int64(st, 4, m->flags);
     bind_str(st, 5, m->session);
     bind_str(st, 6, m->sender);
+    sqlite3_bind_int64(st, 7, m->ret);
+    bind_str(st, 8, m->envid);
     if (run(db, ADD_MESSAGE, e) != 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (queue_db_add_recipient(db, m->id, &recipients[i], e) != 0)
+        if (queue_db_add_recipient(db, m->id, m->sender, &recipients[i], e) != 0)
             return -1;
     return 0;
 }
@@ -368,11 +421,14 @@ int queue_db_sweep(struct queue_db *db, uint64_t message, bool *gone, struct err
     return r;
 }
 
-int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, struct err *e)
+int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, bool *some,
+                     struct err *e)
 {
     sqlite3_bind_int64(db->st[UNSTICK], 1, now_ms);
     sqlite3_bind_int64(db->st[UNSTICK], 2, limit_ms);
-    return run(db, UNSTICK, e);
+    int r = run(db, UNSTICK, e);
+    *some = r == 0 && sqlite3_changes(db->db) > 0;
+    return r;
 }
 
 /* --- questions --- */
@@ -383,7 +439,8 @@ static bool give_row(sqlite3_stmt *st, queue_db_fn fn, void *ctx)
         .id = (uint64_t)sqlite3_column_int64(st, 0), .created_ms = sqlite3_column_int64(st, 1),
         .size = (uint64_t)sqlite3_column_int64(st, 2),
         .flags = (uint32_t)sqlite3_column_int64(st, 3), .session = column(st, 4),
-        .sender = column(st, 5),
+        .sender = column(st, 5), .ret = (uint8_t)sqlite3_column_int(st, 16),
+        .envid = column(st, 17),
     };
     struct queue_recipient r = {
         .id = (uint64_t)sqlite3_column_int64(st, 6), .address = column(st, 7),
@@ -391,7 +448,8 @@ static bool give_row(sqlite3_stmt *st, queue_db_fn fn, void *ctx)
         .attempts = (uint32_t)sqlite3_column_int64(st, 10),
         .state = sqlite3_column_int(st, 11) ? QUEUE_HELD : QUEUE_WAITING, .error = column(st, 12),
         .route = (enum queue_route)sqlite3_column_int(st, 13), .destination = column(st, 14),
-        .warned = sqlite3_column_int(st, 15),
+        .warned = sqlite3_column_int(st, 15), .notify = (uint8_t)sqlite3_column_int(st, 18),
+        .orcpt = column(st, 19),
     };
     return fn(ctx, &m, &r);
 }
@@ -407,85 +465,135 @@ static int each_row(struct queue_db *db, enum statement n, queue_db_fn fn, void 
     return result;
 }
 
-int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, queue_db_fn fn,
-                 void *ctx, struct err *e)
+/* --- lanes --- */
+
+#define SENDERS_LOOKED_AT 32 /* whose turn it could be, before the oldest message goes */
+
+struct lane {
+    struct queue_db *db;
+    bool remote;
+    struct str name;
+    int64_t now_ms;
+    queue_db_free is_free;
+    void *ctx;
+};
+
+static sqlite3_stmt *lane_statement(const struct lane *l, enum statement local)
 {
-    sqlite3_stmt *st = db->st[DUE];
-    int r, result = 0;
-    sqlite3_bind_int64(st, 1, now_ms);
-    while (result == 0 && (r = sqlite3_step(st)) != SQLITE_DONE) {
-        enum queue_want want = QUEUE_STOP;
-        if (r != SQLITE_ROW)
-            result = fail(db, "read", e);
-        else if ((want = wanted(ctx, (uint64_t)sqlite3_column_int64(st, 0), column(st, 1))) ==
-                 QUEUE_TAKE) {
-            sqlite3_bind_int64(db->st[GET], 1, sqlite3_column_int64(st, 0));
-            result = each_row(db, GET, fn, ctx, e);
-        }
-        if (want == QUEUE_STOP)
-            break;
-    }
+    sqlite3_stmt *st = l->db->st[(int)local + (l->remote ? 1 : 0)];
+    bind_str(st, 1, l->name);
+    sqlite3_bind_int64(st, 2, l->now_ms);
+    return st;
+}
+
+struct turn {
+    int64_t message, sender; /* message 0: there is none */
+};
+
+/* The first one that is free: few are not, for they are under way. */
+static int first_free(const struct lane *l, sqlite3_stmt *st, struct turn *out, struct err *e)
+{
+    int r = SQLITE_DONE, result = 0;
+    out->message = 0;
+    while (out->message == 0 && (r = sqlite3_step(st)) == SQLITE_ROW)
+        if (l->is_free(l->ctx, (uint64_t)sqlite3_column_int64(st, 0)))
+            *out = (struct turn){sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2)};
+    if (out->message == 0 && r != SQLITE_DONE)
+        result = fail(l->db, "read", e);
     sqlite3_reset(st);
     return result;
 }
 
-int queue_db_destination(struct queue_db *db, struct str after, char *out, size_t size, bool *found,
+static int next_sender(const struct lane *l, int64_t after, int64_t *key, bool *found,
+                       struct err *e)
+{
+    sqlite3_stmt *st = lane_statement(l, SENDER);
+    sqlite3_bind_int64(st, 2, after);
+    int r = sqlite3_step(st);
+    *found = r == SQLITE_ROW;
+    *key = *found ? sqlite3_column_int64(st, 0) : -1;
+    int result = *found || r == SQLITE_DONE ? 0 : fail(l->db, "read", e);
+    sqlite3_reset(st);
+    return result;
+}
+
+/* Nothing is due in most lanes most of the time, and one look says so. Otherwise senders take
+ * turns; where many of them wait for later, the oldest message goes instead of a long search. */
+static int whose_turn(const struct lane *l, int64_t after, struct turn *out, struct err *e)
+{
+    struct turn oldest;
+    int64_t key = after;
+    if (first_free(l, lane_statement(l, OLDEST), &oldest, e) != 0)
+        return -1;
+    for (int i = 0; i < SENDERS_LOOKED_AT && oldest.message; i++) {
+        bool found;
+        if (next_sender(l, key, &key, &found, e) != 0)
+            return -1;
+        if (!found)
+            continue; /* once around: key is below all of them */
+        sqlite3_stmt *st = lane_statement(l, TURN);
+        sqlite3_bind_int64(st, 3, key);
+        if (first_free(l, st, out, e) != 0)
+            return -1;
+        if (out->message)
+            return 0;
+    }
+    *out = oldest;
+    return 0;
+}
+
+static int give_together(const struct lane *l, int64_t message, size_t max, queue_db_fn fn,
                          struct err *e)
 {
-    sqlite3_stmt *st = db->st[DESTINATION];
-    bind_str(st, 1, after);
-    int r = sqlite3_step(st), result = 0;
-    *found = r == SQLITE_ROW && column(st, 0).n < size;
-    if (*found)
-        memcpy(out, column(st, 0).p, column(st, 0).n + 1);
-    else if (r != SQLITE_DONE)
-        result = r == SQLITE_ROW ? err_temp(e, "a destination is too long") : fail(db, "read", e);
-    sqlite3_reset(st);
-    return result;
-}
-
-/* The message whose turn it is: 0 when there is none. */
-static int due_message(struct queue_db *db, struct str destination, int64_t now_ms,
-                       queue_db_free is_free, void *ctx, int64_t *message, struct err *e)
-{
-    sqlite3_stmt *st = db->st[REMOTE];
-    int r, result = 0;
-    *message = 0;
-    bind_str(st, 1, destination);
-    sqlite3_bind_int64(st, 2, now_ms);
-    while (*message == 0 && (r = sqlite3_step(st)) != SQLITE_DONE) {
-        if (r != SQLITE_ROW) {
-            result = fail(db, "read", e);
-            break;
-        }
-        if (is_free(ctx, (uint64_t)sqlite3_column_int64(st, 0)))
-            *message = sqlite3_column_int64(st, 1);
-    }
-    sqlite3_reset(st);
-    return result;
-}
-
-int queue_db_due_remote(struct queue_db *db, struct str destination, int64_t now_ms, size_t max,
-                        queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e)
-{
-    sqlite3_stmt *st = db->st[REMOTE_OF];
-    int64_t message;
+    sqlite3_stmt *st = lane_statement(l, TOGETHER), *get = l->db->st[GET];
     size_t n = 0;
-    int r, result = due_message(db, destination, now_ms, is_free, ctx, &message, e);
-    if (result != 0 || message == 0)
-        return result;
-    sqlite3_bind_int64(st, 1, message);
-    bind_str(st, 2, destination);
-    sqlite3_bind_int64(st, 3, now_ms);
+    int r, result = 0;
+    sqlite3_bind_int64(st, 3, message);
     while (result == 0 && n < max && (r = sqlite3_step(st)) != SQLITE_DONE) {
         if (r != SQLITE_ROW) {
-            result = fail(db, "read", e);
-        } else if (is_free(ctx, (uint64_t)sqlite3_column_int64(st, 0))) {
-            sqlite3_bind_int64(db->st[GET], 1, sqlite3_column_int64(st, 0));
-            result = each_row(db, GET, fn, ctx, e);
+            result = fail(l->db, "read", e);
+        } else if (l->is_free(l->ctx, (uint64_t)sqlite3_column_int64(st, 0))) {
+            sqlite3_bind_int64(get, 1, sqlite3_column_int64(st, 0));
+            result = each_row(l->db, GET, fn, l->ctx, e);
             n++;
         }
     }
+    sqlite3_reset(st);
+    return result;
+}
+
+int queue_db_pick(struct queue_db *db, bool remote, struct str name, int64_t now_ms, size_t max,
+                  int64_t *after, queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e)
+{
+    struct lane l = {db, remote, name, now_ms, is_free, ctx};
+    struct turn t = {0, 0};
+    if (whose_turn(&l, *after, &t, e) != 0)
+        return -1;
+    if (t.message == 0)
+        return 0;
+    *after = t.sender;
+    return give_together(&l, t.message, max, fn, e);
+}
+
+int queue_db_lane_next(struct queue_db *db, bool remote, struct str name, int64_t now_ms,
+                       int64_t *next_ms, struct err *e)
+{
+    struct lane l = {.db = db, .remote = remote, .name = name, .now_ms = now_ms};
+    sqlite3_stmt *st = lane_statement(&l, NEXT);
+    int r = sqlite3_step(st);
+    *next_ms = r == SQLITE_ROW ? sqlite3_column_int64(st, 0) : INT64_MAX;
+    int result = r == SQLITE_ROW || r == SQLITE_DONE ? 0 : fail(db, "read", e);
+    sqlite3_reset(st);
+    return result;
+}
+
+int queue_db_lanes(struct queue_db *db, bool remote, queue_db_lane_fn fn, void *ctx, struct err *e)
+{
+    sqlite3_stmt *st = db->st[remote ? LANE_REMOTE : LANE];
+    int r;
+    while ((r = sqlite3_step(st)) == SQLITE_ROW)
+        fn(ctx, column(st, 0), sqlite3_column_int64(st, 1));
+    int result = r == SQLITE_DONE ? 0 : fail(db, "read", e);
     sqlite3_reset(st);
     return result;
 }
@@ -515,16 +623,6 @@ static int numbers(struct queue_db *db, enum statement n, int64_t *v, int count,
     int result = r == SQLITE_ROW || r == SQLITE_DONE ? 0 : fail(db, "read", e);
     sqlite3_reset(st);
     return result;
-}
-
-int queue_db_next(struct queue_db *db, int64_t now_ms, int64_t *next_ms, struct err *e)
-{
-    bool found;
-    sqlite3_bind_int64(db->st[NEXT], 1, now_ms);
-    int r = numbers(db, NEXT, next_ms, 1, &found, e);
-    if (!found)
-        *next_ms = INT64_MAX;
-    return r;
 }
 
 int queue_db_has(struct queue_db *db, uint64_t message, bool *has, struct err *e)

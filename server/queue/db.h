@@ -30,12 +30,16 @@ enum queue_state {
     QUEUE_HELD = 1,    /* a person must look */
 };
 
+#define QUEUE_LANE_MAX 1001 /* a mailbox, or a destination, with its NUL */
+
 struct queue_message {
     uint64_t id;
     int64_t created_ms;
     uint64_t size;  /* bytes of its file */
     uint32_t flags; /* ENQUEUE_* */
     struct str session, sender;
+    uint8_t ret;      /* enum smtp_ret */
+    struct str envid; /* in xtext; empty: none */
 };
 
 struct queue_recipient {
@@ -49,6 +53,8 @@ struct queue_recipient {
     enum queue_state state;
     struct str error; /* of the last attempt */
     bool warned;      /* the sender knows that it is late */
+    uint8_t notify;   /* SMTP_NOTIFY_* */
+    struct str orcpt; /* as it was said; empty: none */
 };
 
 /* Opens DIR/queue.db, making it when missing (not when read_only). Refused with a permanent
@@ -76,39 +82,37 @@ int queue_db_retry(struct queue_db *db, uint64_t recipient, int64_t next_ms, str
                    struct err *e);
 int queue_db_warned(struct queue_db *db, uint64_t recipient, struct err *e);
 /* One more recipient of a message that is there. */
-int queue_db_add_recipient(struct queue_db *db, uint64_t message, const struct queue_recipient *r,
-                           struct err *e);
+int queue_db_add_recipient(struct queue_db *db, uint64_t message, struct str sender,
+                           const struct queue_recipient *r, struct err *e);
 int queue_db_hold(struct queue_db *db, uint64_t recipient, struct str why, struct err *e);
 /* Removes the message when no recipient is left: *gone says so. */
 int queue_db_sweep(struct queue_db *db, uint64_t message, bool *gone, struct err *e);
-/* Recipients that would wait past limit_ms (a clock that had jumped ahead) are due at now_ms. */
-int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, struct err *e);
+/* Recipients that would wait past limit_ms (a clock that had jumped ahead) are due at now_ms; *some:
+ * there were. */
+int queue_db_unstick(struct queue_db *db, int64_t now_ms, int64_t limit_ms, bool *some,
+                     struct err *e);
 
 /* Views are valid inside the function, which must not change the database; false ends the walk. */
 typedef bool (*queue_db_fn)(void *ctx, const struct queue_message *m,
                             const struct queue_recipient *r);
-/* Asks about every waiting recipient that is due and not remote, oldest due first, and calls fn for
- * those to take. */
-enum queue_want { QUEUE_TAKE, QUEUE_PASS, QUEUE_STOP };
-typedef enum queue_want (*queue_db_wanted)(void *ctx, uint64_t recipient, struct str address);
-int queue_db_due(struct queue_db *db, int64_t now_ms, queue_db_wanted wanted, queue_db_fn fn,
-                 void *ctx, struct err *e);
-/* The first destination after that one (in the order of bytes) for which something waits. */
-int queue_db_destination(struct queue_db *db, struct str after, char *out, size_t size, bool *found,
-                         struct err *e);
-/* Calls fn for recipients at this destination that are due, all of one message, the one that is due
- * longest and wanted; at most max. */
+/* A lane is what waits for one mailbox (local: its address), or for one destination. Calls fn for
+ * recipients in that lane that are due and free, all of one message, at most max. Whose message it
+ * is goes around: the sender after *after first, and *after becomes that one's. */
 typedef bool (*queue_db_free)(void *ctx, uint64_t recipient);
-int queue_db_due_remote(struct queue_db *db, struct str destination, int64_t now_ms, size_t max,
-                        queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e);
+int queue_db_pick(struct queue_db *db, bool remote, struct str lane, int64_t now_ms, size_t max,
+                  int64_t *after, queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e);
+/* When something in that lane is due next, later than now_ms: INT64_MAX when nothing is. */
+int queue_db_lane_next(struct queue_db *db, bool remote, struct str lane, int64_t now_ms,
+                       int64_t *next_ms, struct err *e);
+/* Every lane in which something waits, with the earliest time. */
+typedef void (*queue_db_lane_fn)(void *ctx, struct str lane, int64_t due_ms);
+int queue_db_lanes(struct queue_db *db, bool remote, queue_db_lane_fn fn, void *ctx, struct err *e);
 /* Calls fn for waiting recipients of messages with an id below that one, at most max. */
 int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn, void *ctx,
                  struct err *e);
 /* Every recipient of every message, oldest message first. */
 int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e);
 
-/* When the next recipient after now_ms is due: INT64_MAX when none is. */
-int queue_db_next(struct queue_db *db, int64_t now_ms, int64_t *next_ms, struct err *e);
 /* Is there such a message? The highest id so far (0: none). */
 int queue_db_has(struct queue_db *db, uint64_t message, bool *has, struct err *e);
 int queue_db_last_id(struct queue_db *db, uint64_t *id, struct err *e);

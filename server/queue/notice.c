@@ -5,6 +5,7 @@
  */
 #include "mail/header.h"
 #include "mail/rfc5322.h"
+#include "protocol/smtp/dsn.h"
 #include "queue/queue.h"
 
 #include <sodium.h>
@@ -27,7 +28,8 @@ static bool is_global(const struct queue_notice *n)
     bool ascii = is_ascii(n->to);
     for (size_t i = 0; i < n->count; i++)
         ascii = ascii && is_ascii(n->attempts[i]->recipient.address) &&
-                is_ascii(n->attempts[i]->recipient.original);
+                is_ascii(n->attempts[i]->recipient.original) &&
+                is_ascii(n->attempts[i]->recipient.orcpt);
     return !ascii;
 }
 
@@ -43,7 +45,10 @@ static void print_header(const struct queue_notice *n, const char *boundary, str
     buf_printf(out, "Date: %.*s\n", STR_FMT(date(room, queue_now_ms())));
     buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\n", STR_FMT(host));
     buf_printf(out, "To: <%.*s>\n", STR_FMT(n->to));
-    buf_printf(out, "Subject: %s\n", n->delay ? "Your mail is late" : "Your mail could not be delivered");
+    buf_printf(out, "Subject: %s\n",
+               n->say == QUEUE_SAY_DELAYED  ? "Your mail is late"
+               : n->say == QUEUE_SAY_FAILED ? "Your mail could not be delivered"
+                                            : "Your mail has arrived");
     buf_printf(out, "Message-ID: <%llx.report@%.*s>\n", (unsigned long long)n->id, STR_FMT(host));
     buf_printf(out, "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
                     "Content-Type: multipart/report; report-type=delivery-status;\n"
@@ -54,43 +59,106 @@ static void print_header(const struct queue_notice *n, const char *boundary, str
 
 /* --- for people --- */
 
-static void print_reason(const struct queue_attempt *a, struct buf *out)
+static void print_reason(const struct queue_notice *n, const struct queue_attempt *a,
+                         struct buf *out)
 {
     buf_printf(out, "<%.*s>", STR_FMT(a->recipient.address));
     if (!str_eq(a->recipient.address, a->recipient.original))
         buf_printf(out, " (sent to <%.*s>)", STR_FMT(a->recipient.original));
+    buf_str(out, STR(":\n"));
+    if (n->say == QUEUE_SAY_FAILED || n->say == QUEUE_SAY_DELAYED)
+        queue_words_print(a, out);
+    if (a->say == QUEUE_SAY_RELAYED)
+        buf_printf(out, "    handed on to another mail server, which sends no receipts itself\n");
     if (a->server[0])
-        buf_printf(out, ":\n    The server %s said:\n    %s\n\n", a->server, a->why);
+        buf_printf(out, "    The server %s said:\n    %s\n\n", a->server, a->why);
     else
-        buf_printf(out, ":\n    %s\n\n", a->why);
+        buf_printf(out, "    %s\n\n", a->why);
+}
+
+static void print_age(const struct queue_notice *n, struct buf *out)
+{
+    long long minutes = (long long)(queue_now_ms() - n->message->created_ms) / 60000;
+    if (minutes >= 120)
+        buf_printf(out, "%lld hours", minutes / 60);
+    else
+        buf_printf(out, "%lld minute%s", minutes, minutes == 1 ? "" : "s");
+}
+
+static void print_delay(const struct queue_notice *n, struct buf *out)
+{
+    char room[MAIL_DATE_SIZE];
+    buf_str(out, STR("Your mail has not reached the recipients below for "));
+    print_age(n, out);
+    buf_printf(out, ". You need not do\nanything: it will be tried again until %.*s.\nIf it does "
+                    "not succeed by then you will hear of it.\n\n",
+               STR_FMT(date(room, n->message->created_ms + n->cfg->maximal_queue_lifetime * 1000)));
 }
 
 static void print_text(const struct queue_notice *n, struct buf *out)
 {
-    int64_t age_h = (queue_now_ms() - n->message->created_ms) / 3600000;
     buf_printf(out, "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n");
     buf_printf(out, "This is the mail server %.*s.\n\n", STR_FMT(n->cfg->myhostname));
-    if (n->delay)
-        buf_printf(out, "Your mail has not reached the following recipients for %lld hours. You need "
-                        "not do\nanything: it will be tried again. If it does not succeed you will "
-                        "hear of it.\n\n", (long long)age_h);
+    if (n->say == QUEUE_SAY_DELAYED)
+        print_delay(n, out);
+    else if (n->say == QUEUE_SAY_FAILED)
+        buf_printf(out, "Your mail could not be delivered to the recipients below. It will not be "
+                        "tried\nagain. The mail itself, or its header, is attached.\n\n");
     else
-        buf_printf(out, "Your mail could not be delivered to the following recipients. It will not "
-                        "be tried\nagain. What the other side said stands below; the mail itself, or "
-                        "its header, is\nattached.\n\n");
+        buf_printf(out, "You asked for a receipt: your mail has come as far as is said below.\n\n");
     for (size_t i = 0; i < n->count; i++)
-        print_reason(n->attempts[i], out);
+        print_reason(n, n->attempts[i], out);
 }
 
 /* --- for programs --- */
 
-/* "2.x.x" of a recipient that was not tried to its end would be a lie. */
+static const char *action_of(const struct queue_attempt *a)
+{
+    static const char *const names[] = {
+        [QUEUE_SAY_NOTHING] = "failed",      [QUEUE_SAY_FAILED] = "failed",
+        [QUEUE_SAY_DELAYED] = "delayed",     [QUEUE_SAY_DELIVERED] = "delivered",
+        [QUEUE_SAY_RELAYED] = "relayed",     [QUEUE_SAY_EXPANDED] = "expanded"};
+    return names[a->say];
+}
+
+/* A status of another class than the action would be a lie (RFC 3464 section 2.3.4). */
 static const char *status_of(const struct queue_notice *n, const struct queue_attempt *a)
 {
-    bool fits = n->delay ? a->status[0] == '4' : a->status[0] == '4' || a->status[0] == '5';
-    if (fits)
-        return a->status;
-    return n->delay ? "4.0.0" : "5.0.0";
+    char class_digit = a->status[0];
+    if (n->say == QUEUE_SAY_FAILED)
+        return class_digit == '4' || class_digit == '5' ? a->status : "5.0.0";
+    if (n->say == QUEUE_SAY_DELAYED)
+        return class_digit == '4' ? a->status : "4.0.0";
+    return class_digit == '2' ? a->status : "2.0.0";
+}
+
+/* As the sender said it, decoded; or as it stood in RCPT (RFC 3461 section 6.2.2 wants the former
+ * alone, but a person wants to know). */
+static void print_original(const struct queue_attempt *a, const char *type, struct buf *out)
+{
+    ptrdiff_t semicolon = str_find(a->recipient.orcpt, ';');
+    buf_str(out, STR("\nOriginal-Recipient: "));
+    if (semicolon < 0) {
+        buf_printf(out, "%s; %.*s\n", type, STR_FMT(a->recipient.original));
+        return;
+    }
+    struct str kind = str_head(a->recipient.orcpt, (size_t)semicolon);
+    struct str value = str_skip(a->recipient.orcpt, (size_t)semicolon + 1);
+    buf_printf(out, "%.*s; ", STR_FMT(kind));
+    if (str_caseeq(kind, STR("utf-8")))
+        buf_str(out, value);
+    else
+        smtp_xtext_decode(value, out);
+    buf_byte(out, '\n');
+}
+
+static void print_server(const struct queue_attempt *a, struct buf *out)
+{
+    struct str name = str_from(a->server);
+    ptrdiff_t bracket = str_find(name, '[');
+    if (bracket > 0)
+        name = str_head(name, (size_t)bracket);
+    buf_printf(out, "Remote-MTA: dns; %.*s\nDiagnostic-Code: smtp; %s\n", STR_FMT(name), a->why);
 }
 
 static void print_recipient(const struct queue_notice *n, const struct queue_attempt *a, bool global,
@@ -98,20 +166,15 @@ static void print_recipient(const struct queue_notice *n, const struct queue_att
 {
     const char *type = global ? "utf-8" : "rfc822";
     char room[MAIL_DATE_SIZE];
-    buf_printf(out, "\nOriginal-Recipient: %s; %.*s\nFinal-Recipient: %s; %.*s\n", type,
-               STR_FMT(a->recipient.original), type, STR_FMT(a->recipient.address));
-    buf_printf(out, "Action: %s\nStatus: %s\n", n->delay ? "delayed" : "failed", status_of(n, a));
-    if (a->server[0]) {
-        struct str name = str_from(a->server);
-        ptrdiff_t bracket = str_find(name, '[');
-        if (bracket > 0)
-            name = str_head(name, (size_t)bracket);
-        buf_printf(out, "Remote-MTA: dns; %.*s\nDiagnostic-Code: smtp; %s\n", STR_FMT(name), a->why);
-    } else {
+    print_original(a, type, out);
+    buf_printf(out, "Final-Recipient: %s; %.*s\nAction: %s\nStatus: %s\n", type,
+               STR_FMT(a->recipient.address), action_of(a), status_of(n, a));
+    if (a->server[0])
+        print_server(a, out);
+    else if (n->say == QUEUE_SAY_FAILED || n->say == QUEUE_SAY_DELAYED)
         buf_printf(out, "Diagnostic-Code: X-Facteur; %s\n", a->why);
-    }
     buf_printf(out, "Last-Attempt-Date: %.*s\n", STR_FMT(date(room, queue_now_ms())));
-    if (n->delay)
+    if (n->say == QUEUE_SAY_DELAYED)
         buf_printf(out, "Will-Retry-Until: %.*s\n",
                    STR_FMT(date(room, n->message->created_ms +
                                           n->cfg->maximal_queue_lifetime * 1000)));
@@ -125,7 +188,13 @@ static void print_status(const struct queue_notice *n, struct buf *out)
     buf_printf(out, "Content-Type: message/%sdelivery-status\n", global ? "global-" : "");
     if (global)
         buf_printf(out, "Content-Transfer-Encoding: 8bit\n");
-    buf_printf(out, "\nReporting-MTA: dns; %.*s\n", STR_FMT(n->cfg->myhostname));
+    buf_byte(out, '\n');
+    if (n->message->envid.n) {
+        buf_str(out, STR("Original-Envelope-Id: "));
+        smtp_xtext_decode(n->message->envid, out);
+        buf_byte(out, '\n');
+    }
+    buf_printf(out, "Reporting-MTA: dns; %.*s\n", STR_FMT(n->cfg->myhostname));
     buf_printf(out, "X-Facteur-Queue-ID: %s\nArrival-Date: %.*s\n", id,
                STR_FMT(date(room, n->message->created_ms)));
     for (size_t i = 0; i < n->count; i++)
@@ -136,7 +205,9 @@ static void print_status(const struct queue_notice *n, struct buf *out)
 
 static void print_message(const struct queue_notice *n, struct buf *out)
 {
-    bool whole = !n->delay && n->message->size <= n->cfg->bounce_size_limit;
+    /* RET is about failures (RFC 3461 section 4.3); all other reports bring the header. */
+    bool whole = n->say == QUEUE_SAY_FAILED && n->message->ret != SMTP_RET_HDRS &&
+                 n->message->size <= n->cfg->bounce_size_limit;
     uint64_t max = whole ? n->message->size : HEADER_MAX;
     size_t size = (size_t)(n->message->size < max ? n->message->size : max);
     AUTO_FREE char *bytes = mem_alloc(size + 1);

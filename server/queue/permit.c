@@ -17,6 +17,7 @@ struct queue_permit {
     struct arena *arena;
     struct msg m;
     queue_permit_fn fn;
+    void *arg;
     size_t pending; /* answers to come, and one while asking */
     enum verdict verdict;
     const char *why;
@@ -32,7 +33,6 @@ static void permit_free(struct queue_permit *p)
     *p->link = p->next;
     if (p->next)
         p->next->link = p->link;
-    fd_closep(&p->m.fd);
     arena_free(p->arena);
     free(p);
 }
@@ -42,8 +42,12 @@ static void answered(struct queue_permit *p)
     if (--p->pending > 0)
         return;
     struct queue_client *c = p->client;
-    p->fn(c, &p->m, p->verdict, p->why);
+    queue_permit_fn fn = p->fn;
+    void *arg = p->arg;
+    enum verdict verdict = p->verdict;
+    const char *why = p->why;
     permit_free(p);
+    fn(c, arg, verdict, why);
     queue_client_release(c);
 }
 
@@ -113,11 +117,12 @@ static void ask_login(struct queue_permit *p)
     rpc_call(q->directory, &m, ASK_MS, on_sender, p);
 }
 
-static struct queue_permit *permit_new(struct queue_client *c, struct msg *m, queue_permit_fn fn)
+static struct queue_permit *permit_new(struct queue_client *c, struct msg *m, queue_permit_fn fn,
+                                       void *arg)
 {
     struct queue *q = c->queue;
     struct queue_permit *p = MEM_NEW(struct queue_permit);
-    *p = (struct queue_permit){.next = q->permits, .link = &q->permits, .client = c, .fn = fn,
+    *p = (struct queue_permit){.next = q->permits, .link = &q->permits, .client = c, .fn = fn, .arg = arg,
                                .pending = 1, .verdict = VERDICT_YES, .why = ""};
     if (p->next)
         p->next->link = &p->next;
@@ -125,22 +130,20 @@ static struct queue_permit *permit_new(struct queue_client *c, struct msg *m, qu
     c->entries++;
     p->arena = arena_new(2048);
     p->m = *m;
-    m->fd = -1;
     struct msg_enqueue_ask *ask = &p->m.enqueue_ask;
     ask->session = arena_str(p->arena, ask->session);
     ask->sender = arena_str(p->arena, ask->sender);
     struct msg_recipient *v = arena_array(p->arena, ask->recipients.n, sizeof *v);
     for (size_t i = 0; i < ask->recipients.n; i++)
-        v[i] = (struct msg_recipient){arena_str(p->arena, ask->recipients.v[i].address),
-                                      arena_str(p->arena, ask->recipients.v[i].original),
-                                      ask->recipients.v[i].grant};
+        v[i] = (struct msg_recipient){.address = arena_str(p->arena, ask->recipients.v[i].address),
+                                      .grant = ask->recipients.v[i].grant};
     ask->recipients.v = v;
     return p;
 }
 
-void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn)
+void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn, void *arg)
 {
-    struct queue_permit *p = permit_new(c, m, fn);
+    struct queue_permit *p = permit_new(c, m, fn, arg);
     const struct msg_recipients *to = &p->m.enqueue_ask.recipients;
     bool by_login = false;
     for (size_t i = 0; i < to->n; i++) {

@@ -71,6 +71,7 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
         if (open_all(q, cfg, e) != 0)
             return -1;
         log_opened(q);
+        queue_retry_load(q);
     }
     config_free(q->cfg);
     q->cfg = cfg;

@@ -14,12 +14,13 @@
 #include "ipc/program.h"
 #include "ipc/rpc.h"
 #include "queue/db.h"
+#include "queue/lanes.h"
 #include "queue/spool.h"
 
 #define QUEUE_IN_FLIGHT_MAX 20 /* attempts at once */
 #define QUEUE_MAILBOX_MAX 2    /* of them into one mailbox */
 #define QUEUE_ID_SIZE 24
-#define QUEUE_DESTINATION_MAX 256
+#define QUEUE_DESTINATION_MAX 256 /* with its NUL */
 
 #define QUEUE_TOGETHER_MAX 20  /* recipients of one transaction with another server */
 
@@ -48,12 +49,10 @@ struct queue {
 
     /* Attempts under way, and those finished but not committed. */
     struct map *in_flight; /* by recipient id: struct queue_attempt */
-    struct map *mailboxes; /* by address: how many of them */
+    struct lanes local, remote; /* mailboxes, destinations: those for which something waits */
     struct event *wake;
-    struct map *destinations; /* by name: those with jobs under way, or in trouble */
-    size_t jobs;              /* transactions with other servers under way */
-    size_t remote_attempts;   /* of those in flight */
-    char cursor[QUEUE_DESTINATION_MAX]; /* the destination that was served last */
+    size_t jobs;            /* transactions with other servers under way */
+    size_t remote_attempts; /* of those in flight */
     uint64_t taken, delivered, failed;
     bool stopping;
 };
@@ -68,33 +67,53 @@ void queue_turn_end(struct queue *q);  /* commits what is there and frees */
 void queue_turn_soon(struct queue *q); /* the commit comes at the end of this turn */
 void queue_turn_now(struct queue *q);
 
-/* --- take.c: one enqueue_ask --- */
+/* --- take.c, gather.c: one message from an SMTP program --- */
 struct queue_client {
     struct queue_client *next, **link;
     struct queue *queue;
     struct channel *ch; /* NULL: gone; freed with its last entry */
-    unsigned entries;
+    unsigned entries;   /* and permits under way */
+    struct queue_entry *gathered; /* parts are missing, or permits */
+    size_t gathered_count;
 };
 
 struct queue_entry {
     struct queue_entry *next;
+    struct queue_entry *next_gathered, **link;
     struct queue_client *client;
-    uint64_t ask_id;
+    uint64_t *ask_id; /* of each part */
+    size_t asks;
+    bool whole; /* the last part is here */
+    unsigned permits; /* asked for, not yet answered */
+    enum verdict verdict;
+    char why[250];
     struct arena *arena; /* owns the strings */
     struct queue_message message;
     struct queue_recipient *recipients;
-    size_t count;
-    int fd; /* its file, written and not yet synced */
+    size_t count, cap;
+    struct queue_attempt *done; /* those of whom the sender only is told */
+    int body; /* as the SMTP program gave it */
+    int fd;   /* its file, written and not yet synced; -1: nobody waits for it */
 };
 
 /* --- permit.c: may this mail go to other servers? --- */
-/* Asks the directory about an enqueue_ask with ENQUEUE_REMOTE and calls fn once, with VERDICT_YES
- * and the ask (m->fd is fn's to use, not to keep), or with why not. Takes m->fd over. */
-typedef void (*queue_permit_fn)(struct queue_client *c, struct msg *m, enum verdict verdict,
+/* Asks the directory about an enqueue_ask with ENQUEUE_REMOTE and calls fn once, with VERDICT_YES or
+ * with why not; perhaps before it returns. */
+typedef void (*queue_permit_fn)(struct queue_client *c, void *arg, enum verdict verdict,
                                 const char *why);
-void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn);
+void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn, void *arg);
 void queue_permit_end(struct queue *q);
 void queue_client_release(struct queue_client *c); /* one entry less; may free it */
+
+void queue_client_free(struct queue_client *c);
+
+/* One part, judged with v. */
+void queue_gather(struct queue_client *c, struct msg *m, enum verdict v, const char *why);
+void queue_gather_leave(struct queue_client *c);
+void queue_gather_end(struct queue_client *c);
+void queue_entry_free(struct queue_entry *n); /* releases its client */
+/* It is here with all its parts, and permitted or refused. */
+void queue_take_whole(struct queue *q, struct queue_entry *n);
 
 void queue_take_link(struct queue *q, unsigned peer, int fd);
 /* Answers the entry, logs it and frees it. */
@@ -105,11 +124,18 @@ void queue_take_end(struct queue *q);
 /* --- retry.c: one recipient tried once --- */
 enum queue_outcome { QUEUE_DONE, QUEUE_RETRY, QUEUE_HOLD, QUEUE_BOUNCE, QUEUE_EXPAND };
 
+/* What the sender is told of a recipient. */
+enum queue_say {
+    QUEUE_SAY_NOTHING, QUEUE_SAY_FAILED, QUEUE_SAY_DELAYED,
+    QUEUE_SAY_DELIVERED, QUEUE_SAY_RELAYED, QUEUE_SAY_EXPANDED, /* success */
+};
+/* Is the sender told so, by what NOTIFY said of the recipient (RFC 3461 section 4.1)? */
+bool queue_wants(struct str sender, unsigned notify, enum queue_say say);
+
 /* What an open recipient leads to. */
 struct queue_lead {
     struct queue_lead *next;
-    struct str address;
-    bool remote;
+    struct queue_recipient recipient;
 };
 
 struct queue_attempt {
@@ -118,6 +144,7 @@ struct queue_attempt {
     struct arena *arena; /* owns the strings */
     struct queue_message message;
     struct queue_recipient recipient;
+    struct lane *lane; /* local: whose job it is; or NULL */
     struct grant grant;
     unsigned targets;
     uint64_t call; /* the ask under way, 0: none */
@@ -129,7 +156,8 @@ struct queue_attempt {
     char status[20];  /* RFC 3463, "" when nobody said */
     char server[300]; /* who said why; "" when we do */
     struct queue_lead *leads; /* for QUEUE_EXPAND */
-    bool warn;        /* the sender is told that it is late */
+    enum queue_say say; /* what the sender is told */
+    bool passed;      /* the server that took it sends the reports that were asked for */
     bool reported;    /* the report stands in q->reports */
 };
 
@@ -141,6 +169,10 @@ void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, c
 bool queue_is_in_flight(struct queue *q, uint64_t recipient);
 
 void queue_retry_init(struct queue *q);
+/* The database is open: what waits in it gets its lanes. */
+void queue_retry_load(struct queue *q);
+/* Something for this recipient is due then. */
+void queue_is_due(struct queue *q, const struct queue_recipient *r, int64_t due_ms);
 /* Starts what is due, as far as there is room, and sets the alarm for what comes next. */
 void queue_retry_pump(struct queue *q);
 /* No new attempts: true when deliveries are under way, and program_stop follows after the last. */
@@ -151,13 +183,9 @@ void queue_retry_end(struct queue *q);
 
 /* --- remote.c: transactions with other servers --- */
 struct str queue_destination_of(struct str address); /* behind the last @; empty: none */
-void queue_remote_init(struct queue *q);
 void queue_remote_pump(struct queue *q);
-/* When a destination in trouble may be tried again: INT64_MAX when none waits. */
-int64_t queue_remote_next(struct queue *q);
 /* Gives up what has waited for too long while nobody could be reached. */
 void queue_remote_expire(struct queue *q);
-void queue_remote_end(struct queue *q);
 
 /* --- report.c --- */
 struct queue_report {
@@ -166,6 +194,7 @@ struct queue_report {
     struct queue_message message;
     struct queue_recipient recipient;
     uint64_t about; /* the message that it is about */
+    const struct queue_entry *entry; /* it is about one that is being taken; or NULL */
     const char *what;
     int fd;
 };
@@ -174,6 +203,8 @@ void queue_reports_make(struct queue *q);
 /* They are committed; or their files are taken away, and they are made anew next time. */
 void queue_reports_settle(struct queue *q);
 void queue_reports_forget(struct queue *q);
+/* The same for those about this entry, or about any (NULL). */
+void queue_reports_forget_entry(struct queue *q, const struct queue_entry *n);
 
 /* --- notice.c: the text of a report (RFC 3464, RFC 6522). Pure but for reading the message. --- */
 struct queue_notice {
@@ -182,10 +213,13 @@ struct queue_notice {
     struct queue_attempt *const *attempts; /* the recipients concerned */
     size_t count;
     struct str to;
-    bool delay;      /* it is late, and still tried */
+    enum queue_say say; /* FAILED, DELAYED, or any of success */
     int message_fd;  /* -1: the message cannot be read */
     uint64_t id;     /* of the report */
 };
+/* --- words.c: what a status means, in a sentence for people. Pure. --- */
+void queue_words_print(const struct queue_attempt *a, struct buf *out);
+
 void queue_notice_print(const struct queue_notice *n, struct buf *out);
 
 #endif

@@ -15,17 +15,11 @@
 
 #define RELAY_MS (6 * 3600 * 1000) /* the relay's own limits are shorter */
 #define EXPIRE_AT_ONCE 100
-
-struct destination {
-    char name[QUEUE_DESTINATION_MAX];
-    size_t jobs;
-    uint32_t failures; /* attempts that reached no server, one after the other */
-    int64_t until_ms;  /* rests until then */
-};
+#define READ_AGAIN_MS 2000 /* after the database could not be read */
 
 struct job {
     struct queue *queue;
-    struct destination *to;
+    struct lane *to;
     struct queue_attempt *v[QUEUE_TOGETHER_MAX]; /* NULL: its outcome is known */
     size_t n;
     bool site; /* no server could be talked to */
@@ -37,35 +31,7 @@ struct str queue_destination_of(struct str address)
     return at < 0 ? (struct str){"", 0} : str_skip(address, (size_t)at + 1);
 }
 
-/* --- destinations --- */
-
-static struct destination *find(struct queue *q, struct str name)
-{
-    return map_get(q->destinations, name);
-}
-
-static struct destination *hold(struct queue *q, struct str name)
-{
-    struct destination *d = find(q, name);
-    if (!d) {
-        d = MEM_NEW(struct destination);
-        snprintf(d->name, sizeof d->name, "%.*s", STR_FMT(name));
-        map_put(q->destinations, name, d);
-    }
-    d->jobs++;
-    return d;
-}
-
-static void release(struct queue *q, struct destination *d)
-{
-    d->jobs--;
-    if (d->jobs || d->failures)
-        return;
-    map_take(q->destinations, str_from(d->name));
-    free(d);
-}
-
-static void note_site(struct queue *q, struct destination *d, bool failed)
+static void note_site(struct queue *q, struct lane *d, bool failed)
 {
     if (!failed) {
         d->failures = 0;
@@ -79,20 +45,6 @@ static void note_site(struct queue *q, struct destination *d, bool failed)
                 LN("rests_s", (d->until_ms - queue_now_ms()) / 1000));
 }
 
-int64_t queue_remote_next(struct queue *q)
-{
-    int64_t next = INT64_MAX, now = queue_now_ms();
-    size_t at = 0;
-    struct str key;
-    void *value;
-    while (map_next(q->destinations, &at, &key, &value)) {
-        const struct destination *d = value;
-        if (d->failures && d->jobs == 0 && d->until_ms > now && d->until_ms < next)
-            next = d->until_ms;
-    }
-    return next;
-}
-
 /* --- one transaction --- */
 
 static void job_end(struct job *j)
@@ -102,7 +54,7 @@ static void job_end(struct job *j)
         if (j->v[i])
             queue_attempt_finish(j->v[i], QUEUE_RETRY, "the relay program gave no answer", STR(""));
     q->jobs--;
-    release(q, j->to);
+    lanes_job_over(&q->remote, j->to, queue_now_ms());
     free(j);
     queue_turn_soon(q);
 }
@@ -120,6 +72,7 @@ static void take_reply(struct job *j, const struct msg_relay_reply *r)
     struct str text = str_is_text(r->text) ? r->text : STR("a text that cannot be shown");
     char why[801];
     snprintf(why, sizeof why, "%.*s", STR_FMT(str_head(text, 800)));
+    a->passed = r->dsn;
     if (r->verdict == VERDICT_YES)
         queue_attempt_finish(a, QUEUE_DONE, why, STR(""));
     else if (r->verdict == VERDICT_NO)
@@ -153,7 +106,10 @@ static void ask_relay(struct job *j, int fd)
     const struct queue_message *message = &j->v[0]->message;
     queue_id_text(id, message->id);
     for (size_t i = 0; i < j->n; i++)
-        to[i].address = j->v[i]->recipient.address;
+        to[i] = (struct msg_recipient){.address = j->v[i]->recipient.address,
+                                       .original = j->v[i]->recipient.original,
+                                       .notify = j->v[i]->recipient.notify,
+                                       .orcpt = j->v[i]->recipient.orcpt};
     m.fd = fd;
     m.relay_ask.size = message->size;
     m.relay_ask.flags = message->flags;
@@ -161,6 +117,8 @@ static void ask_relay(struct job *j, int fd)
     m.relay_ask.queue_id = str_from(id);
     m.relay_ask.domain = str_from(j->to->name);
     m.relay_ask.sender = message->sender;
+    m.relay_ask.ret = message->ret;
+    m.relay_ask.envid = message->envid;
     m.relay_ask.recipients = (struct msg_recipients){to, j->n};
     rpc_call(q->relay, &m, RELAY_MS, on_relayed, j);
 }
@@ -187,7 +145,7 @@ static void job_start(struct job *j)
 
 static bool is_free(void *ctx, uint64_t recipient)
 {
-    return !queue_is_in_flight(ctx, recipient);
+    return !queue_is_in_flight(((struct job *)ctx)->queue, recipient);
 }
 
 static bool collect(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
@@ -198,76 +156,60 @@ static bool collect(void *ctx, const struct queue_message *m, const struct queue
     return true;
 }
 
-struct both { /* is_free's context and collect's */
-    struct queue *queue;
-    struct job *job;
-};
-
-static bool both_free(void *ctx, uint64_t recipient)
+/* Of the transactions that are still allowed one destination may take as many as are left after it:
+ * a few slow ones never take all. */
+static bool may_start(const struct queue *q, const struct lane *d)
 {
-    return is_free(((struct both *)ctx)->queue, recipient);
-}
-
-static bool both_collect(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
-{
-    return collect(((struct both *)ctx)->job, m, r);
-}
-
-static bool may_start(struct queue *q, const struct destination *d)
-{
-    if (!d)
-        return true;
+    size_t left = (size_t)q->cfg->default_process_limit - q->jobs;
     if (d->failures)
-        return d->jobs == 0 && d->until_ms <= queue_now_ms();
-    return d->jobs < (uint64_t)q->cfg->default_destination_concurrency_limit;
+        return d->jobs == 0;
+    return d->jobs == 0 || (d->jobs < (uint64_t)q->cfg->default_destination_concurrency_limit &&
+                            d->jobs < left);
 }
 
-/* True when a transaction was started. */
-static bool serve(struct queue *q, struct str name)
+static int pick(struct queue *q, struct lane *d, struct job *j, int64_t now, struct err *e)
+{
+    j->queue = q;
+    return queue_db_pick(q->db, true, str_from(d->name), now, QUEUE_TOGETHER_MAX, &d->after,
+                         is_free, collect, j, e);
+}
+
+static void serve(struct queue *q, struct lane *d)
 {
     struct err e = {0};
-    if (!may_start(q, find(q, name)))
-        return false;
+    int64_t now = queue_now_ms(), next = now;
     struct job *j = MEM_NEW(struct job);
-    struct both both = {q, j};
-    j->queue = q;
-    if (queue_db_due_remote(q->db, name, queue_now_ms(), QUEUE_TOGETHER_MAX, both_free, both_collect,
-                            &both, &e) != 0)
-        log_error("queue-read", LZ("why", e.log));
-    if (j->n == 0) {
-        free(j);
-        return false;
+    int r = pick(q, d, j, now, &e);
+    if (j->n) {
+        q->jobs++;
+        d->jobs++;
+        j->to = d;
+        lanes_put(&q->remote, d, now);
+        job_start(j);
+        return;
     }
-    q->jobs++;
-    j->to = hold(q, name);
-    job_start(j);
-    return true;
+    free(j);
+    if (r == 0)
+        r = queue_db_lane_next(q->db, true, str_from(d->name), now, &next, &e);
+    if (r != 0)
+        log_error("queue-read", LZ("why", e.log));
+    lanes_put(&q->remote, d, r == 0 ? next : now + READ_AGAIN_MS);
 }
 
-/* Goes around from where it stopped last, until everybody was passed over in one round. */
 void queue_remote_pump(struct queue *q)
 {
-    struct err e = {0};
-    bool started = false, whole_round = false, found;
+    int64_t now = queue_now_ms();
+    struct lane *d;
     if (!rpc_connected(q->relay))
         return;
-    while (q->jobs < (uint64_t)q->cfg->default_process_limit) {
-        if (queue_db_destination(q->db, str_from(q->cursor), q->cursor, sizeof q->cursor, &found,
-                                 &e) != 0) {
-            log_error("queue-read", LZ("why", e.log));
-            return;
-        }
-        if (found) {
-            char name[QUEUE_DESTINATION_MAX];
-            memcpy(name, q->cursor, sizeof name);
-            started = serve(q, str_from(name)) || started;
-            continue;
-        }
-        q->cursor[0] = '\0';
-        if (whole_round && !started)
-            return;
-        whole_round = true;
-        started = false;
+    while (q->jobs < (uint64_t)q->cfg->default_process_limit &&
+           (d = lanes_take(&q->remote, now)) != NULL) {
+        if (!may_start(q, d))
+            lanes_park(d);
+        else if (d->failures && d->until_ms > now)
+            lanes_put(&q->remote, d, d->until_ms);
+        else
+            serve(q, d);
     }
 }
 
@@ -283,7 +225,7 @@ struct old {
 static bool take_old(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
 {
     struct old *o = ctx;
-    struct destination *d = find(o->queue, r->destination);
+    struct lane *d = lanes_find(&o->queue->remote, r->destination);
     bool tried = r->attempts > 0 || (r->route == QUEUE_REMOTE && d && d->failures);
     if (!tried || queue_is_in_flight(o->queue, r->id) || o->n >= EXPIRE_AT_ONCE)
         return true;
@@ -309,15 +251,4 @@ void queue_remote_expire(struct queue *q)
         snprintf(why, sizeof why, "%s", o.v[i]->why[0] ? o.v[i]->why : "no server could be reached");
         queue_attempt_finish(o.v[i], QUEUE_BOUNCE, why, STR(""));
     }
-}
-
-void queue_remote_init(struct queue *q)
-{
-    q->destinations = map_new();
-}
-
-/* Jobs under way go with their rpc, which calls nobody any more. */
-void queue_remote_end(struct queue *q)
-{
-    map_free(q->destinations, free);
 }

@@ -2,8 +2,8 @@
  * Trying again: for every recipient that is due, ask the directory where its mailbox is now, and
  * hand the message with the grant to a delivery worker.
  *
- * Oldest due first, a bounded number at once, and only a few of them into one mailbox, so that one
- * slow mailbox does not hold up the others. Nothing is written before an attempt: after a crash it
+ * Mailboxes take turns, with a bounded number of attempts at once and only a few of them into one
+ * mailbox, so that one slow mailbox, or one with much mail, does not hold up the others. Nothing is written before an attempt: after a crash it
  * is made again.
  */
 #include "base/clock.h"
@@ -18,6 +18,7 @@
 
 #define RESOLVE_MS 60000
 #define DELIVER_MS 600000 /* as long as the grant is valid */
+#define READ_AGAIN_MS 2000 /* after the database could not be read */
 #define TICK_MS 60000     /* the longest sleep, for clocks that jump */
 
 static struct str id_key(const uint64_t *id)
@@ -26,15 +27,6 @@ static struct str id_key(const uint64_t *id)
 }
 
 /* --- the end of an attempt --- */
-
-static void add_to_mailbox(struct queue *q, struct str address, intptr_t change)
-{
-    intptr_t n = (intptr_t)map_get(q->mailboxes, address) + change;
-    if (n > 0)
-        map_put(q->mailboxes, address, (void *)n);
-    else
-        map_take(q->mailboxes, address);
-}
 
 static bool is_remote(const struct queue_attempt *a)
 {
@@ -46,8 +38,8 @@ static void attempt_free(struct queue *q, struct queue_attempt *a)
     map_take(q->in_flight, id_key(&a->recipient.id));
     if (is_remote(a))
         q->remote_attempts--;
-    else
-        add_to_mailbox(q, a->recipient.address, -1);
+    if (a->lane)
+        lanes_job_over(&q->local, a->lane, queue_now_ms());
     arena_free(a->arena);
     free(a);
 }
@@ -66,9 +58,20 @@ static void look_at_age(struct queue_attempt *a)
     int64_t life = is_report ? cfg->bounce_queue_lifetime : cfg->maximal_queue_lifetime;
     if (age_ms >= life * 1000)
         a->outcome = QUEUE_BOUNCE;
-    else
-        a->warn = cfg->delay_warning_time > 0 && age_ms >= cfg->delay_warning_time * 1000 &&
-                  !is_report && !a->recipient.warned;
+    else if (cfg->delay_warning_time > 0 && age_ms >= cfg->delay_warning_time * 1000 &&
+             !is_report && !a->recipient.warned)
+        a->say = QUEUE_SAY_DELAYED;
+}
+
+/* A server that took it and knows RFC 3461 tells the sender itself (section 5.2.2). */
+static void look_at_end(struct queue_attempt *a)
+{
+    if (a->outcome == QUEUE_BOUNCE)
+        a->say = QUEUE_SAY_FAILED;
+    else if (a->outcome == QUEUE_DONE && !a->passed)
+        a->say = is_remote(a) ? QUEUE_SAY_RELAYED : QUEUE_SAY_DELIVERED;
+    if (!queue_wants(a->message.sender, a->recipient.notify, a->say))
+        a->say = QUEUE_SAY_NOTHING;
 }
 
 void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, const char *why,
@@ -88,6 +91,7 @@ void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, c
                                                        q->cfg->maximal_backoff_time, failures,
                                                        randombytes_random());
     }
+    look_at_end(a);
     a->next = q->finished;
     q->finished = a;
     queue_turn_soon(q);
@@ -121,6 +125,10 @@ void queue_retry_settle(struct queue *q, struct queue_attempt *a)
                   LZ("meaning", "not tried again until a person releases it"));
     }
 #undef COMMON
+    if (a->outcome == QUEUE_RETRY)
+        queue_is_due(q, &a->recipient, a->next_ms);
+    for (const struct queue_lead *l = a->leads; a->outcome == QUEUE_EXPAND && l; l = l->next)
+        queue_is_due(q, &l->recipient, queue_now_ms());
     attempt_free(q, a);
 }
 
@@ -180,7 +188,13 @@ static void take_leads(struct queue_attempt *a, const struct msg_targets *t)
 {
     for (size_t i = 0; i < t->n; i++) {
         struct queue_lead *l = ARENA_NEW(a->arena, struct queue_lead);
-        *l = (struct queue_lead){a->leads, arena_str(a->arena, t->v[i].address), t->v[i].remote};
+        l->recipient = (struct queue_recipient){
+            .address = arena_str(a->arena, t->v[i].address), .original = a->recipient.original,
+            .destination = STR(""), .orcpt = a->recipient.orcpt, .notify = a->recipient.notify,
+            .route = t->v[i].remote ? QUEUE_REMOTE : QUEUE_LOCAL, .next_ms = queue_now_ms()};
+        if (t->v[i].remote)
+            l->recipient.destination = queue_destination_of(l->recipient.address);
+        l->next = a->leads;
         a->leads = l;
         give_back(a, &t->v[i].grant);
     }
@@ -260,20 +274,31 @@ struct queue_attempt *queue_attempt_new(struct queue *q, const struct queue_mess
     a->recipient.address = arena_str(a->arena, r->address);
     a->recipient.original = arena_str(a->arena, r->original);
     a->recipient.destination = arena_str(a->arena, r->destination);
+    a->recipient.orcpt = arena_str(a->arena, r->orcpt);
+    a->message.envid = arena_str(a->arena, m->envid);
     a->recipient.error = STR("");
     map_put(q->in_flight, id_key(&a->recipient.id), a);
     if (is_remote(a))
         q->remote_attempts++;
-    else
-        add_to_mailbox(q, a->recipient.address, 1);
     return a;
 }
 
+/* One mailbox is served. */
+struct picking {
+    struct queue *queue;
+    struct lane *lane;
+    bool found;
+};
+
 static bool start(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
 {
-    struct queue *q = ctx;
+    struct picking *p = ctx;
+    struct queue *q = p->queue;
     struct queue_attempt *a = queue_attempt_new(q, m, r);
     struct msg ask = MSG_INIT(resolve_ask);
+    a->lane = p->lane;
+    a->lane->jobs++;
+    p->found = true;
     ask.resolve_ask.address = a->recipient.address;
     ask.resolve_ask.flags = r->route == QUEUE_OPEN ? RESOLVE_AUTHENTICATED : RESOLVE_FINAL;
     a->rpc = q->directory;
@@ -288,58 +313,102 @@ static size_t local_attempts(const struct queue *q)
     return map_count(q->in_flight) - q->remote_attempts;
 }
 
-static enum queue_want is_wanted(void *ctx, uint64_t recipient, struct str address)
+static bool is_free(void *ctx, uint64_t recipient)
 {
-    struct queue *q = ctx;
-    if (local_attempts(q) >= QUEUE_IN_FLIGHT_MAX)
-        return QUEUE_STOP;
-    if (map_get(q->in_flight, id_key(&recipient)) ||
-        (intptr_t)map_get(q->mailboxes, address) >= QUEUE_MAILBOX_MAX)
-        return QUEUE_PASS;
-    return QUEUE_TAKE;
+    return !queue_is_in_flight(((struct picking *)ctx)->queue, recipient);
+}
+
+static void serve(struct queue *q, struct lane *lane, int64_t now)
+{
+    struct err e = {0};
+    struct picking p = {q, lane, false};
+    struct str name = str_from(lane->name);
+    int64_t next = now;
+    int r = queue_db_pick(q->db, false, name, now, 1, &lane->after, is_free, start, &p, &e);
+    if (r == 0 && !p.found)
+        r = queue_db_lane_next(q->db, false, name, now, &next, &e);
+    if (r != 0)
+        log_error("queue-read", LZ("why", e.log));
+    lanes_put(&q->local, lane, r == 0 ? next : now + READ_AGAIN_MS);
+}
+
+static void pump_local(struct queue *q)
+{
+    int64_t now = queue_now_ms();
+    struct lane *lane;
+    while (local_attempts(q) < QUEUE_IN_FLIGHT_MAX && (lane = lanes_take(&q->local, now)) != NULL) {
+        if (lane->jobs >= QUEUE_MAILBOX_MAX)
+            lanes_park(lane);
+        else
+            serve(q, lane, now);
+    }
 }
 
 static void set_alarm(struct queue *q)
 {
-    struct err e = {0};
-    int64_t now = queue_now_ms(), next, wait = TICK_MS;
-    if (queue_db_next(q->db, now, &next, &e) == 0 && next - now < wait)
-        wait = next - now;
-    next = queue_remote_next(q);
-    if (next != INT64_MAX && next - now < wait)
-        wait = next > now ? next - now : 1;
+    int64_t now = queue_now_ms(), wait = TICK_MS;
+    int64_t next[2] = {lanes_next(&q->local), lanes_next(&q->remote)};
+    for (int i = 0; i < 2; i++)
+        if (next[i] > now && next[i] - now < wait) /* others wait for an attempt to end */
+            wait = next[i] - now;
     struct timeval tv = {wait / 1000, (wait % 1000) * 1000 + 1000};
     event_add(q->wake, &tv);
 }
 
 void queue_retry_pump(struct queue *q)
 {
-    struct err e = {0};
     if (q->stopping && map_count(q->in_flight) == 0)
         program_stop(q->program, 0);
     if (q->stopping || !q->db || queue_db_is_broken(q->db) || !rpc_connected(q->directory) ||
         !rpc_connected(q->deliver))
         return;
     queue_remote_pump(q);
-    if (local_attempts(q) < QUEUE_IN_FLIGHT_MAX &&
-        queue_db_due(q->db, queue_now_ms(), is_wanted, start, q, &e) != 0)
-        log_error("queue-read", LZ("why", e.log));
+    pump_local(q);
     set_alarm(q);
+}
+
+/* --- lanes --- */
+
+static void put_local(void *ctx, struct str lane, int64_t due_ms)
+{
+    lanes_due(&((struct queue *)ctx)->local, lane, due_ms);
+}
+
+static void put_remote(void *ctx, struct str lane, int64_t due_ms)
+{
+    lanes_due(&((struct queue *)ctx)->remote, lane, due_ms);
+}
+
+void queue_retry_load(struct queue *q)
+{
+    struct err e = {0};
+    if (queue_db_lanes(q->db, false, put_local, q, &e) != 0 ||
+        queue_db_lanes(q->db, true, put_remote, q, &e) != 0)
+        log_error("queue-read", LZ("why", e.log));
+}
+
+void queue_is_due(struct queue *q, const struct queue_recipient *r, int64_t due_ms)
+{
+    bool remote = r->route == QUEUE_REMOTE;
+    lanes_due(remote ? &q->remote : &q->local, remote ? r->destination : r->address, due_ms);
 }
 
 /* A wait that the clock's jump made longer than any pause can be ends now. */
 static void unstick(struct queue *q)
 {
     struct err e = {0};
+    bool some = false;
     int64_t now = queue_now_ms();
     int64_t longest = q->cfg->maximal_backoff_time > q->cfg->minimal_backoff_time
                           ? q->cfg->maximal_backoff_time
                           : q->cfg->minimal_backoff_time;
     if (queue_db_begin(q->db, &e) != 0 ||
-        queue_db_unstick(q->db, now, now + longest * 1000 + TICK_MS, &e) != 0 ||
+        queue_db_unstick(q->db, now, now + longest * 1000 + TICK_MS, &some, &e) != 0 ||
         queue_db_commit(q->db, &e) != 0) {
         queue_db_rollback(q->db);
         log_error("queue-clock", LZ("why", e.log));
+    } else if (some) {
+        queue_retry_load(q);
     }
 }
 
@@ -359,12 +428,12 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 void queue_retry_init(struct queue *q)
 {
     q->in_flight = map_new();
-    q->mailboxes = map_new();
     q->wake = evtimer_new(q->program->base, on_wake, q);
     q->directory = rpc_new(q->program->base, QUEUE, DIRECTORY);
     q->deliver = rpc_new(q->program->base, QUEUE, DELIVER);
     q->relay = rpc_new(q->program->base, QUEUE, RELAY);
-    queue_remote_init(q);
+    lanes_init(&q->local);
+    lanes_init(&q->remote);
 }
 
 bool queue_retry_stop(struct queue *q)
@@ -395,12 +464,12 @@ static void drop(void *value)
 void queue_retry_end(struct queue *q)
 {
     map_free(q->in_flight, drop);
-    map_free(q->mailboxes, NULL);
     q->finished = NULL;
     rpc_free(q->directory);
     rpc_free(q->deliver);
     rpc_free(q->relay);
-    queue_remote_end(q);
+    lanes_free(&q->local);
+    lanes_free(&q->remote);
     if (q->wake)
         event_free(q->wake);
 }

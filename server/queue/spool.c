@@ -155,15 +155,18 @@ int queue_spool_copy(struct queue_spool *s, uint64_t id, int body_fd, uint64_t s
     return -1;
 }
 
-int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, struct err *e)
+int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, bool *full,
+                      struct err *e)
 {
     char name[NAME_SIZE];
     message_name(name, id);
     int fd = openat(s->messages, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    *full = fd < 0 && no_room(errno);
     if (fd < 0)
         return err_temp(e, "message file %s: %s", name, strerror(errno));
     if (fd_write_all(fd, bytes.p, bytes.n) == 0)
         return fd;
+    *full = no_room(errno);
     err_temp(e, "message file %s: %s", name, strerror(errno));
     close(fd);
     queue_spool_remove(s, id);

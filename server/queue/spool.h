@@ -37,7 +37,8 @@ struct queue_copy {
 int queue_spool_copy(struct queue_spool *s, uint64_t id, int body_fd, uint64_t size,
                      struct queue_copy *why, struct err *e);
 /* The same with bytes from memory. */
-int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, struct err *e);
+int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, bool *full,
+                      struct err *e);
 /* Makes files and their names durable, together. 0 or -1; full as above. */
 int queue_spool_sync(struct queue_spool *s, const int *fds, size_t n, bool *full, struct err *e);
 

@@ -24,7 +24,7 @@ void queue_id_text(char out[QUEUE_ID_SIZE], uint64_t id)
 static int add_entries(struct queue *q, struct err *e)
 {
     for (struct queue_entry *n = q->entries; n; n = n->next)
-        if (queue_db_add(q->db, &n->message, n->recipients, n->count, e) != 0)
+        if (n->count && queue_db_add(q->db, &n->message, n->recipients, n->count, e) != 0)
             return -1;
     return 0;
 }
@@ -39,15 +39,9 @@ static int add_reports(struct queue *q, struct err *e)
 
 static int add_leads(struct queue *q, const struct queue_attempt *a, struct err *e)
 {
-    for (const struct queue_lead *l = a->leads; l; l = l->next) {
-        struct queue_recipient r = {.address = l->address, .original = a->recipient.original,
-                                    .next_ms = queue_now_ms()};
-        r.route = l->remote ? QUEUE_REMOTE : QUEUE_LOCAL;
-        if (l->remote)
-            r.destination = queue_destination_of(l->address);
-        if (queue_db_add_recipient(q->db, a->message.id, &r, e) != 0)
+    for (const struct queue_lead *l = a->leads; l; l = l->next)
+        if (queue_db_add_recipient(q->db, a->message.id, a->message.sender, &l->recipient, e) != 0)
             return -1;
-    }
     return 0;
 }
 
@@ -55,7 +49,7 @@ static int record(struct queue *q, struct queue_attempt *a, struct err *e)
 {
     uint64_t id = a->recipient.id;
     a->message_gone = false;
-    if (a->warn && queue_db_warned(q->db, id, e) != 0)
+    if (a->say == QUEUE_SAY_DELAYED && queue_db_warned(q->db, id, e) != 0)
         return -1;
     if (a->outcome == QUEUE_RETRY)
         return queue_db_retry(q->db, id, a->next_ms, str_from(a->why), e);
@@ -95,7 +89,7 @@ static void answer_all(struct queue *q, enum verdict verdict, const char *why, b
     q->entry_count = 0;
     while (n) {
         struct queue_entry *next = n->next;
-        if (verdict != VERDICT_YES && !keep_files)
+        if (verdict != VERDICT_YES && !keep_files && n->count)
             queue_spool_remove(&q->files, n->message.id);
         queue_take_answer(q, n, verdict, why);
         n = next;
@@ -132,7 +126,8 @@ static int sync_files(struct queue *q, bool *full, struct err *e)
     for (struct queue_report *r = q->reports; r; r = r->next)
         fds[n++] = r->fd;
     for (struct queue_entry *x = q->entries; x; x = x->next)
-        fds[n++] = x->fd;
+        if (x->count)
+            fds[n++] = x->fd;
     return queue_spool_sync(&q->files, fds, n, full, e);
 }
 
@@ -141,7 +136,29 @@ static void refuse_entries(struct queue *q, bool full, bool keep_files, const st
     if (!q->entries)
         return;
     log_error("queue-commit", LZ("why", e->log), LN("messages", q->entry_count));
+    queue_reports_forget_entry(q, NULL);
     answer_all(q, full ? VERDICT_FULL : VERDICT_CANNOT_SAY, e->log, keep_files);
+}
+
+/* What could not be told in a report is not taken. */
+static void refuse_unreported(struct queue *q)
+{
+    for (struct queue_entry **at = &q->entries; *at;) {
+        struct queue_entry *n = *at;
+        if (n->verdict == VERDICT_YES) {
+            at = &n->next;
+            continue;
+        }
+        *at = n->next;
+        q->entry_count--;
+        queue_reports_forget_entry(q, n);
+        if (n->count)
+            queue_spool_remove(&q->files, n->message.id);
+        queue_take_answer(q, n, n->verdict, n->why);
+    }
+    q->last_entry = &q->entries;
+    while (*q->last_entry)
+        q->last_entry = &(*q->last_entry)->next;
 }
 
 /* A disk or database that failed a write is not asked again by this process: what it would say then
@@ -159,6 +176,7 @@ static void settle_turn(struct queue *q)
     struct err e = {0};
     bool full = false;
     queue_reports_make(q);
+    refuse_unreported(q);
     if ((q->entries || q->reports) && sync_files(q, &full, &e) != 0) {
         refuse_entries(q, full, false, &e);
         if (q->reports) { /* what failed waits for its report */

@@ -3,6 +3,7 @@
  * of its reply (RFC 2920): MAIL and all RCPT, not DATA.
  */
 #include "base/log.h"
+#include "protocol/smtp/dsn.h"
 #include "relay/relay.h"
 
 #include <stdio.h>
@@ -99,6 +100,14 @@ static bool over(struct client *c, bool keep)
 
 /* --- the transaction --- */
 
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 static bool needs_utf8(const struct job *j)
 {
     bool needed = (j->flags & ENQUEUE_SMTPUTF8) && j->source.eight_bit_head;
@@ -126,10 +135,34 @@ static const char *unfit(const struct client *c, const char **status)
     return NULL;
 }
 
+/* Passed on as they came (RFC 3461 section 5.2.1). */
+static void dsn_rcpt(struct client *c, const struct recipient *r)
+{
+    AUTO_BUF words = {0};
+    smtp_notify_print(r->notify, &words);
+    if (r->notify)
+        conn_printf(c->conn, " NOTIFY=%s", buf_z(&words));
+    if (r->orcpt.n && (is_ascii(r->orcpt) || needs_utf8(c->job)))
+        conn_printf(c->conn, " ORCPT=%.*s", STR_FMT(r->orcpt));
+}
+
+static void dsn_mail(struct client *c)
+{
+    const struct job *j = c->job;
+    if (j->ret)
+        conn_printf(c->conn, " RET=%s", j->ret == SMTP_RET_HDRS ? "HDRS" : "FULL");
+    if (j->envid.n)
+        conn_printf(c->conn, " ENVID=%.*s", STR_FMT(j->envid));
+}
+
 static void send_rcpt(struct client *c)
 {
     struct job *j = c->job;
-    conn_printf(c->conn, "RCPT TO:<%.*s>\r\n", STR_FMT(j->rcpt[c->order[c->sent]].address));
+    const struct recipient *r = &j->rcpt[c->order[c->sent]];
+    conn_printf(c->conn, "RCPT TO:<%.*s>", STR_FMT(r->address));
+    if (c->offers & SMTP_OFFERS_DSN)
+        dsn_rcpt(c, r);
+    conn_printf(c->conn, "\r\n");
     c->sent++;
 }
 
@@ -143,6 +176,8 @@ static void send_mail(struct client *c)
         conn_printf(c->conn, " BODY=8BITMIME");
     if (needs_utf8(j))
         conn_printf(c->conn, " SMTPUTF8");
+    if (c->offers & SMTP_OFFERS_DSN)
+        dsn_mail(c);
     conn_printf(c->conn, "\r\n");
     while ((c->offers & SMTP_OFFERS_PIPELINING) && c->sent < c->order_n)
         send_rcpt(c);
@@ -249,6 +284,8 @@ static bool take_dot(struct client *c)
     /* A yes before the end of the message was sent is no yes. */
     if (c->step == STEP_BODY && f == FATE_YES)
         f = FATE_LATER;
+    for (size_t i = 0; i < c->order_n && f == FATE_YES; i++)
+        c->job->rcpt[c->order[i]].dsn = c->offers & SMTP_OFFERS_DSN;
     fate_of_all(c, f, status_of(c), c->reply.text);
     if (c->step == STEP_BODY) {
         struct job *j = c->job;

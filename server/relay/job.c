@@ -4,6 +4,7 @@
  * tried (RFC 5321 section 5.1).
  */
 #include "base/log.h"
+#include "protocol/smtp/dsn.h"
 #include "relay/relay.h"
 
 #include <stdio.h>
@@ -45,6 +46,7 @@ static void send_fate(struct job *j, size_t i)
     m.relay_reply.index = (uint32_t)i;
     m.relay_reply.more = i + 1 < j->rcpts;
     m.relay_reply.site = j->sessions == 0;
+    m.relay_reply.dsn = r->dsn;
     m.relay_reply.verdict = r->fate == FATE_YES  ? VERDICT_YES
                             : r->fate == FATE_NO ? VERDICT_NO
                                                  : VERDICT_CANNOT_SAY;
@@ -170,11 +172,15 @@ static struct job *job_new(struct peer *p, struct msg *m)
     j->queue_id = arena_str(j->arena, ask->queue_id);
     j->domain = arena_str(j->arena, ask->domain);
     j->sender = arena_str(j->arena, ask->sender);
+    j->envid = arena_str(j->arena, ask->envid);
+    j->ret = ask->ret;
     j->rcpts = ask->recipients.n;
     j->rcpt = arena_array(j->arena, j->rcpts + 1, sizeof *j->rcpt);
     for (size_t i = 0; i < j->rcpts; i++)
-        j->rcpt[i] = (struct recipient){.address =
-                                            arena_str(j->arena, ask->recipients.v[i].address)};
+        j->rcpt[i] = (struct recipient){
+            .address = arena_str(j->arena, ask->recipients.v[i].address),
+            .orcpt = arena_str(j->arena, ask->recipients.v[i].orcpt),
+            .notify = ask->recipients.v[i].notify};
     return j;
 }
 
@@ -183,7 +189,9 @@ static bool is_sound(const struct job *j)
 {
     bool good = str_is_text(j->sender) && str_is_text(j->domain);
     for (size_t i = 0; i < j->rcpts; i++)
-        good = good && j->rcpt[i].address.n && str_is_text(j->rcpt[i].address);
+        good = good && j->rcpt[i].address.n && str_is_text(j->rcpt[i].address) &&
+               (j->rcpt[i].orcpt.n == 0 || smtp_orcpt_is_sound(j->rcpt[i].orcpt));
+    good = good && (j->envid.n == 0 || smtp_envid_is_sound(j->envid));
     return good && j->rcpts > 0;
 }
 

@@ -51,7 +51,9 @@ struct peer {
 enum fate { FATE_OPEN, FATE_YES, FATE_NO, FATE_LATER };
 
 struct recipient {
-    struct str address;
+    struct str address, orcpt;
+    uint8_t notify;
+    bool dsn; /* who took it sends the reports that were asked for */
     enum fate fate;
     const char *status, *server, *text; /* in the job's arena */
 };
@@ -77,7 +79,8 @@ struct job {
     struct arena *arena;
     uint64_t id;
     uint32_t flags;
-    struct str session, queue_id, domain, sender;
+    struct str session, queue_id, domain, sender, envid;
+    uint8_t ret;
     struct recipient *rcpt;
     size_t rcpts;
     int fd;

@@ -2,9 +2,6 @@
 #include "mail/header.h"
 #include "smtp/smtp.h"
 
-/* A message that passed so many servers runs in a circle (RFC 5321 section 6.3). */
-#define HOPS_MAX 100
-
 static const char *text_of(enum refusal why)
 {
     switch (why) {
@@ -33,6 +30,36 @@ void accept_refuse(struct session *s, enum refusal why)
     mail_reset(s);
 }
 
+/* A message that passed so many servers runs in a circle (RFC 5321 section 6.3). */
+static bool has_hops(const struct session *s)
+{
+    return mail_header_count(message_header(&s->mail.message), STR("Received")) >
+           (uint64_t)session_cfg(s)->hopcount_limit;
+}
+
+static void mark_loop(struct session *s, struct str key)
+{
+    struct target_list *list = &s->mail.targets;
+    for (size_t i = 0; i < list->n && map_get(s->mail.seen, key); i++)
+        if (!list->v[i]->remote && str_eq(list->v[i]->key, key))
+            list->v[i]->loops = true;
+}
+
+/* A mailbox that the message has been in already was led back to by an alias or another server. True
+ * when that holds for all: the message is refused; else each of them comes back in a report. */
+static bool all_loop(struct session *s)
+{
+    struct mail_header_walk w = mail_header_walk(message_header(&s->mail.message));
+    struct mail_field f;
+    size_t loops = 0;
+    while (mail_header_next(&w, &f))
+        if (f.colon && str_caseeq(f.name, STR("Delivered-To")))
+            mark_loop(s, mail_fold_case(s->mail.arena, str_trim(f.value)));
+    for (size_t i = 0; i < s->mail.targets.n; i++)
+        loops += s->mail.targets.v[i]->loops;
+    return loops > 0 && loops == s->mail.targets.n;
+}
+
 void accept_message(struct session *s)
 {
     struct message *m = &s->mail.message;
@@ -41,8 +68,11 @@ void accept_message(struct session *s)
     } else if (mail_header_is_cut(message_header(m))) {
         /* What no walk sees could be a second From, or a blind copy. */
         accept_refuse(s, REFUSAL_HEADER);
-    } else if (mail_header_count(message_header(m), STR("Received")) >= HOPS_MAX) {
+    } else if (has_hops(s)) {
         reply(s, "554 5.4.6 Error: too many hops");
+        mail_reset(s);
+    } else if (all_loop(s)) {
+        reply(s, "554 5.4.6 Error: the mail goes in a circle: it has been in this mailbox already");
         mail_reset(s);
     } else if (session_is_submission(s)) {
         submit_message(s);

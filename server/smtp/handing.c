@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "smtp/smtp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define UNDER_WAY_MAX 64 /* deliveries of one message at once */
@@ -23,11 +24,15 @@ struct handing {
     unsigned tries;   /* of the queue */
     struct event *retry;
     char queue_id[65];
+    enum verdict verdict; /* of the queue, when it was not yes */
+    char why[251];
 };
 
 struct batch {
     struct target *v[BATCH];
+    enum recipient_done done[BATCH];
     size_t n;
+    bool remote;
 };
 
 static void enqueue(struct session *s);
@@ -42,6 +47,11 @@ void handing_free(struct session *s)
         event_free(h->retry);
     free(h);
     s->mail.handing = NULL;
+}
+
+static bool wants_receipt(const struct session *s, const struct target *t)
+{
+    return t->outcome == TARGET_DELIVERED && (t->notify & SMTP_NOTIFY_SUCCESS) && s->mail.from.path.n;
 }
 
 static void log_mailbox(struct session *s, const char *event, const struct target *t,
@@ -72,9 +82,15 @@ static void done(struct session *s)
 
 static void fail(struct session *s)
 {
+    const struct handing *h = s->mail.handing;
     log_error("not-accepted", LS("session", s->mail.id), LS("from", s->mail.from.path),
-              LN("mailboxes", s->mail.targets.n), LN("safe", s->mail.handing->safe));
-    reply(s, "451 4.3.0 Error: the message could not be delivered or queued, try again later");
+              LN("mailboxes", s->mail.targets.n), LN("safe", h->safe), LN("verdict", h->verdict));
+    if (h->verdict == VERDICT_REFUSED)
+        reply(s, "550 5.7.1 Error: %s", h->why[0] ? h->why : "the message is not allowed");
+    else if (h->verdict == VERDICT_FULL)
+        reply(s, "452 4.3.1 Insufficient system storage, try again later");
+    else
+        reply(s, "451 4.3.0 Error: the message could not be delivered or queued, try again later");
     mail_reset(s);
 }
 
@@ -92,12 +108,12 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 }
 
 /* What was delivered cannot be taken back: for the client to send it again would double it, so the
- * queue gets time to come back. */
+ * queue gets time to come back. What it refused it will not take then either. */
 static void queue_failed(struct session *s)
 {
     struct handing *h = s->mail.handing;
     struct timeval tv = {RETRY_MS / 1000, 0};
-    if (h->safe == 0 || ++h->tries > RETRIES) {
+    if (h->safe == 0 || h->verdict == VERDICT_REFUSED || ++h->tries > RETRIES) {
         fail(s);
         return;
     }
@@ -106,80 +122,151 @@ static void queue_failed(struct session *s)
     session_hold(s);
 }
 
+static void note_queued(struct session *s, struct target *t, enum recipient_done done,
+                        struct str id)
+{
+    if (done == RECIPIENT_DELIVERED || done == RECIPIENT_EXPANDED) {
+        t->told = true;
+        return;
+    }
+    t->outcome = TARGET_QUEUED;
+    s->mail.handing->safe++;
+    log_mailbox(s, "queued", t, id, "queue_id");
+}
+
+static void note_not_queued(struct session *s, struct target *t, enum recipient_done done,
+                            struct str why)
+{
+    if (done == RECIPIENT_OPEN || done == RECIPIENT_LOOPS)
+        t->outcome = TARGET_FAILED;
+    log_mailbox(s, "not-queued", t, why, "why");
+}
+
+static void take_answer(struct session *s, const struct msg_enqueue_reply *r)
+{
+    struct handing *h = s->mail.handing;
+    h->verdict = r ? (enum verdict)r->verdict : VERDICT_CANNOT_SAY;
+    h->why[0] = '\0';
+    if (h->verdict == VERDICT_YES && !h->queue_id[0])
+        snprintf(h->queue_id, sizeof h->queue_id, "%.*s", STR_FMT(str_head(r->queue_id, 64)));
+    if (h->verdict == VERDICT_REFUSED && str_is_text(r->text))
+        snprintf(h->why, sizeof h->why, "%.*s", STR_FMT(str_head(r->text, 250)));
+}
+
+static bool all_is_safe(const struct session *s)
+{
+    const struct mail *m = &s->mail;
+    bool told = true;
+    for (size_t i = 0; i < m->expanded.n; i++)
+        told = told && m->expanded.v[i]->told;
+    for (size_t i = 0; i < m->targets.n; i++)
+        told = told && (m->targets.v[i]->told || !wants_receipt(s, m->targets.v[i]));
+    return told && m->handing->safe == m->targets.n;
+}
+
 static void on_enqueued(struct session *s, void *arg, struct msg *m)
 {
     struct handing *h = s->mail.handing;
-    struct batch *b = arg;
-    bool yes = m && m->enqueue_reply.verdict == VERDICT_YES;
-    struct str id = yes ? str_head(m->enqueue_reply.queue_id, sizeof h->queue_id - 1)
-                        : (struct str){"", 0};
+    const struct batch *b = arg;
+    take_answer(s, m ? &m->enqueue_reply : NULL);
     h->under_way--;
     for (size_t i = 0; i < b->n; i++) {
-        b->v[i]->outcome = yes ? TARGET_QUEUED : TARGET_FAILED;
-        log_mailbox(s, yes ? "queued" : "not-queued", b->v[i],
-                   yes ? id : m ? m->enqueue_reply.text : STR("no answer"),
-                   yes ? "queue_id" : "why");
-    }
-    if (yes) {
-        h->safe += b->n;
-        if (!h->queue_id[0])
-            memcpy(h->queue_id, id.p, id.n);
+        if (h->verdict == VERDICT_YES)
+            note_queued(s, b->v[i], b->done[i], m->enqueue_reply.queue_id);
+        else
+            note_not_queued(s, b->v[i], b->done[i], m ? m->enqueue_reply.text : STR("no answer"));
     }
     if (h->under_way)
         return;
-    if (h->safe == s->mail.targets.n)
+    if (all_is_safe(s))
         done(s);
     else
         queue_failed(s);
 }
 
-static void enqueue_batch(struct session *s, struct batch *b)
+static void enqueue_batch(struct session *s, struct batch *b, bool more)
 {
     struct msg_recipient recipients[BATCH] = {0};
-    bool remote = b->v[0]->remote;
     struct msg m = MSG_INIT(enqueue_ask);
     for (size_t i = 0; i < b->n; i++) {
-        b->v[i]->outcome = TARGET_ASKED;
-        recipients[i].address = b->v[i]->address;
-        recipients[i].original = b->v[i]->original;
-        if (remote)
-            recipients[i].grant = b->v[i]->grant;
+        const struct target *t = b->v[i];
+        recipients[i] = (struct msg_recipient){.address = t->address, .original = t->original,
+                                               .notify = t->notify, .orcpt = t->orcpt,
+                                               .done = (uint8_t)b->done[i]};
+        if (b->remote)
+            recipients[i].grant = t->grant;
     }
     m.fd = s->mail.message.fd;
+    m.enqueue_ask.more = more;
     m.enqueue_ask.size = s->mail.message.fd_size;
-    m.enqueue_ask.flags = (remote ? ENQUEUE_REMOTE | ENQUEUE_NOW : 0) |
+    m.enqueue_ask.flags = (b->remote ? ENQUEUE_REMOTE | ENQUEUE_NOW : 0) |
                           (s->mail.hold ? ENQUEUE_HOLD : 0) |
                           (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
     m.enqueue_ask.grant = s->grant;
     m.enqueue_ask.session = s->mail.id;
     m.enqueue_ask.sender = s->mail.from.path;
+    m.enqueue_ask.ret = (uint8_t)s->mail.from.ret;
+    m.enqueue_ask.envid = s->mail.from.envid;
     m.enqueue_ask.recipients = (struct msg_recipients){recipients, b->n};
     s->mail.handing->under_way++;
     ask(s, s->smtpd->queue, &m, ASK_QUEUE_MS, on_enqueued, b);
 }
 
-/* More recipients than one ask holds go in asks of their own. */
-static void enqueue_kind(struct session *s, bool remote)
+/* What the queue shall do about a target; false: nothing. */
+static bool is_for_queue(const struct session *s, struct target *t, enum recipient_done *done)
 {
-    struct target_list *list = &s->mail.targets;
-    struct batch *b = ARENA_NEW(s->mail.arena, struct batch);
-    for (size_t i = 0; i < list->n; i++) {
-        if (list->v[i]->outcome != TARGET_FAILED || list->v[i]->remote != remote)
-            continue;
-        b->v[b->n++] = list->v[i];
-        if (b->n == BATCH) {
-            enqueue_batch(s, b);
-            b = ARENA_NEW(s->mail.arena, struct batch);
-        }
+    *done = t->outcome == TARGET_EXPANDED    ? RECIPIENT_EXPANDED
+            : t->outcome == TARGET_DELIVERED ? RECIPIENT_DELIVERED
+            : t->loops                       ? RECIPIENT_LOOPS
+                                             : RECIPIENT_OPEN;
+    if (t->outcome == TARGET_FAILED) {
+        t->outcome = TARGET_ASKED;
+        return true;
     }
-    if (b->n)
-        enqueue_batch(s, b);
+    return t->outcome == TARGET_EXPANDED ? !t->told : wants_receipt(s, t) && !t->told;
+}
+
+/* The parts of one message: the queue takes all or none. */
+struct parts {
+    struct session *session;
+    struct batch *full; /* sent when it is known whether it is the last */
+};
+
+static void add_part(struct parts *p, struct target *t, enum recipient_done done)
+{
+    struct batch *b = p->full;
+    if (b && (b->n == BATCH || b->remote != t->remote)) {
+        enqueue_batch(p->session, b, true);
+        b = NULL;
+    }
+    if (!b)
+        b = ARENA_NEW(p->session->mail.arena, struct batch);
+    b->remote = t->remote;
+    b->v[b->n] = t;
+    b->done[b->n++] = done;
+    p->full = b;
+}
+
+static void add_kind(struct parts *p, const struct target_list *list, bool remote)
+{
+    enum recipient_done done;
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i]->remote == remote && is_for_queue(p->session, list->v[i], &done))
+            add_part(p, list->v[i], done);
 }
 
 static void enqueue(struct session *s)
 {
-    enqueue_kind(s, false);
-    enqueue_kind(s, true);
+    struct parts p = {s, NULL};
+    s->mail.handing->under_way++; /* ours, so that no answer ends it before all are asked */
+    add_kind(&p, &s->mail.expanded, false);
+    add_kind(&p, &s->mail.targets, false);
+    add_kind(&p, &s->mail.targets, true);
+    s->mail.handing->under_way--;
+    if (p.full)
+        enqueue_batch(s, p.full, false);
+    else
+        fail(s); /* nothing was left to do, and it was not safe: never */
 }
 
 /* --- the deliver workers --- */
@@ -199,7 +286,7 @@ static void on_delivered(struct session *s, void *arg, struct msg *m)
     deliver_some(s);
     if (h->under_way)
         return;
-    if (h->safe == s->mail.targets.n)
+    if (all_is_safe(s))
         done(s);
     else
         enqueue(s);
@@ -224,7 +311,7 @@ static void deliver_some(struct session *s)
     struct handing *h = s->mail.handing;
     while (h->next < s->mail.targets.n && h->under_way < UNDER_WAY_MAX) {
         struct target *t = s->mail.targets.v[h->next++];
-        if (t->remote || s->mail.hold)
+        if (t->remote || t->loops || s->mail.hold)
             t->outcome = TARGET_FAILED; /* for the queue, with what failed here */
         else
             deliver_one(s, t);

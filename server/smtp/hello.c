@@ -6,7 +6,7 @@ unsigned hello_extensions(const struct session *s)
 {
     if (!s->esmtp)
         return 0;
-    unsigned e = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME;
+    unsigned e = SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_DSN;
     if (session_cfg(s)->smtputf8_enable)
         e |= SMTP_EXT_SMTPUTF8;
     if (session_has_auth(s) && session_is_tls(s))
@@ -53,7 +53,7 @@ static void list_extensions(struct session *s, struct buf *b)
         buf_str(b, STR("250-AUTH " SASL_MECHANISMS "\r\n"));
     if (e & SMTP_EXT_SMTPUTF8)
         buf_str(b, STR("250-SMTPUTF8\r\n"));
-    buf_str(b, STR("250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 HELP\r\n"));
+    buf_str(b, STR("250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-CHUNKING\r\n250 HELP\r\n"));
 }
 
 void command_ehlo(struct session *s, struct str args)

@@ -91,13 +91,37 @@ static struct target *target_copy(struct arena *a, const struct target *t, struc
     return copy;
 }
 
+/* What stands for several is told of as that, so that the sender does not learn for whom (RFC 3461
+ * section 5.2.7.3): the rest of NOTIFY holds for each of them. */
+static uint8_t note_expanded(struct session *s, struct str original, struct str orcpt)
+{
+    struct mail *m = &s->mail;
+    const struct rcpt *r = m->rcpt;
+    unsigned notify = r->said.notify;
+    if (!(notify & SMTP_NOTIFY_SUCCESS) || (r->named == 1 && r->found.n == 1))
+        return (uint8_t)notify;
+    struct target *t = ARENA_NEW(m->arena, struct target);
+    *t = (struct target){.address = original, .original = original, .orcpt = orcpt,
+                         .notify = (uint8_t)notify, .outcome = TARGET_EXPANDED};
+    if (m->from.path.n)
+        target_add(&m->expanded, t);
+    notify &= ~(unsigned)SMTP_NOTIFY_SUCCESS;
+    return notify ? (uint8_t)notify : SMTP_NOTIFY_NEVER;
+}
+
 static void accept_rcpt(struct session *s)
 {
     struct mail *m = &s->mail;
     struct rcpt *r = m->rcpt;
     struct str original = arena_str(m->arena, r->said.path);
-    for (size_t i = 0; i < r->found.n; i++)
-        target_add(&m->targets, target_copy(m->arena, r->found.v[i], original));
+    struct str orcpt = arena_str(m->arena, r->said.orcpt);
+    uint8_t notify = note_expanded(s, original, orcpt);
+    for (size_t i = 0; i < r->found.n; i++) {
+        struct target *t = target_copy(m->arena, r->found.v[i], original);
+        t->notify = notify;
+        t->orcpt = orcpt;
+        target_add(&m->targets, t);
+    }
     r->found.n = 0;
     if (m->rcpts++ == 0)
         m->only_rcpt = original;
@@ -283,7 +307,7 @@ void command_rcpt(struct session *s, struct str args)
     struct rcpt *r = MEM_NEW(struct rcpt);
     r->arena = arena_new(ARENA_FIRST);
     s->mail.rcpt = r;
-    if (smtp_parse_rcpt(r->arena, args, s->mail.from.smtputf8, &r->said, &e) != 0) {
+    if (smtp_parse_rcpt(r->arena, args, hello_extensions(s), s->mail.from.smtputf8, &r->said, &e) != 0) {
         reply_err(s, &e);
         s->mail.rcpts_refused++;
         rcpt_free(s);

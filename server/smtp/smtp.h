@@ -57,7 +57,9 @@ enum state {
 
 enum reading { READ_COMMAND, READ_SASL, READ_DATA, READ_CHUNK };
 
-enum outcome { TARGET_WAITS, TARGET_ASKED, TARGET_DELIVERED, TARGET_FAILED, TARGET_QUEUED };
+enum outcome {
+    TARGET_WAITS, TARGET_ASKED, TARGET_DELIVERED, TARGET_FAILED, TARGET_QUEUED, TARGET_EXPANDED
+};
 
 /* One mailbox the message goes to. Lies in the transaction's arena. */
 struct target {
@@ -66,6 +68,10 @@ struct target {
     struct str key;      /* the address folded */
     struct str original; /* the recipient as it was said in RCPT */
     bool remote;         /* another server's: for the queue; its grant, if any, says that it may */
+    bool loops;          /* the message was in this mailbox already */
+    uint8_t notify;      /* SMTP_NOTIFY_* */
+    struct str orcpt;    /* as it was said in RCPT */
+    bool told;           /* the queue has made the report that was asked for */
     enum outcome outcome;
 };
 
@@ -103,6 +109,7 @@ struct mail {
     struct smtp_mail from;
     struct str id; /* session id and number of the transaction */
     struct target_list targets;
+    struct target_list expanded; /* recipients that stand for several, whose sender wants a receipt */
     struct map *seen;      /* folded addresses of the targets */
     size_t rcpts;          /* recipients accepted */
     size_t rcpts_refused;

@@ -24,7 +24,7 @@ static void parse_paths(struct str args, unsigned offered)
         check(mail.path.n == 0 || str_is_text(mail.path));
     else
         check(e.client[0] == '5');
-    if (smtp_parse_rcpt(a, args, offered & SMTP_EXT_SMTPUTF8, &rcpt, &e) == 0)
+    if (smtp_parse_rcpt(a, args, offered, offered & SMTP_EXT_SMTPUTF8, &rcpt, &e) == 0)
         check(rcpt.path.n > 0 && str_is_text(rcpt.path));
     else
         check(e.client[0] == '5');

@@ -18,8 +18,9 @@
 
 static struct msg_target some_targets[2] = {{{{1}}, {"a@b.example", 11}, true},
                                             {{{2, 3}}, {"", 0}, false}};
-static struct msg_recipient some_recipients[2] = {{{"x@y.example", 11}, {"X@y.example", 11}, {{9}}},
-                                                  {{"", 0}, {"z\0z", 3}, {{0}}}};
+static struct msg_recipient some_recipients[2] = {{{"x@y.example", 11}, {"X@y.example", 11}, {{9}},
+                                                   7, RECIPIENT_LOOPS, {"rfc822;x", 8}},
+                                                  {{"", 0}, {"z\0z", 3}, {{0}}, 0, 0, {"", 0}}};
 
 static void fill_u8(msg_u8 *v)
 {
@@ -84,7 +85,8 @@ static bool same_recipients(msg_recipients a, msg_recipients b)
     bool same = a.n == b.n;
     for (size_t i = 0; same && i < a.n; i++)
         same = str_eq(a.v[i].address, b.v[i].address) && str_eq(a.v[i].original, b.v[i].original) &&
-               same_grant(a.v[i].grant, b.v[i].grant);
+               same_grant(a.v[i].grant, b.v[i].grant) && str_eq(a.v[i].orcpt, b.v[i].orcpt) &&
+               a.v[i].notify == b.v[i].notify && a.v[i].done == b.v[i].done;
     return same;
 }
 

@@ -6,6 +6,7 @@
 #include "deliver/place.h"
 #include "queue/backoff.h"
 #include "queue/db.h"
+#include "queue/lanes.h"
 #include "queue/spool.h"
 #include "tests/unit/unit.h"
 
@@ -187,17 +188,15 @@ static void add(struct queue_db *db, uint64_t id, int64_t next, struct str first
 struct seen {
     struct buf text;
     uint64_t ids[20];
-    size_t n, stop_at;
-    const char *pass; /* an address to pass over */
+    size_t n;
+    uint64_t busy; /* a recipient in flight */
+    struct queue_db *db;
+    int64_t now;
 };
 
-static enum queue_want wanted(void *ctx, uint64_t id, struct str address)
+static bool is_free(void *ctx, uint64_t recipient)
 {
-    struct seen *s = ctx;
-    (void)id;
-    if (s->stop_at && s->n >= s->stop_at)
-        return QUEUE_STOP;
-    return s->pass && str_eq(address, str_from(s->pass)) ? QUEUE_PASS : QUEUE_TAKE;
+    return recipient != ((struct seen *)ctx)->busy;
 }
 
 static bool note(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
@@ -209,16 +208,37 @@ static bool note(void *ctx, const struct queue_message *m, const struct queue_re
     return true;
 }
 
+static void see_lane(void *ctx, struct str lane, int64_t due_ms)
+{
+    struct seen *s = ctx;
+    buf_printf(&s->text, "%.*s=%lld ", STR_FMT(lane), (long long)due_ms);
+}
+
+static void expect_lanes(struct queue_db *db, bool remote, const char *want)
+{
+    struct err e = {0};
+    struct seen s = {0};
+    CU_ASSERT(queue_db_lanes(db, remote, see_lane, &s, &e) == 0);
+    UNIT_STR(buf_view(&s.text), want);
+    buf_free(&s.text);
+}
+
+/* All that is due in the mailboxes a, b and c, at most 20 of one message. */
 static void see_due(struct queue_db *db, int64_t now, struct seen *s, const char *want)
 {
+    static const char *const lanes[] = {"a", "b", "c", "far", "near"};
     struct err e = {0};
     s->n = 0;
     buf_clear(&s->text);
-    CU_ASSERT(queue_db_due(db, now, wanted, note, s, &e) == 0);
+    for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
+        int64_t after = -1;
+        CU_ASSERT(queue_db_pick(db, false, str_from(lanes[i]), now, 20, &after, is_free, note, s,
+                                &e) == 0);
+    }
     UNIT_STR(buf_view(&s->text), want);
 }
 
-static void due_in_order(void)
+static void mailboxes(void)
 {
     struct place p = new_place();
     struct queue_db *db = open_db(&p);
@@ -226,16 +246,49 @@ static void due_in_order(void)
     add(db, 3, 300, STR("c"), STR("a"));
     add(db, 1, 500, STR("a"), STR(""));
     add(db, 2, 100, STR("b"), STR(""));
+    expect_lanes(db, false, "a=301 b=100 c=300 ");
+    expect_lanes(db, true, "");
     see_due(db, 99, &s, "");
-    see_due(db, 1000, &s, "2:b:0:0: 3:c:0:0: 3:a:0:0: 1:a:0:0: ");
-    s.pass = "c";
-    see_due(db, 1000, &s, "2:b:0:0: 3:a:0:0: 1:a:0:0: ");
-    s.stop_at = 1;
-    see_due(db, 1000, &s, "2:b:0:0: ");
+    see_due(db, 1000, &s, "3:a:0:0: 2:b:0:0: 3:c:0:0: ");
+    s.busy = 2; /* the first one of a */
+    see_due(db, 1000, &s, "1:a:0:0: 2:b:0:0: 3:c:0:0: ");
     int64_t next;
     struct err e = {0};
-    CU_ASSERT(queue_db_next(db, 100, &next, &e) == 0 && next == 300);
-    CU_ASSERT(queue_db_next(db, 500, &next, &e) == 0 && next == INT64_MAX);
+    CU_ASSERT(queue_db_lane_next(db, false, STR("a"), 301, &next, &e) == 0 && next == 500);
+    CU_ASSERT(queue_db_lane_next(db, false, STR("a"), 500, &next, &e) == 0 && next == INT64_MAX);
+    CU_ASSERT(queue_db_lane_next(db, true, STR("a"), 0, &next, &e) == 0 && next == INT64_MAX);
+    buf_free(&s.text);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+/* Ten messages of one sender stand before one of each of two others, who get their turn. */
+static void senders_take_turns(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    struct seen s = {0};
+    int64_t after = -1;
+    bool gone, bea = false, cleo = false;
+    for (uint64_t id = 1; id <= 12; id++) {
+        struct queue_message m = {.id = id, .size = 1, .session = STR("s"),
+                                  .sender = id == 11 ? STR("bea") : id == 12 ? STR("cleo") : STR("ann")};
+        struct queue_recipient r = {.route = QUEUE_REMOTE, .destination = STR("x"),
+                                    .address = m.sender, .original = STR("o"),
+                                    .next_ms = (int64_t)id, .error = STR("")};
+        CU_ASSERT(queue_db_add(db, &m, &r, 1, &e) == 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        s.n = 0;
+        CU_ASSERT(queue_db_pick(db, true, STR("x"), 100, 20, &after, is_free, note, &s, &e) == 0);
+        CU_ASSERT_FATAL(s.n == 1);
+        CU_ASSERT(queue_db_done(db, s.ids[0], &e) == 0);
+        CU_ASSERT(queue_db_sweep(db, s.ids[0], &gone, &e) == 0 && gone);
+        bea = bea || s.ids[0] == 11;
+        cleo = cleo || s.ids[0] == 12;
+    }
+    CU_ASSERT(bea && cleo);
     buf_free(&s.text);
     queue_db_close(db);
     remove_place(&p);
@@ -291,7 +344,9 @@ static void clock_that_jumped(void)
     struct seen s = {0};
     add(db, 1, 1000000, STR("far"), STR(""));
     add(db, 2, 5000, STR("near"), STR(""));
-    CU_ASSERT(queue_db_unstick(db, 1000, 10000, &e) == 0);
+    bool some = false;
+    CU_ASSERT(queue_db_unstick(db, 1000, 10000, &some, &e) == 0 && some);
+    CU_ASSERT(queue_db_unstick(db, 1000, 10000, &some, &e) == 0 && !some);
     see_due(db, 1000, &s, "1:far:0:0: ");
     buf_free(&s.text);
     queue_db_close(db);
@@ -365,44 +420,69 @@ static void newer_version(void)
 {
     struct place p = new_place();
     queue_db_close(open_db(&p));
-    run_sql(&p, "PRAGMA user_version = 3");
-    expect_refused(&p, ERR_PERMANENT, "version 3");
+    run_sql(&p, "PRAGMA user_version = 4");
+    expect_refused(&p, ERR_PERMANENT, "version 4");
     remove_place(&p);
 }
 
 static bool look_at_old(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
 {
     size_t *n = ctx;
-    (void)m;
     CU_ASSERT(r->route == QUEUE_LOCAL && r->destination.n == 0 && !r->warned);
+    CU_ASSERT(r->notify == 0 && r->orcpt.n == 0 && m->ret == 0 && m->envid.n == 0);
     UNIT_STR(r->address, "a");
     ++*n;
     return true;
 }
 
-/* One of version 1, with mail in it. */
-static void older_version(void)
+#define LANE_INDEXES                                                                               \
+    "DROP INDEX recipient_local; DROP INDEX recipient_remote; DROP INDEX recipient_local_due;"     \
+    "DROP INDEX recipient_remote_due; DROP INDEX recipient_next; DROP INDEX recipient_held;"
+
+static const char back_to_2[] =
+    LANE_INDEXES "ALTER TABLE message DROP COLUMN ret; ALTER TABLE message DROP COLUMN envid;"
+    "ALTER TABLE recipient DROP COLUMN notify; ALTER TABLE recipient DROP COLUMN orcpt;"
+    "ALTER TABLE recipient DROP COLUMN sender_key;"
+    "CREATE INDEX recipient_due ON recipient(state, next_attempt, address);"
+    "CREATE INDEX recipient_local ON recipient(next_attempt, address) WHERE state = 0 AND route <> 1;"
+    "CREATE INDEX recipient_remote ON recipient(destination, next_attempt, message)"
+    " WHERE state = 0 AND route = 1; PRAGMA user_version = 2";
+static const char back_to_1[] =
+    "DROP INDEX recipient_local; DROP INDEX recipient_remote;"
+    "ALTER TABLE recipient DROP COLUMN route; ALTER TABLE recipient DROP COLUMN destination;"
+    "ALTER TABLE recipient DROP COLUMN warned; PRAGMA user_version = 1";
+
+/* One of an older version, with mail in it. */
+static void older_version(int version)
 {
     struct place p = new_place();
     struct queue_db *db = open_db(&p);
     struct err e = {0};
     size_t n = 0;
-    bool found;
-    char name[256];
     add(db, 5, 100, STR("a"), STR(""));
     queue_db_close(db);
-    run_sql(&p, "DROP INDEX recipient_local; DROP INDEX recipient_remote;"
-                "ALTER TABLE recipient DROP COLUMN route;"
-                "ALTER TABLE recipient DROP COLUMN destination;"
-                "ALTER TABLE recipient DROP COLUMN warned; PRAGMA user_version = 1");
+    run_sql(&p, back_to_2);
+    if (version == 1)
+        run_sql(&p, back_to_1);
     for (int again = 0; again < 2; again++) {
         db = open_db(&p);
         CU_ASSERT(queue_db_list(db, look_at_old, &n, &e) == 0);
-        CU_ASSERT(queue_db_destination(db, STR(""), name, sizeof name, &found, &e) == 0 && !found);
+        expect_lanes(db, false, "a=100 ");
+        expect_lanes(db, true, "");
         queue_db_close(db);
     }
     CU_ASSERT(n == 2);
     remove_place(&p);
+}
+
+static void older_version_1(void)
+{
+    older_version(1);
+}
+
+static void older_version_2(void)
+{
+    older_version(2);
 }
 
 struct remote_seen {
@@ -428,8 +508,9 @@ static void expect_remote(struct queue_db *db, const char *destination, size_t m
 {
     struct err e = {0};
     struct remote_seen s = {.busy = busy};
-    CU_ASSERT(queue_db_due_remote(db, str_from(destination), 1000, max, is_idle, see_remote, &s,
-                                  &e) == 0);
+    int64_t after = -1;
+    CU_ASSERT(queue_db_pick(db, true, str_from(destination), 1000, max, &after, is_idle, see_remote,
+                            &s, &e) == 0);
     UNIT_STR(buf_view(&s.text), want);
     buf_free(&s.text);
 }
@@ -441,8 +522,6 @@ static void remote_recipients(void)
     struct queue_db *db = open_db(&p);
     struct err e = {0};
     struct seen local = {0};
-    char name[256];
-    bool found;
     for (uint64_t id = 1; id <= 2; id++) {
         struct queue_message m = {.id = id, .size = 1, .session = STR("s"), .sender = STR("f")};
         struct queue_recipient r[] = {
@@ -461,14 +540,125 @@ static void remote_recipients(void)
     expect_remote(db, "x", 20, 4, "1:1@x 1:2@x ");
     expect_remote(db, "y", 20, 0, "");
     expect_remote(db, "z", 20, 0, "");
-    CU_ASSERT(queue_db_destination(db, STR(""), name, sizeof name, &found, &e) == 0 && found);
-    UNIT_STR(str_from(name), "x");
-    CU_ASSERT(queue_db_destination(db, STR("x"), name, sizeof name, &found, &e) == 0 && found);
-    UNIT_STR(str_from(name), "y");
-    CU_ASSERT(queue_db_destination(db, STR("y"), name, sizeof name, &found, &e) == 0 && !found);
+    expect_lanes(db, true, "x=100 y=5000 ");
     buf_free(&local.text);
     queue_db_close(db);
     remove_place(&p);
+}
+
+/* RFC 3461's words come back as they were. */
+static bool see_dsn(void *ctx, const struct queue_message *m, const struct queue_recipient *r)
+{
+    ++*(size_t *)ctx;
+    CU_ASSERT(m->ret == 2 && r->notify == 5);
+    UNIT_STR(m->envid, "id+2B1");
+    UNIT_STR(r->orcpt, "rfc822;a+40b");
+    return true;
+}
+
+static void envelope_words(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    size_t n = 0;
+    struct queue_message m = {.id = 9, .size = 1, .session = STR("s"), .sender = STR("f"), .ret = 2,
+                              .envid = STR("id+2B1")};
+    struct queue_recipient r = {.address = STR("a"), .original = STR("o"), .notify = 5,
+                                .orcpt = STR("rfc822;a+40b")};
+    CU_ASSERT(queue_db_add(db, &m, &r, 1, &e) == 0);
+    CU_ASSERT(queue_db_add_recipient(db, 9, m.sender, &r, &e) == 0);
+    CU_ASSERT(queue_db_list(db, see_dsn, &n, &e) == 0 && n == 2);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+/* --- lanes --- */
+
+static void expect_turn(struct lanes *l, int64_t now, const char *want)
+{
+    struct lane *lane = lanes_take(l, now);
+    UNIT_STR(lane ? str_from(lane->name) : STR("-"), want);
+    if (lane)
+        lanes_put(l, lane, now);
+}
+
+static void lanes_go_around(void)
+{
+    struct lanes l;
+    lanes_init(&l);
+    lanes_due(&l, STR("b"), 20);
+    lanes_due(&l, STR("a"), 10);
+    lanes_due(&l, STR("late"), 1000);
+    lanes_due(&l, STR("late"), 2000); /* the earlier time stays */
+    CU_ASSERT(lanes_next(&l) == 10);
+    expect_turn(&l, 9, "-");
+    expect_turn(&l, 50, "a");
+    expect_turn(&l, 50, "b");
+    expect_turn(&l, 50, "a");
+    lanes_due(&l, STR("new"), 0); /* behind those who stand there */
+    expect_turn(&l, 50, "b");
+    expect_turn(&l, 50, "a");
+    expect_turn(&l, 50, "new");
+    struct lane *b = lanes_take(&l, 50);
+    UNIT_STR(str_from(b->name), "b");
+    b->jobs = 1;
+    lanes_park(b);
+    expect_turn(&l, 50, "a");
+    expect_turn(&l, 50, "new");
+    expect_turn(&l, 50, "a");
+    lanes_job_over(&l, b, 50);
+    expect_turn(&l, 50, "new");
+    expect_turn(&l, 50, "a");
+    expect_turn(&l, 50, "b");
+    while (l.n || l.ring) /* nothing waits any more: they are gone */
+        lanes_put(&l, lanes_take(&l, 5000), INT64_MAX);
+    CU_ASSERT(map_count(l.by_name) == 0 && lanes_next(&l) == INT64_MAX);
+    lanes_free(&l);
+}
+
+/* What becomes due while a lane is out, or parked with nothing waiting, is not forgotten. */
+static void lanes_are_woken(void)
+{
+    struct lanes l;
+    lanes_init(&l);
+    lanes_due(&l, STR("a"), 10);
+    struct lane *a = lanes_take(&l, 10);
+    lanes_due(&l, STR("a"), 30);
+    lanes_put(&l, a, INT64_MAX);
+    CU_ASSERT(lanes_next(&l) == 30);
+    a = lanes_take(&l, 30);
+    a->jobs = 1;
+    lanes_put(&l, a, INT64_MAX);
+    CU_ASSERT(lanes_next(&l) == INT64_MAX && lanes_find(&l, STR("a")) == a);
+    lanes_due(&l, STR("a"), 40);
+    CU_ASSERT(lanes_next(&l) == 40);
+    lanes_job_over(&l, a, 35);
+    CU_ASSERT(lanes_next(&l) == 40);
+    lanes_free(&l);
+}
+
+/* Many at random times come out in order. */
+static void lanes_in_order(void)
+{
+    struct lanes l;
+    char name[16];
+    int64_t last = 0;
+    lanes_init(&l);
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "%d", i % 1500);
+        lanes_due(&l, str_from(name), 1 + (int64_t)(randombytes_random() % 100000));
+    }
+    for (size_t n = map_count(l.by_name); n > 0; n--) {
+        int64_t now = lanes_next(&l) ? lanes_next(&l) : last; /* 0: of the same time */
+        struct lane *lane = lanes_take(&l, now);
+        CU_ASSERT(lane && now >= last && lane->due_ms == now);
+        last = now;
+        lane->jobs = 1;
+        lanes_put(&l, lane, INT64_MAX);
+    }
+    CU_ASSERT(last > 0 && lanes_take(&l, INT64_MAX) == NULL);
+    lanes_free(&l);
 }
 
 static void foreign_database(void)
@@ -639,13 +829,19 @@ int main(void)
         {"trace lines", trace_lines},
         {"trace lines cannot be forged", trace_lines_cannot_be_forged},
         {"places out of bounds are refused", places},
-        {"due in order", due_in_order},
+        {"mailboxes and their mail", mailboxes},
+        {"senders take turns", senders_take_turns},
+        {"the words of RFC 3461 are kept", envelope_words},
+        {"lanes go around", lanes_go_around},
+        {"lanes are woken", lanes_are_woken},
+        {"lanes come out in order", lanes_in_order},
         {"outcomes", outcomes},
         {"a clock that jumped", clock_that_jumped},
         {"reopened, and read beside the writer", reopened},
         {"the same id twice", same_id_twice},
         {"a newer version is refused", newer_version},
-        {"a version 1 is brought up to date", older_version},
+        {"a version 1 is brought up to date", older_version_1},
+        {"a version 2 is brought up to date", older_version_2},
         {"recipients at other servers", remote_recipients},
         {"a foreign database is refused", foreign_database},
         {"a file that is no database is refused", not_a_database},

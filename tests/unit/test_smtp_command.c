@@ -99,7 +99,7 @@ static void expect_rcpt(const char *args, bool utf8, const char *want)
     struct smtp_rcpt r;
     struct err e = {0};
     char got[400];
-    if (smtp_parse_rcpt(a, str_from(args), utf8, &r, &e) != 0)
+    if (smtp_parse_rcpt(a, str_from(args), 0, utf8, &r, &e) != 0)
         snprintf(got, sizeof got, "%s", e.client);
     else
         snprintf(got, sizeof got, "<%.*s>", STR_FMT(r.path));
@@ -123,6 +123,82 @@ static void test_rcpt(void)
     expect_rcpt("TO:<a@b.example>X", false, "501 5.5.4 Syntax error behind the address");
     expect_rcpt("TO:<j\xc3\xbcrgen@b.example>", false,
                 "553 5.6.7 Address with non-ASCII characters needs SMTPUTF8");
+}
+
+/* "RET envid", "notify orcpt", or the reply. */
+static void expect_dsn_mail(const char *args, const char *want)
+{
+    AUTO_ARENA a = arena_new(1024);
+    struct smtp_mail m;
+    struct err e = {0};
+    char got[400];
+    if (smtp_parse_mail(a, str_from(args), SMTP_EXT_DSN, &m, &e) != 0)
+        snprintf(got, sizeof got, "%s", e.client);
+    else
+        snprintf(got, sizeof got, "%d %.*s", m.ret, STR_FMT(m.envid));
+    UNIT_STR(str_from(got), want);
+}
+
+static void expect_dsn_rcpt(const char *args, const char *want)
+{
+    AUTO_ARENA a = arena_new(1024);
+    struct smtp_rcpt r;
+    struct err e = {0};
+    char got[400];
+    if (smtp_parse_rcpt(a, str_from(args), SMTP_EXT_DSN, false, &r, &e) != 0)
+        snprintf(got, sizeof got, "%s", e.client);
+    else
+        snprintf(got, sizeof got, "%u %.*s", r.notify, STR_FMT(r.orcpt));
+    UNIT_STR(str_from(got), want);
+}
+
+static void test_dsn(void)
+{
+    static const char notify[] =
+        "501 5.5.4 Bad NOTIFY value: NEVER, or some of SUCCESS,FAILURE,DELAY";
+    expect_dsn_mail("FROM:<a@b.example>", "0 ");
+    expect_dsn_mail("FROM:<a@b.example> RET=FULL ENVID=x+2B1", "1 x+2B1");
+    expect_dsn_mail("FROM:<a@b.example> ret=hdrs", "2 ");
+    expect_dsn_mail("FROM:<a@b.example> RET=HALF", "501 5.5.4 Bad RET value: FULL or HDRS");
+    expect_dsn_mail("FROM:<a@b.example> RET", "501 5.5.4 Bad RET value: FULL or HDRS");
+    expect_dsn_mail("FROM:<a@b.example> ENVID=a+0Ab", "501 5.5.4 Bad ENVID");
+    expect_dsn_mail("FROM:<a@b.example> ENVID=a+4", "501 5.5.4 Bad ENVID");
+    expect_dsn_mail("FROM:<a@b.example> ENVID=a+4X", "501 5.5.4 Bad ENVID");
+    expect_dsn_mail("FROM:<a@b.example> ENVID", "501 5.5.4 Bad ENVID");
+    AUTO_BUF longer = {0};
+    buf_str(&longer, STR("FROM:<a@b.example> ENVID="));
+    for (int i = 0; i <= SMTP_ENVID_MAX; i++)
+        buf_byte(&longer, 'x');
+    expect_dsn_mail(buf_z(&longer), "501 5.5.4 Bad ENVID");
+    expect_dsn_rcpt("TO:<a@b.example>", "0 ");
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY=NEVER", "8 ");
+    expect_dsn_rcpt("TO:<a@b.example> notify=success,DELAY,Failure", "7 ");
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY=NEVER,SUCCESS", notify);
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY=SUCCESS,NEVER", notify);
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY=SUCCESS,SUCCESS", notify);
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY=SUCCESS,", notify);
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY=,DELAY", notify);
+    expect_dsn_rcpt("TO:<a@b.example> NOTIFY", notify);
+    expect_dsn_rcpt("TO:<a@b.example> ORCPT=rfc822;x+40y.example", "0 rfc822;x+40y.example");
+    expect_dsn_rcpt("TO:<a@b.example> ORCPT=x", "501 5.5.4 Bad ORCPT value");
+    expect_dsn_rcpt("TO:<a@b.example> ORCPT=;x", "501 5.5.4 Bad ORCPT value");
+    expect_dsn_rcpt("TO:<a@b.example> ORCPT=rfc822;", "501 5.5.4 Bad ORCPT value");
+    expect_dsn_rcpt("TO:<a@b.example> ORCPT=rfc(822;x", "501 5.5.4 Bad ORCPT value");
+    expect_dsn_rcpt("TO:<a@b.example> ORCPT=rfc822;x+0Ay", "501 5.5.4 Bad ORCPT value");
+    expect_dsn_rcpt("TO:<a@b.example> RET=FULL", "555 5.5.4 Unsupported parameter: RET");
+}
+
+static void test_xtext(void)
+{
+    AUTO_BUF out = {0};
+    smtp_xtext_decode(STR("a+2Bb+3Dc+40+20d"), &out);
+    UNIT_STR(buf_view(&out), "a+b=c@ d");
+    buf_clear(&out);
+    smtp_xtext_encode(STR("a+b=c@ d"), &out);
+    UNIT_STR(buf_view(&out), "a+2Bb+3Dc@+20d");
+    buf_clear(&out);
+    smtp_notify_print(SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, &out);
+    UNIT_STR(buf_view(&out), "SUCCESS,DELAY");
 }
 
 static void test_hello(void)
@@ -213,6 +289,8 @@ int main(void)
         {"MAIL that is refused", test_mail_sad},
         {"parameters are bounded", test_parameters_bounded},
         {"RCPT", test_rcpt},
+        {"the parameters of RFC 3461", test_dsn},
+        {"xtext", test_xtext},
         {"EHLO and HELO", test_hello},
         {"BDAT", test_bdat},
         {"AUTH", test_auth},

@@ -158,11 +158,27 @@ static int take_auth(const struct parameter *p, struct smtp_mail *m, struct err 
     return 0;
 }
 
+static int take_ret(const struct parameter *p, struct smtp_mail *m, struct err *e)
+{
+    m->ret = smtp_ret_parse(p->value);
+    return m->ret == SMTP_RET_NONE
+               ? wrong(e, "unknown RET", "501 5.5.4 Bad RET value: FULL or HDRS")
+               : 0;
+}
+
+static int take_envid(const struct parameter *p, struct smtp_mail *m, struct err *e)
+{
+    m->envid = p->value;
+    return smtp_envid_is_sound(p->value) ? 0 : wrong(e, "malformed ENVID", "501 5.5.4 Bad ENVID");
+}
+
 static const struct mail_rule mail_rules[] = {
     {"SIZE", SMTP_EXT_SIZE, take_size},
     {"BODY", SMTP_EXT_8BITMIME, take_body},
     {"SMTPUTF8", SMTP_EXT_SMTPUTF8, take_smtputf8},
     {"AUTH", SMTP_EXT_AUTH, take_auth},
+    {"RET", SMTP_EXT_DSN, take_ret},
+    {"ENVID", SMTP_EXT_DSN, take_envid},
 };
 
 static int take_mail_parameter(const struct parameter *p, unsigned offered, struct smtp_mail *m,
@@ -225,6 +241,7 @@ int smtp_parse_mail(struct arena *a, struct str args, unsigned offered, struct s
         if (take_mail_parameter(&ps.v[i], offered, out, e) != 0)
             return -1;
     out->path = mail_address_print(a, &out->sender);
+    out->envid = arena_str(a, out->envid);
     return check_utf8(taken(before, rest), out->smtputf8, e);
 }
 
@@ -235,8 +252,24 @@ static bool is_bare_postmaster(const struct mail_address *m)
     return m->domain.n == 0 && str_caseeq(m->local, STR("postmaster"));
 }
 
-int smtp_parse_rcpt(struct arena *a, struct str args, bool smtputf8, struct smtp_rcpt *out,
-                    struct err *e)
+static int take_rcpt_parameter(const struct parameter *p, unsigned offered, struct smtp_rcpt *r,
+                               struct err *e)
+{
+    bool notify = str_caseeq(p->name, STR("NOTIFY")), orcpt = str_caseeq(p->name, STR("ORCPT"));
+    if (!(offered & SMTP_EXT_DSN) || (!notify && !orcpt))
+        return not_offered(p, e);
+    if (notify && (r->notify = smtp_notify_parse(p->value)) == 0)
+        return wrong(e, "malformed NOTIFY",
+                     "501 5.5.4 Bad NOTIFY value: NEVER, or some of SUCCESS,FAILURE,DELAY");
+    if (orcpt && !smtp_orcpt_is_sound(p->value))
+        return wrong(e, "malformed ORCPT", "501 5.5.4 Bad ORCPT value");
+    if (orcpt)
+        r->orcpt = p->value;
+    return 0;
+}
+
+int smtp_parse_rcpt(struct arena *a, struct str args, unsigned offered, bool smtputf8,
+                    struct smtp_rcpt *out, struct err *e)
 {
     static const char bad[] = "501 5.1.3 Bad recipient address syntax";
     struct parameters ps = {.n = 0};
@@ -252,9 +285,11 @@ int smtp_parse_rcpt(struct arena *a, struct str args, bool smtputf8, struct smtp
         return wrong(e, "recipient address without a domain", bad);
     if (take_parameters(rest, &ps, e) != 0)
         return -1;
-    if (ps.n)
-        return not_offered(&ps.v[0], e);
+    for (size_t i = 0; i < ps.n; i++)
+        if (take_rcpt_parameter(&ps.v[i], offered, out, e) != 0)
+            return -1;
     out->path = mail_address_print(a, &out->address);
+    out->orcpt = arena_str(a, out->orcpt);
     return check_utf8(taken(before, rest), smtputf8, e);
 }
 

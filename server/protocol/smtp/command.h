@@ -1,6 +1,7 @@
 /*
  * smtp/command: the grammar of SMTP commands (RFC 5321 section 4.1.1, and the extensions we offer:
- * RFC 1870 SIZE, RFC 6152 8BITMIME, RFC 6531 SMTPUTF8, RFC 3030 CHUNKING, RFC 4954 AUTH).
+ * RFC 1870 SIZE, RFC 6152 8BITMIME, RFC 6531 SMTPUTF8, RFC 3030 CHUNKING, RFC 4954 AUTH, RFC 3461
+ * DSN).
  *
  * Each function takes a command's arguments, that is the line behind the verb without leading and
  * trailing blanks. On failure it returns -1 with a permanent error whose client text is the whole
@@ -11,13 +12,15 @@
 
 #include "base/err.h"
 #include "mail/address.h"
+#include "protocol/smtp/dsn.h"
 
 /* Which extensions EHLO offered: a parameter of any other is refused (555). */
 enum {
     SMTP_EXT_SIZE = 1,
     SMTP_EXT_8BITMIME = 2,
     SMTP_EXT_SMTPUTF8 = 4,
-    SMTP_EXT_AUTH = 8
+    SMTP_EXT_AUTH = 8,
+    SMTP_EXT_DSN = 16
 };
 
 enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
@@ -34,19 +37,23 @@ struct smtp_mail {
     uint64_t size;              /* SIZE, 0 when not given */
     enum smtp_body body;
     bool smtputf8;
+    enum smtp_ret ret;
+    struct str envid; /* as it was said, in xtext; empty: none */
 };
 
 struct smtp_rcpt {
     struct mail_address address; /* without a domain only for postmaster (RFC 5321 4.1.1.3) */
     struct str path;             /* its normal form */
+    unsigned notify;             /* SMTP_NOTIFY_*; 0: nothing was said */
+    struct str orcpt;            /* as it was said, "rfc822;xtext"; empty: none */
 };
 
 /* MAIL: "FROM:<reverse-path> parameters". */
 int smtp_parse_mail(struct arena *a, struct str args, unsigned offered, struct smtp_mail *out,
                     struct err *e);
 /* RCPT: "TO:<forward-path> parameters". smtputf8: MAIL said so. */
-int smtp_parse_rcpt(struct arena *a, struct str args, bool smtputf8, struct smtp_rcpt *out,
-                    struct err *e);
+int smtp_parse_rcpt(struct arena *a, struct str args, unsigned offered, bool smtputf8,
+                    struct smtp_rcpt *out, struct err *e);
 /* EHLO and HELO: one word fit for a Received header. */
 int smtp_parse_hello(struct str args, struct str *name, struct err *e);
 /* BDAT: "size [LAST]". */

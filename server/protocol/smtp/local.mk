@@ -4,4 +4,4 @@ libsmtp_a_SOURCES = \
 	%reldir%/data.h %reldir%/data.c \
 	%reldir%/refusal.h %reldir%/refusal.c \
 	%reldir%/reply.h %reldir%/reply.c \
-	%reldir%/command.h %reldir%/command.c
+	%reldir%/dsn.h %reldir%/dsn.c %reldir%/command.h %reldir%/command.c

@@ -43,6 +43,7 @@ static void take_offer(struct smtp_reply *r, struct str line)
         {STR("PIPELINING"), SMTP_OFFERS_PIPELINING}, {STR("SIZE"), SMTP_OFFERS_SIZE},
         {STR("8BITMIME"), SMTP_OFFERS_8BITMIME},     {STR("SMTPUTF8"), SMTP_OFFERS_SMTPUTF8},
         {STR("STARTTLS"), SMTP_OFFERS_STARTTLS},     {STR("ENHANCEDSTATUSCODES"), SMTP_OFFERS_STATUSES},
+        {STR("DSN"), SMTP_OFFERS_DSN},
     };
     struct str word, value;
     if (!str_token(&line, " \t", &word))

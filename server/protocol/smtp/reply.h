@@ -23,6 +23,7 @@ enum {
     SMTP_OFFERS_SMTPUTF8 = 8,
     SMTP_OFFERS_STARTTLS = 16,
     SMTP_OFFERS_STATUSES = 32, /* ENHANCEDSTATUSCODES */
+    SMTP_OFFERS_DSN = 256,
 };
 
 struct smtp_reply {
