@@ -82,6 +82,8 @@ const struct ldapmap_conn_settings *ldapmap_table_conn(const struct ldapmap_tabl
 /* The names of the attributes it asks for, NULL-terminated: for messages. */
 const char *const *ldapmap_table_attrs(const struct ldapmap_table *t);
 
+struct str ldapmap_table_filter(const struct ldapmap_table *t); /* query_filter */
+
 /* True when one search can answer both: same connection, base, scope, dereferencing and filter. */
 bool ldapmap_table_shares(const struct ldapmap_table *a, const struct ldapmap_table *b);
 /* Sorts tables into groups that share their search: group_of[i] becomes the number of table i's

@@ -413,3 +413,8 @@ size_t ldapmap_table_groups(const struct ldapmap_table *const *tables, size_t co
     }
     return groups;
 }
+
+struct str ldapmap_table_filter(const struct ldapmap_table *t)
+{
+    return t->query_filter;
+}

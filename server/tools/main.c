@@ -13,11 +13,14 @@ static const struct {
     {"check", tool_check, "", "check the configuration and everything it names"},
     {"conf", tool_conf, "[-n | -d | -e NAME=VALUE ...] [NAME ...]",
      "print the configuration, or edit it"},
+    {"domain", tool_domain, "list", "the hosted domains"},
     {"explain", tool_explain, "[--json] rcpt ADDRESS | login [--password] NAME | send LOGIN ADDRESS",
      "why an address, a login or a sender gets the answer it gets"},
     {"reload", tool_reload, "", "have the running server read its configuration again"},
     {"status", tool_status, "[--json]", "what the running server does"},
     {"stop", tool_stop, "", "stop the running server"},
+    {"user", tool_user, "add|show|passwd|disable|enable NAME | list",
+     "people in the directory; a change is printed as LDIF, with --dry-run only that"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

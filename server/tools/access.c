@@ -1,0 +1,165 @@
+/* Talking to the directory from a command. */
+#include "tools/access.h"
+#include "tools/prompt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <unistd.h>
+
+bool access_option(struct access_options *o, int letter, const char *value, bool *bad)
+{
+    *bad = letter == 'Y' && strcasecmp(value, "EXTERNAL") != 0;
+    if (letter == 'D')
+        o->dn = value;
+    else if (letter == 'W')
+        o->ask = true;
+    else if (letter == 'y')
+        o->password_file = value;
+    else if (letter == 'Y')
+        o->external = true;
+    else if (letter == 'H')
+        o->uri = value;
+    else
+        return false;
+    return true;
+}
+
+bool access_is_reader(const struct access_options *o)
+{
+    return !o->dn && !o->external;
+}
+
+/* --- settings --- */
+
+static int first_line(const char *path, struct arena *a, struct str *out, struct err *e)
+{
+    AUTO_BUF text = {0};
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fd_read_all(fd, &text, 4096) != 0)
+        return err_perm(e, "%s: %s", path, strerror(errno));
+    struct str rest = buf_view(&text), line = {0};
+    str_line(&rest, &line);
+    *out = arena_str(a, line);
+    mem_wipe(text.p, text.n);
+    return 0;
+}
+
+static int password_of(const struct access_options *o, const struct config *cfg, struct arena *a,
+                       struct str *out, struct err *e)
+{
+    struct secret typed = {0};
+    if (o->password_file)
+        return first_line(o->password_file, a, out, e);
+    if (o->dn && !o->ask)
+        return err_perm(e, "-D needs -W or -y FILE");
+    if (o->dn) {
+        if (prompt_password("Enter LDAP Password: ", &typed) != 0)
+            return err_perm(e, "no password came");
+        *out = arena_str(a, (struct str){typed.p, typed.n});
+        secret_free(&typed);
+        return 0;
+    }
+    *out = cfg->ldap_bind_pw;
+    if (out->n == 0 && cfg->ldap_bind_pw_file.n)
+        return first_line(arena_strz(a, cfg->ldap_bind_pw_file), a, out, e);
+    return 0;
+}
+
+static struct str servers(const struct access_options *o, const struct config *cfg, struct arena *a)
+{
+    AUTO_BUF b = {0};
+    if (o->uri)
+        return str_from(o->uri);
+    for (size_t i = 0; i < cfg->ldap_server_host.n; i++)
+        buf_printf(&b, "%s%.*s", i ? " " : "", STR_FMT(cfg->ldap_server_host.v[i]));
+    return arena_str(a, buf_view(&b));
+}
+
+static const char *bind_kind(const struct access_options *o, const struct config *cfg)
+{
+    static const char *const kinds[] = {"no", "yes", "none", "simple", "sasl"};
+    if (o->external)
+        return "sasl";
+    return o->dn ? "simple" : kinds[cfg->ldap_bind];
+}
+
+int access_settings(const struct access_options *o, const struct config *cfg, struct arena *a,
+                    struct ldapmap_conn_settings *out, struct err *e)
+{
+    struct str password = {0};
+    ldapmap_conn_init(out, a);
+    if (!o->external && password_of(o, cfg, a, &password, e) != 0)
+        return -1;
+    const struct {
+        const char *name;
+        struct str value;
+    } rows[] = {
+        {"server_host", servers(o, cfg, a)},
+        {"timeout", arena_printf(a, "%d", (int)cfg->ldap_timeout)},
+        {"start_tls", cfg->ldap_start_tls && !o->external ? STR("yes") : STR("no")},
+        {"tls_ca_cert_file", cfg->ldap_tls_ca_cert_file},
+        {"tls_ca_cert_dir", cfg->ldap_tls_ca_cert_dir},
+        {"tls_cert", cfg->ldap_tls_cert},
+        {"tls_key", cfg->ldap_tls_key},
+        {"tls_require_cert", cfg->ldap_tls_require_cert ? STR("yes") : STR("no")},
+        {"bind", str_from(bind_kind(o, cfg))},
+        {"bind_dn", o->dn ? str_from(o->dn) : cfg->ldap_bind_dn},
+        {"bind_pw", password},
+        {"search_base", cfg->ldap_search_base},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].value.n &&
+            ldapmap_conn_set(out, a, str_from(rows[i].name), rows[i].value, e) != 0)
+            return -1;
+    return 0;
+}
+
+/* --- LDIF --- */
+
+/* RFC 2849: SAFE-STRING, and no blank at the end. */
+static bool is_safe(struct str s)
+{
+    if (s.n && (strchr(" :<", s.p[0]) || s.p[s.n - 1] == ' '))
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || (unsigned char)s.p[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+void access_ldif_line(struct buf *out, const char *attr, struct str value)
+{
+    if (is_safe(value)) {
+        buf_printf(out, "%s: %.*s\n", attr, STR_FMT(value));
+        return;
+    }
+    size_t n = sodium_base64_encoded_len(value.n, sodium_base64_VARIANT_ORIGINAL);
+    AUTO_FREE char *text = mem_alloc(n);
+    sodium_bin2base64(text, n, (const unsigned char *)value.p, value.n,
+                      sodium_base64_VARIANT_ORIGINAL);
+    buf_printf(out, "%s:: %s\n", attr, text);
+}
+
+void access_ldif_add(struct buf *out, const char *dn, const struct ldapmap_change *v, size_t n)
+{
+    access_ldif_line(out, "dn", str_from(dn));
+    buf_str(out, STR("changetype: add\n"));
+    for (size_t i = 0; i < n; i++)
+        access_ldif_line(out, v[i].attr, str_from(v[i].value));
+    buf_byte(out, '\n');
+}
+
+void access_ldif_modify(struct buf *out, const char *dn, const struct ldapmap_change *v, size_t n)
+{
+    static const char *const kinds[] = {"add", "delete", "replace"};
+    access_ldif_line(out, "dn", str_from(dn));
+    buf_str(out, STR("changetype: modify\n"));
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(out, "%s: %s\n", kinds[v[i].kind], v[i].attr);
+        if (v[i].value)
+            access_ldif_line(out, v[i].attr, str_from(v[i].value));
+        buf_str(out, STR("-\n"));
+    }
+    buf_byte(out, '\n');
+}
