@@ -30,4 +30,5 @@ CLEANFILES += $(FUZZ_MAIL)
 include tests/fuzz/imap.mk
 include tests/fuzz/search.mk
 include tests/fuzz/pop3.mk
+include tests/fuzz/milter.mk
 include tests/fuzz/smtp.mk

@@ -1,2 +1,2 @@
-TESTS += tests/system/filter.py
-EXTRA_DIST += tests/system/filter.py tests/lib/milter.py
+TESTS += tests/system/filter.py tests/system/filter_real.py
+EXTRA_DIST += tests/system/filter.py tests/lib/milter.py tests/system/filter_real.py

@@ -76,9 +76,9 @@ def bundles_hold_what_each_may_see(site):
 
 WANTED_LINKS = {"smtp": ("directory", "deliver", "queue", "filter"), "filter": ("smtp",), "access": ("directory",),
                 "queue": ("smtp", "directory", "deliver", "relay"), "session": (),
-                "relay": ("queue",),
+                "relay": ("queue", "directory"),
                 "deliver": ("smtp", "queue", "directory"),
-                "directory": ("smtp", "access", "queue", "deliver")}
+                "directory": ("smtp", "access", "queue", "deliver", "relay")}
 
 
 def check_links(site):
@@ -92,7 +92,7 @@ def check_links(site):
 
 
 def programs_are_linked(site):
-    tap.wait_for(lambda: len(site.events("directory", 0, "link")) == 8)
+    tap.wait_for(lambda: len(site.events("directory", 0, "link")) == 9)
     check_links(site)
     for e in site.events("directory", 0, "link"):
         tap.true(e["said"], "a link is open")

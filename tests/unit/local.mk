@@ -20,3 +20,4 @@ include tests/unit/search.mk
 include tests/unit/directory.mk
 include tests/unit/pop3.mk
 include tests/unit/relay.mk
+include tests/unit/milter.mk
