@@ -202,6 +202,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     leave(ch);
 }
 
+/* The socket's buffer is full, or the kernel has no memory just now: a message that were dropped for
+ * that would leave the other side waiting for it. */
+static bool send_later(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == ENOMEM;
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     struct channel *ch = arg;
@@ -210,7 +217,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     while (ch->first) {
         struct pending *p = ch->first;
         if (send_raw((int)fd, p->bytes, p->n, p->fd, MSG_DONTWAIT) < 0) {
-            if (errno != EAGAIN && errno != EWOULDBLOCK)
+            if (!send_later(errno))
                 channel_fail(ch);
             break;
         }
@@ -279,7 +286,7 @@ int channel_send(struct channel *ch, const struct msg *m)
     bool queued = ch->first != NULL;
     ssize_t sent = queued ? -1 : send_raw(ch->fd, b.p, b.n, m->fd, MSG_DONTWAIT);
     int r = 0;
-    if (queued || (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)))
+    if (queued || (sent < 0 && send_later(errno)))
         r = enqueue(ch, &b, m->fd);
     else if (sent < 0)
         r = -1;
