@@ -40,8 +40,8 @@ int confine_act_back(struct err *e);
 int confine_act_as_member(uid_t uid, gid_t gid, const gid_t *groups, size_t n, struct err *e);
 
 /* For a forked session: becomes the owner for good, with Landlock so that only the directories in
- * the list (NULL-terminated, absolute, existing) can be reached, and with the session's system call
- * filter where the process has none yet. Without root the ids stay. */
+ * the list (NULL-terminated, absolute, existing) can be reached, and with the system call filter of
+ * an owner. Without root the ids stay. */
 int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err *e);
 
 #endif

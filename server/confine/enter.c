@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static int enter_root(const char *root, struct err *e)
@@ -87,17 +86,6 @@ int confine_act_back(struct err *e)
     return 0;
 }
 
-/* The filter comes with the fork from a parent that was locked; the check costs less than a second
- * filter would. */
-static bool can_make_sockets(void)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return errno != EPERM;
-    close(fd);
-    return true;
-}
-
 int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err *e)
 {
     /* The paths first: an ancestor of the home may be closed to its owner. */
@@ -105,5 +93,5 @@ int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err
         return -1;
     if (geteuid() == 0 && become(uid, gid, e) != 0)
         return -1;
-    return can_make_sockets() ? confine_lock(SESSION, e) : 0;
+    return confine_lock_owner(e);
 }

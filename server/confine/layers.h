@@ -12,4 +12,7 @@ bool caps_none(void); /* the process has no capability at all */
 /* rlimits; own_uid: the uid is used by this kind of program alone. */
 int limits_set(bool own_uid, struct err *e);
 
+/* The filter of a session that became the mailbox's owner, upon that of its parent. */
+int confine_lock_owner(struct err *e);
+
 #endif

@@ -216,6 +216,30 @@ static void see_nothing_else(void)
     EXPECT(mkfifo(in_place(a, "home/one/fifo"), 0600) == -1 && errno == EACCES);
 }
 
+static void runs_no_memory(void)
+{
+#ifndef FACTEUR_SANITIZERS
+    EXPECT(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+               MAP_FAILED && errno == EPERM);
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT(page != MAP_FAILED && DENIED(mprotect(page, 4096, PROT_READ | PROT_EXEC)));
+#endif
+}
+
+/* What its parent may do to become an owner, the owner may not. */
+static void owner_is_locked_in(void)
+{
+    EXPECT(DENIED(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    EXPECT(DENIED(chown(".", getuid(), getgid())));
+    EXPECT(DENIED(setresuid(getuid(), getuid(), getuid())));
+    EXPECT(DENIED(kill(getppid(), 0)));
+    EXPECT(DENIED(execl("/bin/true", "true", NULL)));
+#ifndef FACTEUR_SANITIZERS
+    EXPECT(DENIED(fork()));
+#endif
+    runs_no_memory();
+}
+
 static void become_owner(void)
 {
     char home[256];
@@ -224,6 +248,7 @@ static void become_owner(void)
     EXPECT(confine_become(OTHER_UID, OTHER_GID, writable, &err) == 0);
     EXPECT(!root || (getuid() == OTHER_UID && getgid() == OTHER_GID && DENIED(setuid(0))));
     live_beneath_home();
+    owner_is_locked_in();
     if (has_landlock())
         see_nothing_else();
 }
@@ -298,6 +323,8 @@ static void lock_network_program(unsigned self)
     EXPECT(DENIED(rename("/nowhere/a", "/nowhere/b")));
     EXPECT(DENIED(syscall(SYS_bpf, 0, NULL, 0)));
     EXPECT(DENIED(unshare(CLONE_NEWUSER)));
+    EXPECT(DENIED(syscall(SYS_getpriority, 0, 0))); /* in nobody's list: what is not named is denied */
+    runs_no_memory();
 #ifndef FACTEUR_SANITIZERS
     EXPECT(DENIED(open("/etc/passwd", O_RDONLY | O_CLOEXEC)));
     EXPECT(DENIED(fork()));
