@@ -7,3 +7,4 @@ include tests/lib/ipc/local.mk
 include tests/lib/fakes/local.mk
 EXTRA_DIST += tests/rfc-index
 include tests/bench/local.mk
+include tests/fault/local.mk

@@ -1,0 +1,19 @@
+# The library that tests/lib/faults.py preloads: built without the sanitizers, which bring a malloc of
+# their own. `make crashpoints` tries every point; it takes hours.
+if SANITIZERS
+FAULT_CPPFLAGS = -DFAULT_NO_MALLOC
+endif
+
+check_DATA = tests/fault/fault.so
+tests/fault/fault.so: %reldir%/fault.c %reldir%/fault.h
+	$(AM_V_CC)$(MKDIR_P) tests/fault && \
+	$(CC) $(FAULT_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) $(WARN_CFLAGS) -D_GNU_SOURCE -fPIC -shared -o $@ $(srcdir)/%reldir%/fault.c
+CLEANFILES += tests/fault/fault.so
+
+TESTS += tests/system/crashpoints.py
+EXTRA_DIST += tests/system/crashpoints.py tests/lib/day.py tests/lib/faults.py %reldir%/fault.c \
+	%reldir%/fault.h
+
+.PHONY: crashpoints
+crashpoints: all tests/fault/fault.so
+	$(AM_TESTS_ENVIRONMENT) CRASHPOINTS=all python3 $(srcdir)/tests/system/crashpoints.py

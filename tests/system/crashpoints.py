@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Every point at which a program may fail or die, and the machine lose its power, through a day of
+mail: what was acknowledged is there afterwards, whole, under UIDs that only grew.
+
+Without arguments a sample of the points, spread evenly (CRASHPOINTS=N of them; CRASHPOINTS=all: every
+one, hours). The points are counted in a day without faults.
+"""
+import errno
+import os
+import shutil
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import faults  # noqa: E402
+import tap  # noqa: E402
+from day import Day  # noqa: E402
+from instance import BUILD, Instance  # noqa: E402
+from world import World  # noqa: E402
+
+HOW_MANY = os.environ.get("CRASHPOINTS", "28")
+# Which calls matter in which program.
+DISK = (faults.WRITE, faults.FSYNC, faults.RENAME, faults.LINK, faults.UNLINK, faults.OPEN,
+        faults.COMMIT)
+PLAN = {"deliver": DISK + (faults.SEND,), "queue": DISK + (faults.SEND,),
+        "session": DISK + (faults.SEND,), "smtp": (faults.SEND,), "relay": (faults.SEND,),
+        "access": (faults.SEND,), "directory": (faults.SEND,)}
+DEATHS = ((faults.KILL, 0), (faults.KILL_AFTER, 0), (faults.POWER, 0))
+DEEDS = {True: ((faults.FAIL, errno.ENOSPC), (faults.FAIL, errno.EIO)) + DEATHS,  # of a disk
+         False: ((faults.FAIL, errno.EPIPE), (faults.FAIL, errno.ENOBUFS)) + DEATHS}
+DEED = {faults.FAIL: "fails", faults.KILL: "dies before", faults.KILL_AFTER: "dies after",
+        faults.POWER: "loses power at"}
+
+
+def stop_all(mail, fault):
+    """As when the power goes: the master first, so that nothing is started again."""
+    mail.stop(signal.SIGKILL)
+    tap.wait_for(lambda: not left(fault), 10, "programs outlive their master")
+
+
+def left(fault):
+    """Programs of this instance that still run: each maps its file of faults."""
+    found = []
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit() or int(pid) == os.getpid():
+            continue
+        try:
+            with open("/proc/%s/maps" % pid) as maps:
+                if fault.file.name in maps.read():
+                    found.append(int(pid))
+                    os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+    return found
+
+
+def clean(mail):
+    for name in os.listdir(mail.vmail):
+        shutil.rmtree(os.path.join(mail.vmail, name))
+    shutil.rmtree(mail.dir + "/queue", ignore_errors=True)
+
+
+class Points:
+    def __init__(self, mail, sink):
+        self.mail, self.sink = mail, sink
+        self.fault = faults.Faults(mail.dir, BUILD)
+        self.tried = self.fired = self.taken = 0
+
+    def begin(self):
+        self.mail.options["daemon_directory"] = self.fault.programs
+        clean(self.mail)
+        self.fault.reset()
+        self.mail.start()
+        with open(self.mail.log_path, "wb"):
+            pass
+
+    def morning(self):
+        """A little mail before the fault, so that there is something to damage."""
+        day = Day(self.mail, self.sink)
+        day.inbound()
+        day.submission()
+        tap.true(day.present, "nothing works before the fault")
+        return day
+
+    def count(self):
+        self.begin()
+        day = self.morning()
+        self.fault.arm("nobody", 0, 0, faults.FAIL)
+        day.live()
+        counts = self.fault.counts()
+        day.check()
+        stop_all(self.mail, self.fault)
+        return counts
+
+    def try_point(self, program, call, at, deed, error):
+        self.begin()
+        day = self.morning()
+        self.fault.arm(program, call, at, deed, error)
+        day.live()
+        self.tried += 1
+        self.fired += self.fault.shared.fired
+        self.fault.shared.armed = 0
+        stop_all(self.mail, self.fault)
+        taken = self.fault.cut() if deed == faults.POWER else self.fault.sweep() or []
+        self.taken += len(taken)
+        self.fault.reset()
+        self.mail.start()
+        try:
+            day.check()
+        except Exception as e:
+            for line in taken + self.mail.log().splitlines()[-40:]:
+                print("# " + line)
+            raise AssertionError("%s %s %s %d: %s" % (program, DEED[deed], faults.CALLS[call], at, e))
+        finally:
+            stop_all(self.mail, self.fault)
+
+
+def points_of(counts):
+    return [(program, call, at, deed, error) for program, calls in PLAN.items() for call in calls
+            for at in range(1, counts.get((program, call), 0) + 1) for deed, error in DEEDS[call in DISK]]
+
+
+def main(mail, sink):
+    points = Points(mail, sink)
+    mail.stop()
+    counts = points.count()
+    every = points_of(counts)
+    wanted = len(every) if HOW_MANY == "all" else min(int(HOW_MANY), len(every))
+    step = len(every) / wanted
+    sample = [every[int(i * step)] for i in range(wanted)]
+    print("# calls in the day: " + ", ".join("%s %s %d" % (p, faults.CALLS[c], n)
+                                             for (p, c), n in sorted(counts.items()) if c in PLAN.get(p, ())))
+
+    def test(program):
+        def run():
+            wrong = []
+            for point in sample:
+                if point[0] == program:
+                    try:
+                        points.try_point(*point)
+                    except Exception as e:
+                        wrong.append(str(e))
+            tap.true(not wrong, "\n".join(wrong))
+        return run
+
+    began = time.monotonic()
+    failed = tap.run([("nothing acknowledged is lost when %s fails or dies, or the power goes there" % p, test(p))
+                      for p in PLAN])
+    print("# points: %d of %d tried, %d struck; %d unsynced changes taken away; %.0f s"
+          % (points.tried, len(every), points.fired, points.taken, time.monotonic() - began))
+    return failed
+
+
+world = World()
+try:
+    the_sink = world.sink("mx.far.example", mx_of="far.example")
+    with Instance(options=world.options()) as instance:
+        main(instance, the_sink)
+finally:
+    world.close()
