@@ -1,2 +1,2 @@
-TESTS += %reldir%/imap_agreement.py
-EXTRA_DIST += %reldir%/imap_agreement.py
+TESTS += %reldir%/imap_agreement.py %reldir%/client_sync.py
+EXTRA_DIST += %reldir%/imap_agreement.py %reldir%/client_sync.py
