@@ -71,6 +71,15 @@ enum recipient_done {
     RECIPIENT_LOOPS = 3,     /* the message was there already */
 };
 
+enum { /* order_ask */
+    QUEUE_ORDER_LIST = 1,
+    QUEUE_ORDER_SHOW, /* a list, and the beginning of the message */
+    QUEUE_ORDER_HOLD,
+    QUEUE_ORDER_RELEASE,
+    QUEUE_ORDER_RETRY,
+    QUEUE_ORDER_DELETE,
+};
+
 #define GRANT_SIZE 16
 struct grant {
     unsigned char b[GRANT_SIZE];

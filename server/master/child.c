@@ -115,6 +115,9 @@ static void on_message(struct channel *ch, void *arg, struct msg *msg)
     case MSG_redeem_reply:
         sessions_redeemed(c->m->sessions, &msg->redeem_reply);
         break;
+    case MSG_order_reply:
+        control_ordered(c->m->control, &msg->order_reply);
+        break;
     case MSG_explain_reply:
         control_explained(c->m->control, &msg->explain_reply);
         break;
@@ -237,6 +240,8 @@ void child_reaped(struct child *c, int wait_status)
         set_timer(c, next_pause(c));
     if (c->kind == KIND_DIRECTORY)
         control_explain_lost(c->m->control);
+    if (c->kind == KIND_QUEUE)
+        control_orders_lost(c->m->control);
     master_child_gone(c->m, c);
     control_status_came(c->m->control);
 }

@@ -21,7 +21,7 @@
 #define CLIENT_S 90 /* longer than a reload may take */
 #define STATUS_MS 2000
 
-enum waiting { WAIT_LINE, WAIT_STATUS, WAIT_RELOAD, WAIT_STOP, WAIT_EXPLAIN, WAIT_FLUSH };
+enum waiting { WAIT_LINE, WAIT_STATUS, WAIT_RELOAD, WAIT_STOP, WAIT_EXPLAIN, WAIT_ORDER, WAIT_FLUSH };
 
 struct control_client {
     struct control *all;
@@ -160,6 +160,29 @@ void control_explain_lost(struct control *c)
             client_finish(&c->client[i], STR("error: the directory program ended meanwhile\n"));
 }
 
+/* --- orders to the queue --- */
+
+void control_ordered(struct control *c, const struct msg_order_reply *r)
+{
+    for (int i = 0; c && i < CLIENTS_MAX; i++) {
+        struct control_client *cl = &c->client[i];
+        if (!cl->be || cl->waiting != WAIT_ORDER || cl->id != r->id)
+            continue;
+        bufferevent_write(cl->be, r->line.p, r->line.n);
+        if (r->more)
+            bufferevent_write(cl->be, "\n", 1);
+        else
+            client_finish(cl, STR("\nok\n"));
+    }
+}
+
+void control_orders_lost(struct control *c)
+{
+    for (int i = 0; c && i < CLIENTS_MAX; i++)
+        if (c->client[i].be && c->client[i].waiting == WAIT_ORDER)
+            client_finish(&c->client[i], STR("error: the queue program ended meanwhile\n"));
+}
+
 /* --- clients --- */
 
 static void handle_line(struct control_client *cl, struct str line)
@@ -176,6 +199,11 @@ static void handle_line(struct control_client *cl, struct str line)
         cl->id = ++cl->all->last_explain;
         if (explain_ask(m, cl->id, str_skip(line, 8)) != 0)
             client_finish(cl, STR("error: the directory program is not ready to explain that\n"));
+    } else if (str_starts(line, STR("queue "))) {
+        cl->waiting = WAIT_ORDER;
+        cl->id = ++cl->all->last_explain;
+        if (orders_ask(m, cl->id, str_skip(line, 6)) != 0)
+            client_finish(cl, STR("error: no order to the queue, or it is not ready\n"));
     } else if (str_eq(line, STR("stop"))) {
         cl->waiting = WAIT_STOP; /* the end of the connection says that all is over */
         bufferevent_write(cl->be, "ok\n", 3);
@@ -189,12 +217,13 @@ static void handle_line(struct control_client *cl, struct str line)
 /* Of a line that has not ended yet. */
 static bool is_too_long(struct evbuffer *in)
 {
-    static const char explain[] = "explain ";
+    static const char explain[] = "explain ", queue[] = "queue ";
     char start[sizeof explain - 1];
     size_t n = evbuffer_get_length(in);
     bool is_explain = evbuffer_copyout(in, start, sizeof start) == (ssize_t)sizeof start &&
                       memcmp(start, explain, sizeof start) == 0;
-    return n >= (is_explain ? EXPLAIN_MAX_BYTES : LINE_MAX_BYTES);
+    bool is_order = n >= sizeof start && memcmp(start, queue, sizeof queue - 1) == 0;
+    return n >= (is_explain || is_order ? EXPLAIN_MAX_BYTES : LINE_MAX_BYTES);
 }
 
 static void on_read(struct bufferevent *be, void *arg)

@@ -124,6 +124,14 @@ void control_explained(struct control *c, const struct msg_explain_reply *r);
 /* The directory program is gone: nothing more will come. */
 void control_explain_lost(struct control *c);
 
+/* One more line, or the last, of an answer of the queue; and: there will be none. */
+void control_ordered(struct control *c, const struct msg_order_reply *r);
+void control_orders_lost(struct control *c);
+
+/* --- orders.c --- */
+/* 0, or -1 when it is no order or the queue program is not ready. */
+int orders_ask(struct master *m, uint64_t id, struct str args);
+
 /* --- explain.c --- */
 /* Asks the directory program; args as on the control socket. -1: it does not run, or they are wrong.
  */

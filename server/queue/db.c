@@ -58,7 +58,8 @@ static const char schema3[] =
     " m.envid, r.notify, r.orcpt "
 
 enum statement {
-    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, OLD, GET, LIST, HAS,
+    ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, OLD, GET, LIST, PAGE, PAGE_OF,
+    SET_HELD, RETRY_NOW, HAS,
     LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS,
     /* of lanes: the local one, and the remote one behind it */
     LANE, LANE_REMOTE, NEXT, NEXT_REMOTE, SENDER, SENDER_REMOTE, OLDEST, OLDEST_REMOTE,
@@ -83,6 +84,14 @@ static const char *const sql[STATEMENTS] = {
                 " WHERE r.message < ?1 AND r.state = 0 LIMIT ?2",
     [GET] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message WHERE r.id = ?1",
     [LIST] = ROW "FROM message m CROSS JOIN recipient r ON r.message = m.id ORDER BY m.id, r.id",
+#define AT "(?3 = '' OR destination = ?3 OR (route <> 1 AND address LIKE '%@' || ?3))"
+    [PAGE] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message"
+                 " WHERE r.id > ?1 AND ?2 = 0 AND " AT " ORDER BY r.id LIMIT ?4",
+    [PAGE_OF] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message"
+                    " WHERE r.message = ?2 AND r.id > ?1 AND " AT " ORDER BY r.id LIMIT ?4",
+    [SET_HELD] = "UPDATE recipient SET state = ?2, error = iif(?2 = 1, 'held by hand', error)"
+                 " WHERE id = ?1",
+    [RETRY_NOW] = "UPDATE recipient SET next_attempt = ?2 WHERE id = ?1",
     [HAS] = "SELECT 1 FROM message WHERE id = ?1",
     [LAST_ID] = "SELECT max(id) FROM message",
     [COUNT_MESSAGES] = "SELECT count(*), min(created) FROM message",
@@ -413,6 +422,20 @@ int queue_db_hold(struct queue_db *db, uint64_t recipient, struct str why, struc
     return run(db, HOLD, e);
 }
 
+int queue_db_set_held(struct queue_db *db, uint64_t recipient, bool held, struct err *e)
+{
+    sqlite3_bind_int64(db->st[SET_HELD], 1, (int64_t)recipient);
+    sqlite3_bind_int64(db->st[SET_HELD], 2, held);
+    return run(db, SET_HELD, e);
+}
+
+int queue_db_retry_now(struct queue_db *db, uint64_t recipient, int64_t now_ms, struct err *e)
+{
+    sqlite3_bind_int64(db->st[RETRY_NOW], 1, (int64_t)recipient);
+    sqlite3_bind_int64(db->st[RETRY_NOW], 2, now_ms);
+    return run(db, RETRY_NOW, e);
+}
+
 int queue_db_sweep(struct queue_db *db, uint64_t message, bool *gone, struct err *e)
 {
     sqlite3_bind_int64(db->st[SWEEP], 1, (int64_t)message);
@@ -609,6 +632,17 @@ int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn
 int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e)
 {
     return each_row(db, LIST, fn, ctx, e);
+}
+
+int queue_db_page(struct queue_db *db, uint64_t after, uint64_t message, struct str destination,
+                  size_t max, queue_db_fn fn, void *ctx, struct err *e)
+{
+    enum statement n = message ? PAGE_OF : PAGE;
+    sqlite3_bind_int64(db->st[n], 1, (int64_t)after);
+    sqlite3_bind_int64(db->st[n], 2, (int64_t)message);
+    bind_str(db->st[n], 3, destination);
+    sqlite3_bind_int64(db->st[n], 4, (int64_t)max);
+    return each_row(db, n, fn, ctx, e);
 }
 
 /* One row of count numbers; 0 where there is none, and found says so for the first. */

@@ -113,6 +113,13 @@ int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn
 /* Every recipient of every message, oldest message first. */
 int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e);
 
+/* Calls fn for recipients with an id beyond after, at most max, in the order of ids: of that message
+ * (0: any), for that destination (empty: any; a mailbox counts by its domain). */
+int queue_db_page(struct queue_db *db, uint64_t after, uint64_t message, struct str destination,
+                  size_t max, queue_db_fn fn, void *ctx, struct err *e);
+/* What a person decides. Release and retry: due now. */
+int queue_db_set_held(struct queue_db *db, uint64_t recipient, bool held, struct err *e);
+int queue_db_retry_now(struct queue_db *db, uint64_t recipient, int64_t now_ms, struct err *e);
 /* Is there such a message? The highest id so far (0: none). */
 int queue_db_has(struct queue_db *db, uint64_t message, bool *has, struct err *e);
 int queue_db_last_id(struct queue_db *db, uint64_t *id, struct err *e);

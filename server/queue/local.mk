@@ -4,7 +4,7 @@ libqueue_a_SOURCES = \
 	%reldir%/backoff.h %reldir%/backoff.c %reldir%/lanes.h %reldir%/lanes.c \
 	%reldir%/db.h %reldir%/db.c \
 	%reldir%/spool.h %reldir%/spool.c \
-	%reldir%/turn.c %reldir%/take.c %reldir%/gather.c %reldir%/permit.c %reldir%/retry.c \
+	%reldir%/turn.c %reldir%/take.c %reldir%/gather.c %reldir%/order.c %reldir%/permit.c %reldir%/retry.c \
 	%reldir%/remote.c %reldir%/report.c %reldir%/notice.c %reldir%/words.c
 facteurlibexec_PROGRAMS += queue
 queue_SOURCES = %reldir%/queue.c

@@ -135,11 +135,17 @@ static void on_status(struct program *p, struct buf *out)
                (unsigned long long)q->delivered, (unsigned long long)q->failed);
 }
 
+static void on_message(struct program *p, struct msg *m)
+{
+    if (m->type == MSG_order_ask)
+        queue_order(p->arg, &m->order_ask);
+}
+
 int main(int argc, char **argv)
 {
     static const struct program_ops ops = {
         .self = QUEUE, .name = "facteur/queue", .prepare = on_prepare,
-        .configure = on_configure, .link = on_link, .stop = on_stop, .status = on_status,
+        .configure = on_configure, .link = on_link, .message = on_message, .stop = on_stop, .status = on_status,
     };
     struct queue q = {.files = {-1, -1, -1, -1}, .nothing = -1};
     int status = program_run(&ops, &q, argc, argv);

@@ -187,6 +187,9 @@ void queue_remote_pump(struct queue *q);
 /* Gives up what has waited for too long while nobody could be reached. */
 void queue_remote_expire(struct queue *q);
 
+/* --- order.c --- */
+void queue_order(struct queue *q, const struct msg_order_ask *ask);
+
 /* --- report.c --- */
 struct queue_report {
     struct queue_report *next;

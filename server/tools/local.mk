@@ -1,7 +1,7 @@
 sbin_PROGRAMS += facteur
 facteur_SOURCES = \
 	%reldir%/main.c %reldir%/tools.h %reldir%/check.c %reldir%/control.c %reldir%/status.c \
-	%reldir%/output.h %reldir%/output.c %reldir%/prompt.h %reldir%/prompt.c %reldir%/explain.c \
+	%reldir%/output.h %reldir%/output.c %reldir%/prompt.h %reldir%/prompt.c %reldir%/explain.c %reldir%/queue.c \
 	%reldir%/access.h %reldir%/access.c %reldir%/filters.h %reldir%/filters.c \
 	%reldir%/user.c %reldir%/domain.c \
 	%reldir%/conf.h %reldir%/conf.c %reldir%/conf_edit.c

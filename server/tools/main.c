@@ -16,6 +16,8 @@ static const struct {
     {"domain", tool_domain, "list", "the hosted domains"},
     {"explain", tool_explain, "[--json] rcpt ADDRESS | login [--password] NAME | send LOGIN ADDRESS",
      "why an address, a login or a sender gets the answer it gets"},
+    {"queue", tool_queue, "[list | show | hold | release | retry | delete] [--json] [all | ID | DOMAIN]",
+     "the mail that waits, and what to do about it"},
     {"reload", tool_reload, "", "have the running server read its configuration again"},
     {"status", tool_status, "[--json]", "what the running server does"},
     {"stop", tool_stop, "", "stop the running server"},

@@ -11,6 +11,7 @@ int tool_status(const char *file, int argc, char **argv);
 int tool_explain(const char *file, int argc, char **argv);
 int tool_user(const char *file, int argc, char **argv);
 int tool_domain(const char *file, int argc, char **argv);
+int tool_queue(const char *file, int argc, char **argv);
 int tool_reload(const char *file, int argc, char **argv);
 int tool_stop(const char *file, int argc, char **argv);
 
