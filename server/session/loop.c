@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 enum { WRONG_MAX = 20, ARENA_CHUNK = 4096 };
@@ -232,6 +233,7 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     if (imap_input_stopped())
         imap_bye(&s, "[UNAVAILABLE] The server is going down, try again later");
     output_flush(&s.out);
+    shutdown(s.out.fd, SHUT_WR); /* the client need not wait for what follows */
     imap_unselect(&s);
     store_index_free(s.index);
     log_info("imap-end", LS("user", settings->user), LS("client", settings->client),

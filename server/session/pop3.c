@@ -155,8 +155,8 @@ static int open_maildrop(struct pop3_session *s)
     }
     if (r == 0) {
         s->index = store_index_new(s->settings->maildir_fd);
-        r = store_mailbox_open(s->settings->maildir_fd, STR("INBOX"), false, s->index, &s->mailbox,
-                               &e);
+        r = store_mailbox_open_once(s->settings->maildir_fd, STR("INBOX"), s->index, &s->mailbox,
+                                    &e);
     }
     if (r > 0)
         err_temp(&e, "there is no INBOX");

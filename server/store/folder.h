@@ -100,9 +100,13 @@ int store_save_end(struct store_save *s, struct err *e);
  * that find no letter in the new folder are left out. */
 int store_save_copy(struct store_save *s, int src_dir_fd, const char *file, const struct store_entry *as,
                     const struct store_keywords *their, struct err *e);
+/* The same, but the file stays where it is until the commit, which is quicker for many. */
+int store_save_link(struct store_save *s, int src_dir_fd, const char *file, const struct store_entry *as,
+                    const struct store_keywords *their, struct err *e);
 /* The copy just added has the content, and so the id, of this message (see store_mailbox_object). */
 void store_save_same_as(struct store_save *s, struct str guid);
-/* Makes all durable and frees s, also on failure. *uids (when not NULL): malloc'd, one a message, in
+/* Makes all durable and frees s, also on failure. 0; 1: a file of store_save_link was renamed meanwhile, or
+ * cannot be linked: nothing is saved, and store_save_copy is the way; -1. *uids (when not NULL): malloc'd, one a message, in
  * order, ascending; free() it. */
 int store_save_commit(struct store_save *s, uint32_t *uidvalidity, uint32_t **uids, size_t *count,
                       struct err *e);

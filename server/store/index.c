@@ -82,6 +82,7 @@ struct store_index *store_index_new(int root_fd)
 {
     struct store_index *x = MEM_NEW(struct store_index);
     x->root_fd = root_fd;
+    x->watch_fd = -1;
     return x;
 }
 
@@ -132,7 +133,21 @@ void store_index_free(struct store_index *x)
     if (!x)
         return;
     store_index_rest(x);
+    fd_closep(&x->watch_fd);
     free(x);
+}
+
+void store_index_leave_watch(struct store_index *x, int fd)
+{
+    fd_closep(&x->watch_fd);
+    x->watch_fd = fd;
+}
+
+int store_index_take_watch(struct store_index *x)
+{
+    int fd = x->watch_fd;
+    x->watch_fd = -1;
+    return fd;
 }
 
 /* ---- trouble ---- */

@@ -20,6 +20,9 @@ struct store_index *store_index_new(int root_fd);
 void store_index_free(struct store_index *x); /* NULL is fine, here and everywhere below */
 /* Closes the database and gives its memory back; the next use opens it again. */
 void store_index_rest(struct store_index *x);
+/* What a mailbox leaves for the next one of this session (store_watch_leave); -1: nothing. */
+void store_index_leave_watch(struct store_index *x, int fd);
+int store_index_take_watch(struct store_index *x);
 /* The number that the database in use was born with; 0: none can be used now. Ids of folders mean
  * something only together with it. */
 uint64_t store_index_generation(struct store_index *x);

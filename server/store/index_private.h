@@ -22,6 +22,7 @@ struct index_cursor { /* an open reading of pieces of one kind */
 
 struct store_index {
     int root_fd;
+    int watch_fd; /* see store_index_leave_watch */
     struct store_database file;
     sqlite3_stmt *st[INDEX_STATEMENTS];
     struct index_cursor cursor[STORE_PIECES];

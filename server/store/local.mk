@@ -11,7 +11,7 @@ libstore_a_SOURCES = \
 	%reldir%/mailbox_look.c %reldir%/mailbox_recall.c %reldir%/mailbox_index.c %reldir%/mailbox_tell.c %reldir%/watch.c \
 	%reldir%/watch.h %reldir%/index.c %reldir%/index_rows.c %reldir%/index_piece.c \
 	%reldir%/index.h %reldir%/index_private.h \
-	%reldir%/database.c %reldir%/database.h \
+	%reldir%/copy.c %reldir%/copy.h %reldir%/database.c %reldir%/database.h \
 	%reldir%/quota.c %reldir%/deliver.c %reldir%/text.c %reldir%/text.h
 
 # For programs that open mailboxes.

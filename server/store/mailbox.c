@@ -263,6 +263,7 @@ int store_mailbox_expunge(struct store_mailbox *mb, size_t index, struct err *e)
 
 struct link_one {
     struct store_save *save;
+    bool late; /* linked at the commit */
     struct err *e;
     bool failed; /* *e is filled */
 };
@@ -271,8 +272,8 @@ static int act_link(struct store_mailbox *mb, struct store_msg *m, void *ctx)
 {
     struct link_one *l = ctx;
     struct store_entry as = {.flags = m->flags, .keywords = m->keywords};
-    int r = store_save_copy(l->save, mailbox_dir(mb, m), mailbox_name(mb, m), &as,
-                            &mb->folder->keywords, l->e);
+    int r = (l->late ? store_save_link : store_save_copy)(
+        l->save, mailbox_dir(mb, m), mailbox_name(mb, m), &as, &mb->folder->keywords, l->e);
     l->failed = r < 0;
     if (r == 0)
         store_save_same_as(l->save, store_mailbox_object(mb, (size_t)(m - mb->msg)));
@@ -282,10 +283,11 @@ static int act_link(struct store_mailbox *mb, struct store_msg *m, void *ctx)
 }
 
 static int link_all(struct store_mailbox *mb, const size_t *indexes, size_t count,
-                    struct store_save *save, size_t *done, size_t *n, struct err *e)
+                    struct store_save *save, bool late, size_t *done, size_t *n, struct err *e)
 {
+    *n = 0;
     for (size_t i = 0; i < count; i++) {
-        struct link_one l = {.save = save, .e = e};
+        struct link_one l = {.save = save, .late = late, .e = e};
         int r = with_file(mb, indexes[i], "copy", act_link, &l, e);
         if (r < 0 || l.failed)
             return -1;
@@ -293,6 +295,19 @@ static int link_all(struct store_mailbox *mb, const size_t *indexes, size_t coun
             done[(*n)++] = indexes[i];
     }
     return 0;
+}
+
+/* 0; 1: files were renamed while this went on; -1. */
+static int copy_all(struct store_mailbox *mb, const size_t *indexes, size_t count,
+                    struct store_folder *to, bool late, uint32_t *uidvalidity, uint32_t **dst_uids,
+                    size_t *done, size_t *n, struct err *e)
+{
+    size_t saved = 0;
+    struct store_save *save = store_save_new(to);
+    if (link_all(mb, indexes, count, save, late, done, n, e) == 0)
+        return store_save_commit(save, uidvalidity, dst_uids, &saved, e);
+    store_save_abort(save);
+    return -1;
 }
 
 static int copy_done(struct store_mailbox *mb, const size_t *done, size_t n, bool move,
@@ -315,13 +330,10 @@ int store_mailbox_copy(struct store_mailbox *mb, const size_t *indexes, size_t c
     *copied = 0;
     if (move && check_writable(mb, e) != 0)
         return -1;
-    size_t *done = mem_array(count + 1, sizeof *done), n = 0, saved = 0;
-    struct store_save *save = store_save_new(to);
-    int r = link_all(mb, indexes, count, save, done, &n, e);
-    if (r != 0)
-        store_save_abort(save);
-    else
-        r = store_save_commit(save, uidvalidity, dst_uids, &saved, e);
+    size_t *done = mem_array(count + 1, sizeof *done), n = 0;
+    int r = copy_all(mb, indexes, count, to, true, uidvalidity, dst_uids, done, &n, e);
+    if (r > 0)
+        r = copy_all(mb, indexes, count, to, false, uidvalidity, dst_uids, done, &n, e);
     if (r == 0)
         r = copy_done(mb, done, n, move, src_uids, e);
     free(done);

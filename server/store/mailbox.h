@@ -48,6 +48,10 @@ struct store_mailbox;
  * be NULL. 0; 1 when there is no such folder; -1 and *e. root_fd and the index must stay open. */
 int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
                        struct store_mailbox **out, struct err *e);
+/* The same for a session that needs no news and is soon over (POP3): nothing is watched, and the index is
+ * opened only where there are so many messages that this is quicker than reading the maildir. */
+int store_mailbox_open_once(int root_fd, struct str name, struct store_index *index,
+                            struct store_mailbox **out, struct err *e);
 void store_mailbox_close(struct store_mailbox *mb); /* NULL is fine */
 
 size_t store_mailbox_count(const struct store_mailbox *mb);

@@ -17,6 +17,7 @@
 #define TICK_MS 25          /* directory times may be as coarse as this */
 #define OWN_CHANGE_MS 1000  /* how long a change of others may hide behind our own */
 #define LOOKS 6
+#define LIST_LARGE 65536    /* bytes of a uidlist, some 800 messages, that make the index worth opening */
 #define PART_MAX 200        /* new files that are looked at without looking at all */
 
 void mailbox_due_in(struct store_mailbox *mb, int ms)
@@ -405,10 +406,16 @@ static int open_folder(int root_fd, struct str name, bool read_only, struct stor
     mb->folder = f;
     mb->read_only = read_only;
     mb->index = index;
-    store_watch_open(&mb->watch, f->cur_fd, f->new_fd);
+    mb->watch = (struct store_watch)STORE_WATCH_NONE;
     f->watch = &mb->watch;
     *out = mb;
     return 0;
+}
+
+static void watch(struct store_mailbox *mb)
+{
+    store_watch_open(&mb->watch, mb->folder->cur_fd, mb->folder->new_fd,
+                     mb->index ? store_index_take_watch(mb->index) : -1);
 }
 
 static int give_up(struct store_mailbox **out)
@@ -418,16 +425,12 @@ static int give_up(struct store_mailbox **out)
     return -1;
 }
 
-int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
-                       struct store_mailbox **out, struct err *e)
+static int begin(struct store_mailbox **out, struct err *e)
 {
-    int r = open_folder(root_fd, name, read_only, index, out, e);
-    if (r != 0)
-        return r;
     struct store_mailbox *mb = *out;
     if (mailbox_look(mb, e) != 0)
         return give_up(out);
-    if (!read_only)
+    if (!mb->read_only)
         (void)store_maildir_clean(mb->folder->dir_fd, clock_real_us() / 1000000, NULL);
     mailbox_tell(mb, true);
     for (size_t i = 0; i < mb->count; i++)
@@ -435,13 +438,36 @@ int store_mailbox_open(int root_fd, struct str name, bool read_only, struct stor
     return 0;
 }
 
+int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
+                       struct store_mailbox **out, struct err *e)
+{
+    int r = open_folder(root_fd, name, read_only, index, out, e);
+    if (r != 0)
+        return r;
+    watch(*out);
+    return begin(out, e);
+}
+
+int store_mailbox_open_once(int root_fd, struct str name, struct store_index *index,
+                            struct store_mailbox **out, struct err *e)
+{
+    struct store_stamp now = {0};
+    int r = open_folder(root_fd, name, false, index, out, e);
+    if (r != 0)
+        return r;
+    if (store_folder_stamp((*out)->folder, &now, NULL) != 0 || now.list_size < LIST_LARGE)
+        (*out)->index = NULL;
+    return begin(out, e);
+}
+
 int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct store_index *index,
                          struct str known, struct store_mailbox **out, struct err *e)
 {
     int r = open_folder(root_fd, name, read_only, index, out, e);
-    if (r == 0 && mailbox_resume(*out, known, e) != 0)
-        r = give_up(out);
-    return r;
+    if (r != 0)
+        return r;
+    watch(*out);
+    return mailbox_resume(*out, known, e) == 0 ? 0 : give_up(out);
 }
 
 #define REST_FROM 5000 /* messages from which a wait of a clock tick is worth it */
@@ -466,7 +492,10 @@ void store_mailbox_close(struct store_mailbox *mb)
         store_mailbox_settle(mb, true);
     if (mb->loaded)
         let_stamp_settle(mb);
-    store_watch_close(&mb->watch);
+    if (mb->index)
+        store_index_leave_watch(mb->index, store_watch_leave(&mb->watch));
+    else
+        store_watch_close(&mb->watch);
     store_folder_close(mb->folder);
     mailbox_forget_memo(mb);
     free(mb->msg);

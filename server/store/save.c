@@ -1,4 +1,5 @@
 /* Saving messages into a folder, all or none, with UIDs that are on disk before they are told. */
+#include "store/copy.h"
 #include "store/folder.h"
 #include "store/quota.h"
 
@@ -9,6 +10,8 @@
 struct item {
     struct store_writer w;
     char *guid;        /* owned: the id of what it is a copy of, or NULL */
+    char *src;         /* owned: a file to be linked, or NULL */
+    int src_dir;
     uint32_t keywords;
     uint8_t flags;
     bool placed;
@@ -18,6 +21,7 @@ struct store_save {
     struct store_folder *f;
     struct item *item;
     size_t count, cap;
+    struct store_copies copies;
     bool open; /* a message was begun and not ended */
 };
 
@@ -25,6 +29,7 @@ struct store_save *store_save_new(struct store_folder *f)
 {
     struct store_save *s = MEM_NEW(struct store_save);
     s->f = f;
+    store_copies_begin(&s->copies);
     return s;
 }
 
@@ -96,6 +101,21 @@ int store_save_copy(struct store_save *s, int src_dir_fd, const char *file, cons
     return r;
 }
 
+int store_save_link(struct store_save *s, int src_dir_fd, const char *file, const struct store_entry *as,
+                    const struct store_keywords *their, struct err *e)
+{
+    struct item *m = next_item(s, as->flags, translate(s, as->keywords, their));
+    int r = store_copies_add(&s->copies, &m->w, s->f->dir_fd, src_dir_fd, file, e);
+    if (r == 2)
+        return store_save_copy(s, src_dir_fd, file, as, their, e);
+    if (r != 0)
+        return r;
+    m->src = mem_strdup(str_from(file));
+    m->src_dir = src_dir_fd;
+    s->count++;
+    return 0;
+}
+
 void store_save_same_as(struct store_save *s, struct str guid)
 {
     struct item *m = &s->item[s->count - 1];
@@ -127,25 +147,36 @@ void store_save_abort(struct store_save *s)
         if (s->item[i].placed)
             take_back(s, &s->item[i]);
         free(s->item[i].guid);
+        free(s->item[i].src);
     }
     free(s->item);
     free(s);
 }
 
+static int place(struct item *m, struct err *e)
+{
+    if (m->src)
+        return store_copies_place(&m->w, m->src_dir, m->src, goes_to_new(m), m->flags, m->keywords, e);
+    return store_writer_place(&m->w, true, m->flags, m->keywords, e);
+}
+
+/* 0; 1: a file to be linked is not to be had; -1. */
 static int place_all(struct store_save *s, uint32_t *uids, struct err *e)
 {
     bool any_new = false, any_cur = false;
     for (size_t i = 0; i < s->count; i++) {
         struct item *m = &s->item[i];
-        if (store_writer_place(&m->w, true, m->flags, m->keywords, e) != 0)
-            return -1;
+        int r = place(m, e);
+        if (r != 0)
+            return r;
         m->placed = true;
         any_new |= goes_to_new(m);
         any_cur |= !goes_to_new(m);
         if (!(uids[i] = store_uidlist_add_as(&s->f->uids, str_from(m->w.base), str_from(m->guid))))
             return err_temp(e, "the folder has run out of UIDs");
     }
-    if ((any_new && store_dir_sync(s->f->new_fd, e) != 0) ||
+    if (store_copies_sync(&s->copies, s->f->dir_fd, e) != 0 ||
+        (any_new && store_dir_sync(s->f->new_fd, e) != 0) ||
         (any_cur && store_dir_sync(s->f->cur_fd, e) != 0))
         return -1;
     return 0;
@@ -153,10 +184,11 @@ static int place_all(struct store_save *s, uint32_t *uids, struct err *e)
 
 static int commit_locked(struct store_save *s, uint32_t *uids, struct err *e)
 {
-    if (place_all(s, uids, e) == 0)
+    int r = place_all(s, uids, e);
+    if (r == 0)
         return store_uidlist_commit(&s->f->uids, e);
     s->f->uids.readable = false; /* forget the UIDs that were given and not written */
-    return -1;
+    return r;
 }
 
 static void note_quota(const struct store_save *s)

@@ -36,10 +36,12 @@ static int add(int fd, int dir)
     return inotify_add_watch(fd, path, EVENTS);
 }
 
-void store_watch_open(struct store_watch *w, int cur_fd, int new_fd)
+void store_watch_open(struct store_watch *w, int cur_fd, int new_fd, int spare)
 {
     *w = (struct store_watch)STORE_WATCH_NONE;
-    w->fd = tells_all(cur_fd) ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1;
+    w->fd = spare >= 0 ? spare : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (!tells_all(cur_fd))
+        fd_closep(&w->fd);
     if (w->fd < 0)
         return;
     w->cur_wd = add(w->fd, cur_fd);
@@ -54,6 +56,21 @@ void store_watch_close(struct store_watch *w)
     free(w->own);
     buf_free(&w->names);
     *w = (struct store_watch)STORE_WATCH_NONE;
+}
+
+int store_watch_leave(struct store_watch *w)
+{
+    char chunk[4096];
+    int fd = w->fd;
+    if (fd < 0)
+        return -1;
+    inotify_rm_watch(fd, w->cur_wd);
+    inotify_rm_watch(fd, w->new_wd);
+    while (read(fd, chunk, sizeof chunk) > 0)
+        continue;
+    w->fd = -1;
+    store_watch_close(w);
+    return fd;
 }
 
 /* ---- our own changes ---- */

@@ -23,8 +23,12 @@ struct store_watch {
 
 #define STORE_WATCH_NONE {.fd = -1, .cur_wd = -1, .new_wd = -1}
 
-void store_watch_open(struct store_watch *w, int cur_fd, int new_fd);
+/* spare: what store_watch_leave gave, or -1; it is taken over. */
+void store_watch_open(struct store_watch *w, int cur_fd, int new_fd, int spare);
 void store_watch_close(struct store_watch *w);
+/* Ends the watch but keeps its descriptor, for the next one: closing it takes the kernel 5 to 25 ms.
+ * -1: there is none. */
+int store_watch_leave(struct store_watch *w);
 
 /* Announces what this process has just done: a rename, or with to NULL a removal. */
 void store_watch_own(struct store_watch *w, bool from_new, const char *from, bool to_new,

@@ -80,6 +80,10 @@ class Client(model.Client):
         if self.select_with:
             self.command(self.select_with)
 
+    def new_wire(self):
+        self.wire.close()
+        self.wire, self.buffer = Wire(), b""
+
     def spawn(self, *more):
         self.proc = subprocess.Popen(
             [model.SESSION, "--imap", "--maildir", self.maildir, "--rest-after", str(self.rest),
@@ -469,6 +473,7 @@ def refusals(directory):
                            ("too large", b"facteur-imap-state 1\nsaved 99999999999999999\n")):
             os.ftruncate(it.state, 0)
             os.pwrite(it.state, text, 0)
+            it.new_wire()
             it.spawn("--resume")
             tap.true((it.line() or "").startswith("* BYE [UNAVAILABLE]"), what)
             tap.same(it.proc.wait(20), 1, what)
@@ -481,6 +486,7 @@ def refusals(directory):
         time.sleep(1.1)  # UIDVALIDITY is made of the clock's seconds
         os.ftruncate(it.state, 0)
         os.pwrite(it.state, whole, 0)
+        it.new_wire()
         it.spawn("--resume")
         it.send("x NOOP")
         tap.true(it.line().startswith("* BYE [UNAVAILABLE]"), "another UIDVALIDITY")
