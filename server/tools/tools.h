@@ -9,6 +9,8 @@ int tool_check(const char *file, int argc, char **argv);
 int tool_conf(const char *file, int argc, char **argv);
 int tool_status(const char *file, int argc, char **argv);
 int tool_explain(const char *file, int argc, char **argv);
+int tool_directory(const char *file, int argc, char **argv);
+int tool_directory_lint(const char *file, int argc, char **argv);
 int tool_user(const char *file, int argc, char **argv);
 int tool_domain(const char *file, int argc, char **argv);
 int tool_queue(const char *file, int argc, char **argv);

@@ -1,4 +1,4 @@
 # Tests of the administrator's commands around the directory, and of the maps under conf/.
-TOOLS_TESTS = %reldir%/bind_secret.py %reldir%/explain.py %reldir%/people.py
+TOOLS_TESTS = %reldir%/bind_secret.py %reldir%/explain.py %reldir%/people.py %reldir%/lint.py
 TESTS += $(TOOLS_TESTS)
 EXTRA_DIST += $(TOOLS_TESTS)

@@ -1,0 +1,60 @@
+/* The parts of facteur directory lint. Everything lies in the arena until the end. */
+#ifndef FACTEUR_TOOLS_LINT_H
+#define FACTEUR_TOOLS_LINT_H
+
+#include "base/map.h"
+#include "tools/access.h"
+#include "tools/filters.h"
+
+struct lint_entry {
+    struct lint_entry *next;
+    struct ldapmap_entry e; /* a copy */
+    bool is_person;         /* has some of home, uid and gid */
+    enum { LINT_UNSEEN, LINT_INSIDE, LINT_SEEN } walk;
+};
+
+struct lint {
+    struct arena *arena;
+    struct config *cfg;
+    struct access_options access;
+    struct ldapmap_conn_settings settings;
+    struct ldapmap_client *client;
+    struct tool_tables tables;
+    const char *home_attr, *uid_attr, *gid_attr, *name_attr;
+    struct lint_entry *first, **last;
+    struct map *by_dn;      /* all entries */
+    struct map *by_name;    /* persons */
+    struct map *by_uid;     /* persons */
+    struct map *by_alias;   /* address to the first entry that has it */
+    struct map *by_mailbox; /* mailbox address to the person */
+    struct map *domains;    /* hosted ones */
+    uint64_t top_uid;
+    bool json;
+    size_t findings;
+    struct buf out, notes;
+    struct err err;
+};
+
+/* One finding; ldif is a whole record or empty. */
+void lint_found(struct lint *l, const char *check, struct str dn, const struct buf *ldif,
+                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Something that could not be looked at. */
+void lint_note(struct lint *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A DN or address in a form in which equal ones are equal bytes, as far as case and blanks go. */
+struct str lint_fold(struct lint *l, struct str s);
+const struct ldapmap_attr *lint_attr(const struct lint_entry *x, const char *name);
+struct str lint_value(const struct lint_entry *x, const char *name); /* the first; or none */
+
+/* lint_entries.c: the entries, taken in one by one, then checked. */
+void lint_take(void *lint, const struct ldapmap_entry *entry);
+void lint_addresses(struct lint *l);
+void lint_persons(struct lint *l);
+int lint_members(struct lint *l);
+
+/* lint_server.c: what the server lets be seen, and how it finds. Each 0, or -1 and l->err. */
+int lint_indexes(struct lint *l);
+void lint_rights(struct lint *l);
+void lint_transport(struct lint *l);
+
+#endif
