@@ -206,9 +206,11 @@ static const struct {
     const char *name;
     unsigned from, to;
     bool has_fd;
+    const char *fields; /* their names, each with a blank behind it */
 } table[MSG_COUNT] = {
-    [MSG_NONE] = {"none", 0, 0, false},
-#define MESSAGE(name, from, to, fds) [MSG_##name] = {#name, from, to, fds},
+    [MSG_NONE] = {"none", 0, 0, false, ""},
+#define MSG_SPELL(type, field, limit) #field " "
+#define MESSAGE(name, from, to, fds) [MSG_##name] = {#name, from, to, fds, FIELDS_##name(MSG_SPELL)},
 #include "ipc/messages.def"
 #undef MESSAGE
 };
@@ -223,49 +225,22 @@ bool msg_has_fd(enum msg_type type)
     return type < MSG_COUNT && table[type].has_fd;
 }
 
+/* x_ask is answered by x_reply, session_start by session_started. */
 bool msg_answers(enum msg_type reply, enum msg_type ask)
 {
-    switch (ask) {
-#define ANSWER_CASE(asked, answer)                                                                 \
-    case MSG_##asked:                                                                              \
-        return reply == MSG_##answer;
-        ANSWER_CASE(status_ask, status_reply) ANSWER_CASE(resolve_ask, resolve_reply)
-        ANSWER_CASE(auth_ask, auth_reply) ANSWER_CASE(sender_ask, sender_reply)
-        ANSWER_CASE(redeem_ask, redeem_reply) ANSWER_CASE(probe_ask, probe_reply)
-        ANSWER_CASE(map_ask, map_reply)
-        ANSWER_CASE(deliver_ask, deliver_reply) ANSWER_CASE(spool_ask, spool_reply)
-        ANSWER_CASE(enqueue_ask, enqueue_reply) ANSWER_CASE(session_ask, session_reply)
-        ANSWER_CASE(explain_ask, explain_reply) ANSWER_CASE(order_ask, order_reply)
-        ANSWER_CASE(session_start, session_started) ANSWER_CASE(relay_ask, relay_reply)
-        ANSWER_CASE(filter_mail_ask, filter_mail_reply)
-        ANSWER_CASE(filter_rcpt_ask, filter_rcpt_reply)
-        ANSWER_CASE(filter_message_ask, filter_message_reply)
-    default:
-        return false;
-    }
+    struct str asked = str_from(msg_name(ask)), answer = str_from(msg_name(reply));
+    struct str stem = asked;
+    if (str_ends(asked, STR("_ask")))
+        stem.n -= strlen("_ask");
+    struct str end = str_skip(answer, stem.n < answer.n ? stem.n : answer.n);
+    return str_starts(answer, stem) && str_eq(end, stem.n < asked.n ? STR("_reply") : STR("ed"));
 }
 
-/* Where the id of a message lies; NULL for those without. */
+/* The id is the first field of every message that has one; NULL for the others. */
 static uint64_t *id_of(struct msg *m)
 {
-    switch (m->type) {
-#define ID_CASE(name)                                                                              \
-    case MSG_##name:                                                                               \
-        return &m->name.id;
-        ID_CASE(status_ask) ID_CASE(status_reply) ID_CASE(resolve_ask) ID_CASE(resolve_reply)
-        ID_CASE(auth_ask) ID_CASE(auth_reply) ID_CASE(sender_ask) ID_CASE(sender_reply)
-        ID_CASE(redeem_ask) ID_CASE(redeem_reply) ID_CASE(probe_ask) ID_CASE(probe_reply)
-        ID_CASE(order_ask) ID_CASE(order_reply)
-        ID_CASE(map_ask) ID_CASE(map_reply) ID_CASE(explain_ask) ID_CASE(explain_reply)
-        ID_CASE(deliver_ask) ID_CASE(deliver_reply) ID_CASE(spool_ask) ID_CASE(spool_reply)
-        ID_CASE(enqueue_ask) ID_CASE(enqueue_reply) ID_CASE(session_ask) ID_CASE(session_reply)
-        ID_CASE(session_start) ID_CASE(session_started) ID_CASE(relay_ask) ID_CASE(relay_reply)
-        ID_CASE(filter_mail_ask) ID_CASE(filter_mail_reply) ID_CASE(filter_rcpt_ask)
-        ID_CASE(filter_rcpt_reply) ID_CASE(filter_message_ask) ID_CASE(filter_message_reply)
-        ID_CASE(connect_ask) ID_CASE(connect_reply)
-    default:
-        return NULL;
-    }
+    bool has = m->type < MSG_COUNT && strncmp(table[m->type].fields, "id ", 3) == 0;
+    return has ? &m->status_ask.id : NULL;
 }
 
 uint64_t msg_id(const struct msg *m)
