@@ -107,14 +107,32 @@ static void add_bind_secret(const struct material *m, struct buf *out, struct fi
 /* Levels that look at certificates need to know whom to believe. */
 static void add_authorities(const struct material *m, struct buf *out, struct findings *f)
 {
-    enum { VERIFY = 3 }; /* of smtp_tls_security_level's choices */
+    enum { VERIFY = 3, SECURE = 4 }; /* of smtp_tls_security_level's choices */
+    int level = m->cfg->smtp_tls_security_level;
     AUTO_FREE char *file = mem_strdup(m->cfg->smtp_tls_CAfile);
     AUTO_BUF text = {0};
-    if (file[0] == '\0' && m->cfg->smtp_tls_security_level >= VERIFY)
+    if (file[0] == '\0' && (level == VERIFY || level == SECURE))
         finding_error(f, "smtp_tls_CAfile: is needed for smtp_tls_security_level = verify or secure, "
                          "as /etc/ssl/certs/ca-certificates.crt");
     else if (file[0] && file_read(m, "smtp_tls_CAfile", file, false, &text, f) == 0)
         bundle_add(out, STR("authorities"), buf_view(&text));
+}
+
+/* Without the file of the default, answers count as unsigned; a file that was named, or a level that
+ * lives by signatures, needs it. */
+static void add_anchors(const struct material *m, struct buf *out, struct findings *f)
+{
+    enum { DANE = 5 };
+    const struct config_option *o = config_find(STR("dns_trust_anchor"));
+    bool needed = m->cfg->source[o - config_options].p || m->cfg->smtp_tls_security_level >= DANE;
+    AUTO_FREE char *file = mem_strdup(m->cfg->dns_trust_anchor);
+    AUTO_BUF text = {0};
+    if (file[0] == '\0' && m->cfg->smtp_tls_security_level >= DANE)
+        finding_error(f, "dns_trust_anchor: is needed for smtp_tls_security_level = dane");
+    if (file[0] == '\0' || (!needed && access(file, F_OK) != 0))
+        return;
+    if (file_read(m, "dns_trust_anchor", file, false, &text, f) == 0)
+        bundle_add(out, STR("anchors"), buf_view(&text));
 }
 
 /* --- bundles --- */
@@ -131,6 +149,8 @@ static void make_bundle(struct material *m, enum kind k, struct findings *f)
     }
     if (k == KIND_RELAY)
         add_authorities(m, &b, f);
+    if (k == KIND_RELAY)
+        add_anchors(m, &b, f);
     if (k == KIND_SMTP)
         certificates_add(m, &b, f);
     if (k == KIND_ACCESS) { /* the findings about certificates were made once */

@@ -84,14 +84,14 @@ static void transaction_failed(struct client *c, const char *status, const char 
 
 void client_failed(struct client *c, const char *status, const char *why)
 {
-    bool may_be_plain = c->settings->cfg->smtp_tls_security_level == TLS_MAY;
+    bool may_be_plain = c->level == TLS_MAY;
     if (!c->job) {
         client_free(c);
     } else if (c->reused && !c->answered) {
         again(c); /* it was closed while it waited */
     } else if (c->step == STEP_HANDSHAKE && may_be_plain && !c->plain) {
         log_info("relay-tls", LS("host", c->host), LZ("address", c->addr.text), LZ("why", why),
-                 LZ("meaning", "goes on without TLS, which smtp_tls_security_level allows"));
+                 LZ("meaning", "goes on without TLS, which the TLS level allows"));
         c->job->plain = true;
         again(c);
     } else if (c->step < STEP_MAIL) {
@@ -118,8 +118,9 @@ static void on_drained(struct conn *conn, void *arg)
 static void on_tls(struct conn *conn, void *arg)
 {
     struct client *c = arg;
-    log_debug("relay-tls", LS("host", c->host), LZ("protocol", conn_tls_protocol(conn)),
-              LZ("cipher", conn_tls_cipher(conn)));
+    log_info("relay-tls", LS("host", c->host), LZ("address", c->addr.text),
+             LZ("level", tls_level_name(c->level)), LZ("protocol", conn_tls_protocol(conn)),
+             LZ("cipher", conn_tls_cipher(conn)));
     dialogue_after_tls(c);
 }
 
@@ -219,7 +220,8 @@ static void client_new(struct job *j, const struct place *p)
 {
     struct client *c = MEM_NEW(struct client);
     *c = (struct client){.relay = j->relay, .settings = j->settings, .job = j, .addr = p->addr,
-                         .fd = -1, .step = STEP_CONNECT, .plain = j->plain};
+                         .fd = -1, .step = STEP_CONNECT, .plain = j->plain,
+                         .level = j->level};
     c->settings->holders++;
     c->arena = arena_new(512);
     c->host = arena_str(c->arena, p->host);

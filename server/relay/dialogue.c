@@ -323,11 +323,6 @@ void dialogue_write(struct client *c)
 
 /* --- the beginning --- */
 
-static enum tls_level level_of(const struct client *c)
-{
-    return (enum tls_level)c->settings->cfg->smtp_tls_security_level;
-}
-
 static void send_hello(struct client *c, enum step step)
 {
     struct str name = c->settings->cfg->smtp_helo_name;
@@ -360,7 +355,7 @@ static bool take_greeting(struct client *c)
 static bool begin_mail(struct client *c)
 {
     bool secured = conn_is_tls(c->conn);
-    if (secured || level_of(c) == TLS_NONE || c->plain) {
+    if (secured || c->level == TLS_NONE || c->plain) {
         dialogue_transaction(c);
         return false;
     }
@@ -370,7 +365,7 @@ static bool begin_mail(struct client *c)
         client_deadline(c, c->settings->cfg->smtp_starttls_timeout);
         return true;
     }
-    if (level_of(c) != TLS_MAY)
+    if (c->level != TLS_MAY)
         return give_up(c, false, "4.7.4", "TLS is demanded here, and the server does not offer it");
     dialogue_transaction(c);
     return false;
@@ -396,7 +391,7 @@ static bool take_starttls(struct client *c)
 {
     struct err e = {0};
     if (c->reply.code != 220) {
-        if (level_of(c) != TLS_MAY)
+        if (c->level != TLS_MAY)
             return give_up_by_reply(c, false);
         dialogue_transaction(c);
         return false;

@@ -69,7 +69,8 @@ static const char *rcode_text(int rcode)
 static void give(struct dns_ask *a, const struct ub_result *r)
 {
     struct str data[RECORDS_MAX];
-    struct dns_answer answer = {.data = data};
+    struct dns_answer answer = {.data = data, .secure = r->secure};
+    char canonical[256];
     if (r->bogus)
         answer.why = "the answer's signatures are wrong (DNSSEC)";
     else if (r->nxdomain)
@@ -83,6 +84,14 @@ static void give(struct dns_ask *a, const struct ub_result *r)
     while (answer.status == DNS_FOUND && answer.n < RECORDS_MAX && r->data[answer.n]) {
         data[answer.n] = (struct str){r->data[answer.n], (size_t)r->len[answer.n]};
         answer.n++;
+    }
+    if (answer.status == DNS_FOUND && r->canonname) {
+        struct str name = str_head(str_from(r->canonname), sizeof canonical - 1);
+        memcpy(canonical, name.p, name.n);
+        str_lower(canonical, name.n);
+        while (name.n && canonical[name.n - 1] == '.')
+            name.n--;
+        answer.canonical = (struct str){canonical, name.n};
     }
     end(a, &answer);
 }
@@ -156,7 +165,25 @@ static void server_text(struct str s, char out[128])
     snprintf(out, 128, "%.*s%s%.*s", STR_FMT(host), port.n ? "@" : "", STR_FMT(port));
 }
 
-static int set_up(struct dns *d, const struct config_list *servers, struct err *e)
+static int add_anchors(struct dns *d, struct str anchors, struct err *e)
+{
+    struct str line;
+    size_t n = 0;
+    bool any = anchors.n > 0;
+    while (str_line(&anchors, &line)) {
+        AUTO_FREE char *z = mem_strdup(str_trim(line));
+        if (z[0] == '\0' || z[0] == ';')
+            continue;
+        int r = ub_ctx_add_ta(d->ctx, z);
+        if (r != 0)
+            return err_perm(e, "dns_trust_anchor: %s", ub_strerror(r));
+        n++;
+    }
+    return any && n == 0 ? err_perm(e, "dns_trust_anchor: there is no record in it") : 0;
+}
+
+static int set_up(struct dns *d, const struct config_list *servers, struct str anchors,
+                  struct err *e)
 {
     /* The thread shares our filter; a second process could not be started. */
     int r = ub_ctx_async(d->ctx, 1);
@@ -164,6 +191,8 @@ static int set_up(struct dns *d, const struct config_list *servers, struct err *
         r = ub_ctx_set_option(d->ctx, "do-not-query-localhost:", "no");
     if (r != 0)
         return err_perm(e, "libunbound: %s", ub_strerror(r));
+    if (add_anchors(d, anchors, e) != 0)
+        return -1;
     for (size_t i = 0; i < servers->n; i++) {
         char text[128];
         server_text(servers->v[i], text);
@@ -174,7 +203,8 @@ static int set_up(struct dns *d, const struct config_list *servers, struct err *
     return 0;
 }
 
-struct dns *dns_new(struct event_base *base, const struct config_list *servers, struct err *e)
+struct dns *dns_new(struct event_base *base, const struct config_list *servers, struct str anchors,
+                    struct err *e)
 {
     struct dns *d = MEM_NEW(struct dns);
     d->base = base;
@@ -184,7 +214,7 @@ struct dns *dns_new(struct event_base *base, const struct config_list *servers, 
         free(d);
         return NULL;
     }
-    if (set_up(d, servers, e) != 0) {
+    if (set_up(d, servers, anchors, e) != 0) {
         dns_free(d);
         return NULL;
     }

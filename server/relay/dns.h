@@ -13,7 +13,7 @@
 
 #include <event2/event.h>
 
-enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 enum dns_status { DNS_CANNOT_SAY, DNS_FOUND, DNS_NO_RECORDS, DNS_NO_NAME };
 
 struct dns_answer {
@@ -21,14 +21,19 @@ struct dns_answer {
     const char *why;        /* for DNS_CANNOT_SAY */
     const struct str *data; /* the records' data */
     size_t n;
+    bool secure;          /* signed, all the way from the trust anchor; "there is none" too */
+    struct str canonical; /* where a chain of CNAMEs led; empty without one */
 };
 
 struct dns;
 struct dns_ask;
 typedef void (*dns_fn)(void *arg, const struct dns_answer *a);
 
-/* servers: ADDRESS or ADDRESS:PORT; none: from the root on. NULL with a permanent error. */
-struct dns *dns_new(struct event_base *base, const struct config_list *servers, struct err *e);
+/* servers: ADDRESS or ADDRESS:PORT; none: from the root on. anchors: DS or DNSKEY records, one a
+ * line (RFC 1035 section 5); none: nothing is validated, nothing secure. NULL with a permanent
+ * error. */
+struct dns *dns_new(struct event_base *base, const struct config_list *servers, struct str anchors,
+                    struct err *e);
 void dns_free(struct dns *d); /* NULL is fine; no callbacks are made */
 
 /* The callback comes from the event loop, once, at the latest when the time is up. */

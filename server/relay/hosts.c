@@ -39,7 +39,7 @@ static void take_addresses(struct job *j, const struct dns_answer *a, int family
             add_place(j, family, a->data[i].p);
 }
 
-static void host_known(struct job *j)
+void hosts_place(struct job *j)
 {
     if (j->place_count == 0) {
         j->host_at++;
@@ -52,9 +52,14 @@ static void host_known(struct job *j)
 static void note_answer(struct job *j, const struct dns_answer *a)
 {
     struct str host = j->hosts[j->host_at].name;
+    if (a->status == DNS_FOUND) {
+        j->host_secure = j->host_secure && a->secure;
+        j->canonical = arena_str(j->arena, a->canonical);
+    }
     if (a->status != DNS_CANNOT_SAY)
         return;
     j->some_unknown = true;
+    j->host_secure = false;
     trouble_set(&j->trouble, false, "4.4.3", "", "The address of %.*s could not be looked up: %s",
                 STR_FMT(host), a->why);
 }
@@ -65,7 +70,7 @@ static void on_a(void *arg, const struct dns_answer *a)
     j->ask = NULL;
     note_answer(j, a);
     take_addresses(j, a, AF_INET);
-    host_known(j);
+    dane_start(j);
 }
 
 static void on_aaaa(void *arg, const struct dns_answer *a)
@@ -105,10 +110,14 @@ void hosts_next(struct job *j)
         return;
     }
     struct str host = j->hosts[j->host_at].name;
-    if (is_literal(j, host))
-        host_known(j);
-    else
-        j->ask = dns_start(j->relay->dns, host, DNS_AAAA, on_aaaa, j);
+    j->host_secure = true;
+    j->canonical = (struct str){"", 0};
+    if (is_literal(j, host)) {
+        j->host_secure = false;
+        dane_start(j);
+        return;
+    }
+    j->ask = dns_start(j->relay->dns, host, DNS_AAAA, on_aaaa, j);
 }
 
 /* --- exchangers --- */
@@ -175,6 +184,7 @@ static void on_mx(void *arg, const struct dns_answer *a)
     struct job *j = arg;
     struct str domain = j->nexthop.host;
     j->ask = NULL;
+    j->mx_secure = a->secure;
     if (a->status == DNS_FOUND) {
         take_exchangers(j, a);
     } else if (a->status == DNS_NO_RECORDS) {
@@ -193,6 +203,7 @@ static void on_mx(void *arg, const struct dns_answer *a)
 void hosts_start(struct job *j)
 {
     trouble_set(&j->trouble, true, "5.4.4", "", "%.*s has no address", STR_FMT(j->nexthop.host));
+    j->mx_secure = true;
     if (j->nexthop.exchangers)
         j->ask = dns_start(j->relay->dns, j->nexthop.host, DNS_MX, on_mx, j);
     else

@@ -3,12 +3,13 @@
 
 #define IDLE_MAX 200
 
-/* The same address, port and name, and under "secure" the same destination: its name was checked. */
+/* The same address, port, name and TLS level, and where a certificate was checked, for the same
+ * destination. */
 struct str idle_key(const struct job *j, const struct place *p, struct arena *a)
 {
-    bool by_destination = j->settings->cfg->smtp_tls_security_level == TLS_SECURE;
-    struct str destination = by_destination ? j->nexthop.host : (struct str){"", 0};
-    return arena_printf(a, "%s %u %.*s %.*s", p->addr.text, p->addr.port, STR_FMT(p->host),
+    bool by_destination = j->level >= TLS_VERIFY;
+    struct str destination = by_destination ? j->destination : (struct str){"", 0};
+    return arena_printf(a, "%s %u %d %.*s %.*s", p->addr.text, p->addr.port, j->level, STR_FMT(p->host),
                         STR_FMT(destination));
 }
 

@@ -28,6 +28,7 @@ void trouble_set(struct trouble *t, bool permanent, const char *status, const ch
 void job_free(struct job *j)
 {
     dns_cancel(j->ask);
+    keys_cancel(j->asking);
     client_free(j->client);
     *j->link = j->next;
     if (j->next)
@@ -200,19 +201,12 @@ void job_start(struct peer *p, struct msg *m)
     struct err e = {0};
     uint64_t size = m->relay_ask.size;
     struct job *j = job_new(p, m);
-    uint16_t port = (uint16_t)j->settings->cfg->smtp_tcp_port;
     if (!is_sound(j) || source_open(&j->source, j->fd, size, &e) != 0) {
         trouble_set(&j->trouble, false, "4.3.0", "", "%s",
                     e.log[0] ? "the message could not be read" : "the envelope is damaged");
         log_error("relay-job", LS("queue_id", j->queue_id), LZ("why", e.log));
         finish(j);
-    } else if (j->settings->relayhost.host.n) {
-        j->nexthop = j->settings->relayhost;
-        hosts_start(j);
-    } else if (route_parse(j->domain, port, &j->nexthop, &e) != 0) {
-        trouble_set(&j->trouble, true, "5.1.2", "", "%s", e.log);
-        finish(j);
     } else {
-        hosts_start(j);
+        destination_start(j);
     }
 }

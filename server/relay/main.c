@@ -38,6 +38,7 @@ static int on_prepare(struct program *p, struct err *e)
     (void)e;
     r->program = p;
     r->arena = arena_new(512);
+    r->directory = rpc_new(p->base, RELAY, DIRECTORY);
     if (fd >= 0 && fd_read_all(fd, &text, 65536) != 0)
         log_warning("resolv.conf", LZ("why", strerror(errno)));
     rest = buf_view(&text);
@@ -60,14 +61,19 @@ static bool same_list(const struct config_list *a, const struct config_list *b)
     return true;
 }
 
-static int make_resolver(struct relay *r, const struct config *cfg, struct err *e)
+static int make_resolver(struct relay *r, const struct config *cfg, const struct bundle *b,
+                         struct err *e)
 {
+    struct str anchors = {0};
     if (r->dns) {
         if (!same_list(&r->settings->cfg->dns_servers, &cfg->dns_servers))
             return err_perm(e, "dns_servers changes at a restart only");
         return 0;
     }
-    r->dns = dns_new(r->program->base, cfg->dns_servers.n ? &cfg->dns_servers : &r->resolvers, e);
+    if (!bundle_get(b, STR("anchors"), &anchors))
+        anchors = (struct str){0};
+    r->dns = dns_new(r->program->base, cfg->dns_servers.n ? &cfg->dns_servers : &r->resolvers,
+                     anchors, e);
     return r->dns ? 0 : -1;
 }
 
@@ -91,7 +97,7 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
     if (!bundle_get(b, STR("authorities"), &authorities))
         authorities = (struct str){0};
     s->tls = tls_context(authorities, e);
-    if (!s->tls || read_relayhost(cfg, s, e) != 0 || make_resolver(r, cfg, e) != 0) {
+    if (!s->tls || read_relayhost(cfg, s, e) != 0 || make_resolver(r, cfg, b, e) != 0) {
         SSL_CTX_free(s->tls);
         free(s);
         return -1;
@@ -133,7 +139,10 @@ static void on_link(struct program *program, unsigned peer, unsigned index, int 
 {
     static const struct channel_ops ops = {on_message, on_close};
     struct relay *r = program->arg;
-    (void)index;
+    if (peer == DIRECTORY) {
+        rpc_link(r->directory, index, fd);
+        return;
+    }
     if (peer != QUEUE) {
         close(fd);
         return;
@@ -187,6 +196,7 @@ static void on_end(struct program *p)
     while (r->peers)
         on_close(r->peers->ch, r->peers);
     idle_end_all(r);
+    rpc_free(r->directory);
     dns_free(r->dns);
     settings_drop(r->settings);
     arena_free(r->arena);

@@ -11,13 +11,13 @@
 #define FACTEUR_RELAY_RELAY_H
 
 #include "io/conn.h"
+#include "ipc/keys.h"
 #include "ipc/program.h"
 #include "protocol/smtp/reply.h"
 #include "relay/dns.h"
+#include "relay/policy.h"
 #include "relay/route.h"
 #include "relay/source.h"
-
-enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY, TLS_SECURE }; /* as in options.def */
 
 struct settings {
     unsigned holders;
@@ -30,6 +30,7 @@ struct relay {
     struct program *program;
     struct settings *settings;
     struct dns *dns;
+    struct rpc *directory;
     struct config_list resolvers; /* of resolv.conf, read before the root was empty */
     struct arena *arena;
     struct peer *peers;
@@ -86,6 +87,10 @@ struct job {
     int fd;
     struct source source;
     struct nexthop nexthop;
+    /* destination.c */
+    struct str destination; /* as written: what policies are looked up by */
+    struct keys_ask *asking;
+    struct tls_policy policy;
     /* hosts.c */
     struct dns_ask *ask;
     struct exchanger *hosts;
@@ -93,7 +98,14 @@ struct job {
     bool some_unknown; /* a host's addresses could not be found out just now */
     struct place *places; /* of the host at hand */
     size_t place_count, place_at;
-    bool half_asked;
+    bool mx_secure;   /* the exchangers are signed, or were not asked for */
+    bool host_secure; /* so are all its addresses */
+    struct str canonical; /* the end of the host's CNAMEs */
+    /* dane.c: of the host at hand */
+    enum tls_level level; /* never DANE_ONLY */
+    struct tlsa *tlsa;
+    size_t tlsa_n;
+    struct str tlsa_base;
     /* job.c */
     unsigned tried, sessions; /* addresses, and those that talked SMTP */
     struct trouble trouble;   /* the last one that concerned the whole */
@@ -123,6 +135,7 @@ struct client {
     bool replied; /* it is whole; the next one starts anew */
     unsigned offers;
     uint64_t size_limit;
+    enum tls_level level;
     bool plain;    /* no TLS this time */
     bool reused;   /* this job did not make the connection */
     bool answered; /* this job has had a reply */
@@ -156,8 +169,16 @@ void job_transaction_over(struct job *j, bool may_go_on);
 void trouble_set(struct trouble *t, bool permanent, const char *status, const char *server,
                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* --- destination.c --- */
+/* Where the job goes, and how TLS is used on the way; then hosts_start. */
+void destination_start(struct job *j);
+
+/* --- dane.c --- */
+void dane_start(struct job *j); /* then hosts_place */
+
 /* --- hosts.c --- */
 void hosts_start(struct job *j);
+void hosts_place(struct job *j); /* all is known about the host at hand */
 void hosts_next(struct job *j);
 
 /* --- client.c --- */

@@ -205,7 +205,7 @@ class World:
         return str(ipaddress.ip_address("127.1.0.0") + self.base + number)
 
     def options(self):
-        return {"dns_servers": "127.0.0.1:%d" % self.dns.port, "smtp_tcp_port": str(self.port),
+        return {"dns_servers": "127.0.0.1:%d" % self.dns.port, "smtp_tcp_port": str(self.port), "dns_trust_anchor": "",
                 "maximal_backoff_time": "2s", "smtp_connect_timeout": "3s",
                 "smtp_connection_cache_time_limit": "1s"}
 
