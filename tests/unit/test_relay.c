@@ -1,9 +1,11 @@
 /* Sending to other servers, what is pure of it: replies, destinations, exchangers, the wire form. */
 #include "protocol/smtp/reply.h"
+#include "relay/policy.h"
 #include "relay/route.h"
 #include "relay/source.h"
 #include "tests/unit/unit.h"
 
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -199,6 +201,78 @@ static void wire_over_pieces(void)
     }
 }
 
+/* --- TLS policies --- */
+
+static void good_policy(const char *text, enum tls_level level, const char *match, int min, int max)
+{
+    struct tls_policy p;
+    struct err e = {0};
+    CU_ASSERT(tls_policy_parse(str_from(text), &p, &e) == 0);
+    CU_ASSERT(p.level == level && p.min_version == min && p.max_version == max);
+    UNIT_STR(p.match, match);
+}
+
+static void bad_policy(const char *text, const char *why)
+{
+    struct tls_policy p;
+    struct err e = {0};
+    CU_ASSERT(tls_policy_parse(str_from(text), &p, &e) == -1);
+    CU_ASSERT(strstr(e.log, why) != NULL);
+}
+
+static void policies(void)
+{
+    good_policy("may", TLS_MAY, "", 0, 0);
+    good_policy(" Secure match=.example.org:nexthop ciphers=high", TLS_SECURE,
+                ".example.org:nexthop", 0, 0);
+    good_policy("dane-only protocols=>=TLSv1.3", TLS_DANE_ONLY, "", TLS1_3_VERSION, 0);
+    good_policy("encrypt protocols=!SSLv2:!SSLv3:!TLSv1", TLS_ENCRYPT, "", 0, 0);
+    good_policy("encrypt protocols=TLSv1.2", TLS_ENCRYPT, "", 0, TLS1_2_VERSION);
+    good_policy("encrypt protocols=!TLSv1.2", TLS_ENCRYPT, "", TLS1_3_VERSION, 0);
+    good_policy("encrypt protocols=TLSv1.3,TLSv1.2", TLS_ENCRYPT, "", 0, 0);
+    bad_policy("", "starts with a level");
+    bad_policy("secret", "no TLS level");
+    bad_policy("may match=x", "for verify and secure");
+    bad_policy("secure match", "ATTRIBUTE=VALUE");
+    bad_policy("secure fingerprint=aa", "not known");
+    bad_policy("may protocols=TLSv9", "not known");
+    bad_policy("may protocols=<=TLSv1.1", "nothing older");
+    bad_policy("may protocols=!TLSv1.2:!TLSv1.3", "none is left");
+}
+
+static void policy_keys(void)
+{
+    struct str keys[TLS_POLICY_KEYS];
+    CU_ASSERT(tls_policy_keys(STR("a.b.example"), keys) == 3);
+    UNIT_STR(keys[0], "a.b.example");
+    UNIT_STR(keys[1], ".b.example");
+    UNIT_STR(keys[2], ".example");
+    CU_ASSERT(tls_policy_keys(STR("[mx.example]:25"), keys) == 1);
+    CU_ASSERT(tls_policy_keys(STR("a.b.c.d.e.f.g.h.i.j.k.l.m.n"), keys) == TLS_POLICY_KEYS);
+}
+
+static void tlsa_records(void)
+{
+    char data[70] = {3, 1, 1};
+    struct tlsa t;
+    CU_ASSERT(tlsa_read((struct str){data, 35}, &t) && t.data.n == 32 && t.usage == 3);
+    CU_ASSERT(!tlsa_read((struct str){data, 34}, &t));
+    CU_ASSERT(!tlsa_read((struct str){data, 2}, &t));
+    data[2] = 2;
+    CU_ASSERT(!tlsa_read((struct str){data, 35}, &t));
+    CU_ASSERT(tlsa_read((struct str){data, 67}, &t));
+    data[2] = 3;
+    CU_ASSERT(!tlsa_read((struct str){data, 67}, &t));
+    data[2] = 0;
+    data[1] = 2;
+    CU_ASSERT(!tlsa_read((struct str){data, 67}, &t));
+    data[1] = 0;
+    for (char usage = 0; usage < 5; usage++) {
+        data[0] = usage;
+        CU_ASSERT(tlsa_read((struct str){data, 60}, &t) == (usage == 2 || usage == 3));
+    }
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -210,6 +284,9 @@ int main(void)
         {"names in records", names},
         {"the wire form", wire},
         {"the wire form over pieces", wire_over_pieces},
+        {"TLS policies", policies},
+        {"keys of TLS policies", policy_keys},
+        {"TLSA records", tlsa_records},
         {NULL, NULL},
     };
     return unit_main("relay", tests);
