@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "io/conn.h"
 #include "ipc/counters.h"
+#include "ipc/rates.h"
 #include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/rpc.h"
@@ -23,6 +24,7 @@ struct access {
     struct front_settings *settings;
     struct rpc *directory;
     struct counters *counters;
+    struct rates *rates;
     unsigned row;
     struct front_listeners *listeners;
     struct map *waiting;    /* id of a session_ask → struct client */
@@ -100,6 +102,7 @@ struct client {
     uint64_t ask;              /* rpc id (CHECKING) or session_ask id (STARTING) */
     struct event *delay;       /* CLIENT_WAITS */
     enum login_end late;       /* what is said then */
+    struct rates_guess guess;  /* at a password, being checked */
     unsigned errors;           /* bad commands and failed logins */
     bool counted;
     bool backlog;              /* too much output waits */

@@ -85,6 +85,8 @@ static void on_auth(void *arg, struct msg *m)
     enum verdict verdict = m ? (enum verdict)m->auth_reply.verdict : VERDICT_CANNOT_SAY;
     struct str login = m ? m->auth_reply.login : (struct str){NULL, 0};
     c->ask = 0;
+    if (verdict == VERDICT_YES || verdict == VERDICT_CANNOT_SAY)
+        rates_guess_forgive(c->access->rates, &c->guess);
     log_info("login", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
              LS("login", login),
              LZ("verdict", verdict == VERDICT_YES          ? "yes"
@@ -110,6 +112,13 @@ void login_start(struct client *c, struct str user, struct str password)
     conn_pause(c->conn);
     if (user.n == 0 || user.n > 1000 || password.n == 0 || password.n > 4000) {
         refuse_late(c, LOGIN_WRONG);
+        return;
+    }
+    if (!rates_guess_begin(c->access->rates, c->settings->cfg, conn_peer(c->conn)->ip, user,
+                           &c->guess)) {
+        log_info("login-limit", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
+                 LS("user", user));
+        refuse_late(c, LOGIN_CANNOT_SAY);
         return;
     }
     c->state = CLIENT_CHECKING;

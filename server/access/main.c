@@ -9,7 +9,10 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
 {
     struct access *a = p->arg;
     (void)reload;
-    return front_settings_replace(&a->settings, cfg, b, e);
+    if (front_settings_replace(&a->settings, cfg, b, e) != 0)
+        return -1;
+    rates_configure(a->rates, cfg);
+    return 0;
 }
 
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
@@ -49,6 +52,11 @@ static void on_message(struct program *p, struct msg *m)
         counters_close(a->counters);
         a->counters = counters_open(m->fd);
         a->row = m->counters.index;
+    } else if (m->type == MSG_rates) {
+        rates_close(a->rates);
+        a->rates = rates_open(m->fd);
+        if (a->settings)
+            rates_configure(a->rates, a->settings->cfg);
     }
 }
 
@@ -90,5 +98,6 @@ int main(int argc, char **argv)
     map_free(a.waiting, NULL);
     front_settings_drop(a.settings);
     counters_close(a.counters);
+    rates_close(a.rates);
     return status;
 }

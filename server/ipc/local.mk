@@ -5,6 +5,7 @@ libipc_a_SOURCES = \
 	%reldir%/rpc.h %reldir%/rpc.c \
 	%reldir%/bundle.h %reldir%/bundle.c \
 	%reldir%/counters.h %reldir%/counters.c \
+	%reldir%/rates.h %reldir%/rates.c \
 	%reldir%/replies.h %reldir%/replies.c \
 	%reldir%/front.h %reldir%/front.c \
 	%reldir%/keys.h %reldir%/keys.c \

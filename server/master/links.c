@@ -38,8 +38,13 @@ void links_counters(struct child *c)
     struct msg msg = MSG_INIT(counters);
     msg.fd = c->m->counters_fd[c->kind];
     msg.counters.index = c->index;
-    if (msg.fd >= 0)
-        child_send(c, &msg);
+    if (msg.fd < 0)
+        return;
+    child_send(c, &msg);
+    msg = (struct msg)MSG_INIT(rates);
+    msg.fd = c->m->rates_fd;
+    msg.rates.index = c->index;
+    child_send(c, &msg);
 }
 
 static void send_port(struct child *c, const struct port *p)

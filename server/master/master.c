@@ -167,6 +167,9 @@ static int make_counters(struct master *m, struct err *e)
         if (kind_is_front(k) && !m->counters[k])
             return err_perm(e, "table of connections: %s", strerror(errno));
     }
+    m->rates_fd = rates_create();
+    if (m->rates_fd < 0)
+        return err_perm(e, "table of rates: %s", strerror(errno));
     return 0;
 }
 
@@ -199,6 +202,7 @@ static void close_all(struct master *m)
         counters_close(m->counters[k]);
         fd_closep(&m->counters_fd[k]);
     }
+    fd_closep(&m->rates_fd);
     fd_closep(&m->null_fd);
     for (int i = 0; i < 4 && m->signals[i]; i++)
         event_free(m->signals[i]);
@@ -214,7 +218,7 @@ static struct master *master_new(struct material *mat, int ready_fd)
         abort();
     m->now = mat;
     m->ready_fd = ready_fd;
-    m->null_fd = -1;
+    m->null_fd = m->rates_fd = -1;
     m->started_ms = clock_mono_ms();
     for (int k = 0; k < KINDS; k++)
         m->counters_fd[k] = -1;

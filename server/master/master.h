@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "ipc/channel.h"
 #include "ipc/counters.h"
+#include "ipc/rates.h"
 #include "master/material.h"
 #include "master/ports.h"
 
@@ -48,6 +49,7 @@ struct master {
     size_t children;
     char empty_root[512];
     int null_fd;
+    int rates_fd; /* for all that face the network */
     int counters_fd[KINDS]; /* -1: that kind has none */
     struct counters *counters[KINDS];
     int ready_fd; /* told once all children are ready; -1: nobody waits */

@@ -52,6 +52,9 @@ static void on_checked(struct session *s, void *arg, struct msg *m)
     struct str user = {s->sasl.user.p, s->sasl.user.n};
     (void)arg;
     s->verb = "AUTH";
+    if (!r || (r->verdict != VERDICT_NO && r->verdict != VERDICT_REFUSED))
+        rates_guess_forgive(s->smtpd->rates, &s->guess);
+    s->guess.counted = false;
     if (r && r->verdict == VERDICT_YES) {
         log_login(s, user, "yes");
         accept_login(s, r);
@@ -67,6 +70,10 @@ static void on_checked(struct session *s, void *arg, struct msg *m)
 
 static void check(struct session *s)
 {
+    if (!limits_guess(s, (struct str){s->sasl.user.p, s->sasl.user.n})) {
+        over(s);
+        return;
+    }
     struct msg m = MSG_INIT(auth_ask);
     m.auth_ask.service = (uint8_t)s->service;
     m.auth_ask.user = (struct str){s->sasl.user.p, s->sasl.user.n};
@@ -143,6 +150,6 @@ void command_auth(struct session *s, struct str args)
         reply(s, "%s", why);
     else if (smtp_parse_auth(args, &auth, &e) != 0)
         reply_err(s, &e);
-    else
+    else if (limits_auth(s))
         go_on(s, sasl_start(&s->sasl, auth.mechanism, auth.initial.p ? &auth.initial : NULL));
 }

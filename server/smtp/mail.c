@@ -96,7 +96,7 @@ void command_mail(struct session *s, struct str args)
               (unsigned long long)cfg->message_size_limit);
     } else if (s->smtpd->memory >= cfg->message_memory_limit) {
         reply(s, "452 4.3.1 Insufficient system storage, try again later");
-    } else {
+    } else if (limits_mail(s)) {
         check_sender(s);
         return;
     }

@@ -12,7 +12,10 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
 {
     struct smtpd *d = p->arg;
     (void)reload;
-    return front_settings_replace(&d->settings, cfg, b, e);
+    if (front_settings_replace(&d->settings, cfg, b, e) != 0)
+        return -1;
+    rates_configure(d->rates, cfg);
+    return 0;
 }
 
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
@@ -52,6 +55,12 @@ static void on_listener_close(struct program *p, unsigned number)
 static void on_message(struct program *p, struct msg *m)
 {
     struct smtpd *d = p->arg;
+    if (m->type == MSG_rates) {
+        rates_close(d->rates);
+        d->rates = rates_open(m->fd);
+        if (d->settings)
+            rates_configure(d->rates, d->settings->cfg);
+    }
     if (m->type != MSG_counters)
         return;
     counters_close(d->counters);
@@ -133,6 +142,7 @@ static void on_end(struct program *p)
         event_free(d->last_moment);
     front_settings_drop(d->settings);
     counters_close(d->counters);
+    rates_close(d->rates);
 }
 
 int main(int argc, char **argv)

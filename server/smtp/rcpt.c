@@ -304,6 +304,10 @@ void command_rcpt(struct session *s, struct str args)
         reply(s, "452 4.5.3 Error: too many recipients");
         return;
     }
+    if (!limits_rcpt(s)) {
+        s->mail.rcpts_refused++;
+        return;
+    }
     struct rcpt *r = MEM_NEW(struct rcpt);
     r->arena = arena_new(ARENA_FIRST);
     s->mail.rcpt = r;

@@ -325,6 +325,10 @@ static bool must_go(struct session *s, struct turned_away *why)
         *why = (struct turned_away){"421 4.7.0", "too many connections from your address"};
         return true;
     }
+    if (!limits_connection(s)) {
+        *why = (struct turned_away){"421 4.7.0", "too many connections from your address in a short time"};
+        return true;
+    }
     return false;
 }
 

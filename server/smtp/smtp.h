@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "io/conn.h"
 #include "ipc/counters.h"
+#include "ipc/rates.h"
 #include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/rpc.h"
@@ -36,6 +37,7 @@ struct smtpd {
     struct rpc *directory, *deliver, *queue, *filter;
     uint64_t last_filtered; /* number of the session that filters heard of last */
     struct counters *counters;
+    struct rates *rates;
     unsigned row;
     struct front_listeners *listeners;
     struct map *probed; /* folded address → struct probed */
@@ -143,6 +145,7 @@ struct session {
     unsigned mails;         /* transactions so far */
     struct sasl sasl;
     struct grant grant;     /* of the login */
+    struct rates_guess guess; /* at a password, being checked */
     char *login;            /* NULL: nobody logged in */
     struct ask *asks;
     uint64_t filter_number; /* filters know the session by it; 0: they do not know it */
@@ -270,6 +273,13 @@ void accept_refuse(struct session *s, enum refusal why);
 /* --- submit.c: the rules for the header of a submitted message --- */
 /* Calls handing_start, perhaps later, or replies and ends the transaction. */
 void submit_message(struct session *s);
+
+/* --- limits.c: false when it was too often; the reply is given, but for connections --- */
+bool limits_connection(struct session *s);
+bool limits_auth(struct session *s);
+bool limits_guess(struct session *s, struct str user);
+bool limits_mail(struct session *s);
+bool limits_rcpt(struct session *s);
 
 /* --- filter.c: what milters think of it --- */
 bool filter_is_wanted(const struct session *s);

@@ -238,6 +238,10 @@ def on_counters(data, fd):
     event("counters", index=index, rows=rows)
 
 
+def on_rates(_, fd):
+    os.close(fd)
+
+
 def on_master():
     name, data, fd = master.receive()
     globals()["on_" + name](data, fd)
