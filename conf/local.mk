@@ -28,3 +28,4 @@ uninstall-ldap-tables:
 	done
 .PHONY: install-ldap-tables uninstall-ldap-tables install-configuration uninstall-configuration
 include conf/manual.mk
+include conf/directories/local.mk
