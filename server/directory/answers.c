@@ -5,11 +5,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/directory.h"
+#include "directory/domains.h"
 #include "directory/explain.h"
 #include "directory/login.h"
 #include "directory/maps.h"
 #include "directory/resolve.h"
 #include "directory/sender.h"
+#include "directory/watch.h"
 
 #include <stdlib.h>
 
@@ -154,8 +156,9 @@ static void on_resolve_ask(struct peer *p, const struct msg_resolve_ask *m)
 
 /* --- logins --- */
 
-static int grant_login(struct question *q, const struct box *box, struct grant *out)
+static int grant_login(struct question *q, const struct login_result *r, struct grant *out)
 {
+    const struct box *box = &r->box;
     struct directory *d = q->peer->d;
     struct grant_fields f = {.kind = GRANT_LOGIN,
                              .service = q->service,
@@ -165,8 +168,13 @@ static int grant_login(struct question *q, const struct box *box, struct grant *
                              .home = box->m.home,
                              .maildir = box->m.maildir,
                              .login = box->login,
+                             .name = r->name,
                              .dn = box->dn};
-    return grants_issue(d->grants, &f, q->peer->number, clock_mono_ms(), out);
+    if (grants_issue(d->grants, &f, q->peer->number, clock_mono_ms(), out) != 0)
+        return -1;
+    if (f.service <= SERVICE_SUBMISSIONS)
+        watch_add(d->watch, f.login, f.uid, f.name, f.dn);
+    return 0;
 }
 
 static void log_login(const struct question *q, enum verdict verdict, const struct box *box,
@@ -185,7 +193,7 @@ static void on_logged_in(void *arg, const struct login_result *r)
     enum verdict verdict = r->verdict;
     const char *why = r->why;
     if (verdict == VERDICT_YES && q->peer->ch &&
-        grant_login(q, &r->box, &m.auth_reply.grant) != 0) {
+        grant_login(q, r, &m.auth_reply.grant) != 0) {
         verdict = VERDICT_CANNOT_SAY;
         why = "too many grants are out";
     }
@@ -263,6 +271,10 @@ static void on_sender_ask(struct peer *p, const struct msg_sender_ask *m)
         on_sender_known(q, VERDICT_CANNOT_SAY, r ? "too many questions" : "no such login");
         return;
     }
+    if (grants_is_ended(r)) {
+        on_sender_known(q, VERDICT_NO, "the login has ended");
+        return;
+    }
     const struct grant_fields *f = grants_fields(r);
     sender_run(p->d->set, m->address, f->login, f->dn, on_sender_known, q);
 }
@@ -303,7 +315,7 @@ static void on_redeem_ask(struct peer *p, const struct msg_redeem_ask *m)
     struct grant_record *r = grants_find(d->grants, &m->grant, clock_mono_ms());
     struct msg reply = MSG_INIT(redeem_reply);
     struct msg_redeem_reply *out = &reply.redeem_reply;
-    bool may = r && grants_may_redeem(r, p->program);
+    bool may = r && !grants_is_ended(r) && grants_may_redeem(r, p->program);
     out->id = m->id;
     /* Not "no": after a restart of ours old grants are unknown, and their mail is good. */
     out->verdict = may ? VERDICT_YES : VERDICT_CANNOT_SAY;
@@ -315,6 +327,7 @@ static void on_redeem_ask(struct peer *p, const struct msg_redeem_ask *m)
         out->home = f->home;
         out->maildir = f->maildir;
         out->login = f->login;
+        out->name = f->name;
         out->limit = f->limit;
         out->address = f->address;
         d->counts.redeemed++;
@@ -333,6 +346,24 @@ static void on_grant_drop(struct peer *p, const struct msg_grant_drop *m)
     struct grant_record *r = grants_find(p->d->grants, &m->grant, clock_mono_ms());
     if (r && (p->program == QUEUE || grants_holder(r) == p->number))
         grants_remove(p->d->grants, r);
+}
+
+/* --- what the master tells and asks --- */
+
+static void on_flush_ask(struct peer *p, const struct msg_flush_ask *m)
+{
+    struct dirset *set = p->d->set;
+    struct msg reply = MSG_INIT(flush_reply);
+    size_t n = 0;
+    if (set) {
+        n = m->user.n ? picture_forget_user(set->picture, m->user) : picture_forget(set->picture);
+        domains_forget(set->domains);
+        watch_changed(p->d->watch, (struct str){0});
+    }
+    log_info("flush", LS("user", m->user), LN("forgotten", n));
+    reply.flush_reply.id = m->id;
+    reply.flush_reply.dropped = (uint32_t)n;
+    peer_send(p, &reply);
 }
 
 /* --- all --- */
@@ -360,6 +391,16 @@ void directory_message(struct peer *p, struct msg *m)
         break;
     case MSG_grant_drop:
         on_grant_drop(p, &m->grant_drop);
+        break;
+    case MSG_flush_ask:
+        on_flush_ask(p, &m->flush_ask);
+        break;
+    case MSG_login_began:
+        watch_add(p->d->watch, m->login_began.login, m->login_began.uid, m->login_began.name,
+                  (struct str){0});
+        break;
+    case MSG_login_over:
+        watch_remove(p->d->watch, m->login_over.login, m->login_over.uid);
         break;
     default:
         break; /* msg_decode lets nothing else through */

@@ -290,14 +290,54 @@ void dirset_free(struct dirset *s)
         free_map(s, maps[i]);
     for (size_t i = 0; i < s->named_count; i++)
         free_map(s, &s->named[i]);
+    sync_free(s->sync);
     pools_drop_searcher(s->pools, s->searcher);
     pools_drop_binder(s->pools, s->binder);
     ldapmap_conn_wipe(&s->shared);
     domains_free(s->domains);
+    picture_free(s->picture);
     if (s->cfg)
         config_free(s->cfg);
     arena_free(s->arena);
     free(s);
+}
+
+static struct picture *make_picture(const struct dirset *s)
+{
+    const struct picture_rules rules = {.yes_ms = s->cfg->directory_cache_ttl * 1000,
+                                        .no_ms = s->cfg->directory_cache_negative_ttl * 1000,
+                                        .stale_ms = s->cfg->directory_stale_ttl * 1000};
+    return picture_new(pools_base(s->pools), &rules);
+}
+
+/* --- changes --- */
+
+/* With several servers one may lag behind the one that tells: changes make us forget, but what is
+ * asked then is kept no longer than without them. */
+static void on_watching(void *arg, bool now)
+{
+    struct dirset *s = arg;
+    if (now && s->shared.server_count == 1)
+        picture_watched(s->picture, s->searcher, s->shared.search_base);
+    else
+        picture_unwatched(s->picture);
+}
+
+static void on_changed(void *arg, struct str dn)
+{
+    struct dirset *s = arg;
+    picture_forget(s->picture);
+    domains_forget(s->domains);
+    if (s->changed)
+        s->changed(s->changed_arg, dn);
+}
+
+static void watch_changes(struct dirset *s)
+{
+    static const struct sync_ops ops = {on_watching, on_changed};
+    if (s->cfg->ldap_sync && s->shared.search_base.n && str_find(s->shared.search_base, '%') < 0)
+        s->sync = sync_new(pools_base(s->pools), pools_opener(s->pools), &s->shared,
+                           s->shared.search_base, &ops, s);
 }
 
 int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
@@ -309,6 +349,7 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
     s->cfg = cfg;
     s->pools = pools;
     s->domains = domains_new();
+    s->picture = make_picture(s);
     read_rules(s);
     if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_named(s, b, e) != 0 ||
         read_user_rules(s, e) != 0) {
@@ -318,6 +359,7 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
     }
     s->searcher = pools_searcher(pools, &s->shared, (size_t)cfg->ldap_search_connections);
     s->binder = pools_binder(pools, &s->shared, (size_t)cfg->ldap_bind_connections);
+    watch_changes(s);
     *out = s;
     return 0;
 }

@@ -9,7 +9,9 @@
 #include "config/config.h"
 #include "directory/mailbox.h"
 #include "directory/names.h"
+#include "directory/picture.h"
 #include "directory/pools.h"
+#include "directory/sync.h"
 #include "ipc/bundle.h"
 
 enum source_kind {
@@ -45,6 +47,10 @@ struct dirset {
     struct ldapmap_conn_settings shared; /* what facteur.conf says */
     struct searcher *searcher;           /* with these */
     struct binder *binder;
+    struct picture *picture; /* what all searches go through */
+    struct sync *sync;       /* NULL: nobody tells of changes */
+    void (*changed)(void *arg, struct str dn); /* see sync.h; NULL: nobody wants to know */
+    void *changed_arg;
 
     struct dirmap alias_domains, alias_maps, mailbox_domains, mailbox_maps, uid_maps, gid_maps;
     struct dirmap sender_logins;

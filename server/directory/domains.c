@@ -43,16 +43,20 @@ bool domains_has_no_catch_all(const struct domains *d, struct str domain, int64_
     return f && f->no_catch_all_until > now;
 }
 
+void domains_forget(struct domains *d)
+{
+    map_free(d->facts, free);
+    d->facts = map_new();
+}
+
 /* When the table is full it starts anew: it holds nothing that is not asked again in a moment. */
 static struct fact *fact_for(struct domains *d, struct str domain)
 {
     struct fact *f = map_get(d->facts, domain);
     if (f)
         return f;
-    if (map_count(d->facts) >= DOMAINS_MAX) {
-        map_free(d->facts, free);
-        d->facts = map_new();
-    }
+    if (map_count(d->facts) >= DOMAINS_MAX)
+        domains_forget(d);
     f = MEM_NEW(struct fact);
     map_put(d->facts, domain, f);
     return f;

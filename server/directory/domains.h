@@ -28,6 +28,8 @@ void domains_free(struct domains *d);
 enum domain_class domains_class(const struct domains *d, struct str domain, int64_t now);
 bool domains_has_no_catch_all(const struct domains *d, struct str domain, int64_t now);
 
+void domains_forget(struct domains *d); /* all of it */
+
 /* Remembers a class; DOMAIN_NONE and DOMAIN_UNKNOWN are not kept. */
 void domains_keep_class(struct domains *d, struct str domain, enum domain_class c, int64_t now);
 void domains_keep_no_catch_all(struct domains *d, struct str domain, int64_t now);

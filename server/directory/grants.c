@@ -20,6 +20,7 @@ struct grant_record {
     uint64_t holder;
     int64_t expires;
     enum life life;
+    bool ended; /* the login is not what it was any more */
     struct grant_fields f; /* its strings stand behind the record */
 };
 
@@ -32,6 +33,8 @@ struct grants {
     struct map *by_hash;
     struct age_list lists[LIVES];
     size_t limit;
+    void (*removed)(void *arg, const struct grant_fields *f);
+    void *removed_arg;
 };
 
 struct grants *grants_new(size_t limit)
@@ -87,7 +90,7 @@ static struct str keep(char **room, struct str s)
 
 static struct grant_record *record_new(const struct grant_fields *f)
 {
-    size_t n = f->home.n + f->maildir.n + f->address.n + f->login.n + f->dn.n;
+    size_t n = f->home.n + f->maildir.n + f->address.n + f->login.n + f->name.n + f->dn.n;
     struct grant_record *r = mem_alloc(sizeof *r + n);
     char *room = (char *)(r + 1);
     r->f = *f;
@@ -95,6 +98,7 @@ static struct grant_record *record_new(const struct grant_fields *f)
     r->f.maildir = keep(&room, f->maildir);
     r->f.address = keep(&room, f->address);
     r->f.login = keep(&room, f->login);
+    r->f.name = keep(&room, f->name);
     r->f.dn = keep(&room, f->dn);
     return r;
 }
@@ -186,7 +190,33 @@ void grants_remove(struct grants *g, struct grant_record *r)
 {
     map_take(g->by_hash, hash_key(&r->hash));
     list_take(&g->lists[r->life], r);
+    if (g->removed && r->life == LIFE_SUBMISSION)
+        g->removed(g->removed_arg, &r->f);
     record_free(r);
+}
+
+size_t grants_end_login(struct grants *g, struct str login, uint32_t uid)
+{
+    size_t n = 0;
+    for (struct grant_record *r = g->lists[LIFE_SUBMISSION].oldest; r; r = r->newer) {
+        if (r->ended || r->f.uid != uid || !str_eq(r->f.login, login))
+            continue;
+        r->ended = true;
+        n++;
+    }
+    return n;
+}
+
+bool grants_is_ended(const struct grant_record *r)
+{
+    return r->ended;
+}
+
+void grants_on_removed(struct grants *g, void (*fn)(void *arg, const struct grant_fields *f),
+                       void *arg)
+{
+    g->removed = fn;
+    g->removed_arg = arg;
 }
 
 void grants_drop_holder(struct grants *g, uint64_t holder)

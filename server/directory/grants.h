@@ -22,6 +22,7 @@ struct grant_fields {
     struct str home, maildir;
     struct str address; /* deliver: the mailbox address; relay: the remote one */
     struct str login;   /* login: the canonical name */
+    struct str name;    /* login: what user_filter found it by */
     struct str dn;      /* login: the entry, as the directory wrote it */
 };
 
@@ -49,6 +50,12 @@ bool grants_may_redeem(const struct grant_record *r, unsigned program);
 bool grants_is_single_use(const struct grant_record *r);
 
 void grants_remove(struct grants *g, struct grant_record *r);
+/* The submission logins of this name and uid are good for nothing any more; returns how many. */
+size_t grants_end_login(struct grants *g, struct str login, uint32_t uid);
+bool grants_is_ended(const struct grant_record *r);
+/* fn: for each submission login that is removed. */
+void grants_on_removed(struct grants *g, void (*fn)(void *arg, const struct grant_fields *f),
+                       void *arg);
 /* The channel is gone: its submission logins end with it. Other grants are on their way already. */
 void grants_drop_holder(struct grants *g, uint64_t holder);
 void grants_sweep(struct grants *g, int64_t now); /* forgets those that are too old */

@@ -13,6 +13,8 @@ libdirectory_a_SOURCES = \
 	%reldir%/pools.h %reldir%/pools.c \
 	%reldir%/dirset.h %reldir%/dirset.c \
 	%reldir%/trace.h %reldir%/trace.c \
+	%reldir%/picture.h %reldir%/picture.c \
+	%reldir%/sync.h %reldir%/sync.c \
 	%reldir%/lookup.h %reldir%/lookup.c \
 	%reldir%/maps.h %reldir%/maps.c \
 	%reldir%/box.h %reldir%/box.c \
@@ -24,5 +26,6 @@ facteurlibexec_PROGRAMS += directory
 directory_SOURCES = \
 	%reldir%/main.c %reldir%/directory.h \
 	%reldir%/answers.c %reldir%/explain.h %reldir%/explain.c \
+	%reldir%/watch.h %reldir%/watch.c \
 	%reldir%/peer.h %reldir%/peer.c
 directory_LDADD = libdirectory.a libldapmap.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)

@@ -12,6 +12,7 @@ struct login_result {
     enum verdict verdict; /* YES, NO or CANNOT_SAY */
     const char *why;      /* for the log */
     struct box box;       /* with YES */
+    struct str name;      /* what user_filter found the entry by */
 };
 
 /* Once, possibly from inside login_run. The result is valid until fn returns. */
@@ -19,5 +20,9 @@ typedef void (*login_fn)(void *arg, const struct login_result *r);
 
 /* The password is copied into guarded memory, and wiped there. The set is held meanwhile. */
 void login_run(struct dirset *set, struct str user, struct str password, login_fn fn, void *arg);
+
+/* Whether that name (of a login_result) may still log in, asked as login_run asks but for the
+ * password. */
+void login_check(struct dirset *set, struct str name, login_fn fn, void *arg);
 
 #endif

@@ -72,7 +72,8 @@ static bool query_continue(struct asked *q)
     if (ldapmap_query_next(q->query, &search)) {
         q->search = search;
         q->began = q->l->set->trace ? clock_real_us() : 0;
-        search_run(q->searcher, q->l->arena, &search, on_search, q);
+        picture_search(q->l->set->picture, q->searcher, q->l->arena, &search,
+                       q->wants[0]->current ? PICTURE_CURRENT : 0, on_search, q);
         return true;
     }
     for (size_t i = 0; i < q->n; i++)
@@ -83,6 +84,9 @@ static bool query_continue(struct asked *q)
 static void on_search(void *arg, const struct search_result *r)
 {
     struct asked *q = arg;
+    for (size_t i = 0; r->stale && i < q->n; i++)
+        if (q->wants[i]->stale)
+            *q->wants[i]->stale = true;
     if (q->l->set->trace)
         trace_asked(q, r);
     for (size_t i = 0; i < r->count; i++)
@@ -147,7 +151,7 @@ static bool advance(struct lookup *l, struct lookup_want *w)
 static bool fits(const struct asked *q, const struct lookup_want *w)
 {
     const struct lookup_want *first = q->wants[0];
-    return !first->exists && !w->exists && q->n < WANTS_MAX &&
+    return !first->exists && !w->exists && first->current == w->current && q->n < WANTS_MAX &&
            ldapmap_table_shares(first->source->table, w->source->table);
 }
 

@@ -10,7 +10,9 @@
 
 struct lookup_want {
     const struct dirmap *map;
-    bool exists; /* only whether; no values then */
+    bool exists;  /* only whether; no values then */
+    bool current; /* for a login: within the cache time even while no server answers */
+    bool *stale;  /* NULL, or becomes true when the answer is from before an outage */
 
     enum ldapmap_answer answer;
     const struct ldapmap_value *values; /* entry and root are NULL for static: and plain sources */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/directory.h"
+#include "directory/watch.h"
 
 #include <unistd.h>
 
@@ -23,6 +24,18 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     grants_sweep(d->grants, clock_mono_ms());
 }
 
+static void on_grant_removed(void *arg, const struct grant_fields *f)
+{
+    struct directory *d = arg;
+    watch_remove(d->watch, f->login, f->uid);
+}
+
+static void on_changed(void *arg, struct str dn)
+{
+    struct directory *d = arg;
+    watch_changed(d->watch, dn);
+}
+
 static int prepare(struct program *p, struct err *e)
 {
     struct directory *d = p->arg;
@@ -35,6 +48,8 @@ static int prepare(struct program *p, struct err *e)
     d->program = p;
     d->pools = pools_new(p->base);
     d->grants = grants_new(GRANTS_MAX);
+    d->watch = watch_new(d);
+    grants_on_removed(d->grants, on_grant_removed, d);
     d->sweep = event_new(p->base, -1, EV_PERSIST, on_sweep, d);
     event_add(d->sweep, &(struct timeval){SWEEP_SECONDS, 0});
     return 0;
@@ -50,6 +65,10 @@ static int configure(struct program *p, struct config *cfg, const struct bundle 
     if (d->set)
         dirset_release(d->set);
     d->set = set;
+    set->changed = on_changed;
+    set->changed_arg = d;
+    if (reload) /* user_filter may be another */
+        watch_changed(d->watch, (struct str){0});
     log_info(reload ? "reloaded" : "configured",
              LN("search_connections", cfg->ldap_search_connections),
              LN("bind_connections", cfg->ldap_bind_connections));
@@ -76,7 +95,10 @@ static void status(struct program *p, struct buf *out)
     const struct directory_counts *c = &d->counts;
     struct searcher_counts s;
     struct binder_counts b;
+    struct picture_counts kept = {0};
     pools_counts(d->pools, &s, &b);
+    if (d->set)
+        picture_counts(d->set->picture, &kept);
     buf_printf(out,
                "search_connections=%zu/%zu searches=%llu under_way=%zu waiting=%zu failed=%llu",
                s.up, s.connections, (unsigned long long)s.searches, s.under_way, s.waiting,
@@ -89,6 +111,10 @@ static void status(struct program *p, struct buf *out)
                (unsigned long long)c->resolves, (unsigned long long)c->logins,
                (unsigned long long)c->senders, (unsigned long long)c->redeemed, (unsigned long long)c->maps,
                (unsigned long long)c->cannot_say, grants_count(d->grants));
+    buf_printf(out, " sync=%s sync_entries=%zu kept=%zu kept_bytes=%zu hits=%llu stale=%llu users=%zu",
+               d->set && sync_is_watching(d->set->sync) ? "yes" : "no",
+               d->set ? sync_entries(d->set->sync) : 0, kept.kept, kept.bytes,
+               (unsigned long long)kept.hits, (unsigned long long)kept.stale, watch_count(d->watch));
 }
 
 static void end(struct program *p)
@@ -99,6 +125,7 @@ static void end(struct program *p)
     grants_free(d->grants);
     if (d->set)
         dirset_free(d->set);
+    watch_free(d->watch);
     d->helpers_busy = !pools_free(d->pools);
 }
 

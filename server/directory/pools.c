@@ -38,6 +38,11 @@ struct event_base *pools_base(const struct pools *p)
     return p->base;
 }
 
+struct opener *pools_opener(const struct pools *p)
+{
+    return p->opener;
+}
+
 static void pool_free(struct pool *pool)
 {
     searcher_free(pool->searcher);

@@ -14,6 +14,7 @@ struct pools *pools_new(struct event_base *base);
 /* At the end, when nobody uses them any more. False: see opener_free. */
 bool pools_free(struct pools *p);
 struct event_base *pools_base(const struct pools *p);
+struct opener *pools_opener(const struct pools *p);
 
 /* One more user of the searcher (binder) with these settings; made when there is none. */
 struct searcher *pools_searcher(struct pools *p, const struct ldapmap_conn_settings *s, size_t n);

@@ -25,6 +25,7 @@ struct resolve {
     bool starting;    /* inside the loop of visit_next */
     bool answered;    /* fn was called; the rest only drains */
     bool any_remote;
+    bool stale; /* some answer is from before an outage */
     struct err err;
     struct resolve_target *targets;
     size_t count;
@@ -65,6 +66,12 @@ static void answer(struct resolve *r, enum verdict verdict, const char *text)
     if (r->answered)
         return;
     r->answered = true;
+    if (r->stale && (verdict == VERDICT_NO || verdict == VERDICT_NOT_HERE)) {
+        err_temp(&r->err, "%s, as far as is known from before an outage", text);
+        result = (struct resolve_result){.verdict = verdict = VERDICT_CANNOT_SAY,
+                                         .text = "the directory cannot say now",
+                                         .why = r->err.log};
+    }
     if (verdict != VERDICT_YES && verdict != VERDICT_REMOTE)
         result.count = 0;
     r->fn(r->arg, &result);
@@ -172,6 +179,8 @@ static void on_lookup(void *arg)
 static void ask(struct visit *v, struct lookup_want *wants, size_t n, struct str key,
                 const char *const *extra)
 {
+    for (size_t i = 0; i < n; i++)
+        wants[i].stale = &v->r->stale;
     v->pending++;
     lookup_run(v->r->set, v->r->arena, wants, n, key, extra, on_lookup, v);
 }

@@ -16,6 +16,7 @@ struct search_result {
     struct str server; /* that answered; empty: none did */
     struct ldapmap_entry *entries;
     size_t count;
+    bool stale; /* from before an outage (picture.h): a "no" out of it counts for nothing */
 };
 /* From the event loop, never from inside search_run. */
 typedef void (*search_fn)(void *arg, const struct search_result *r);

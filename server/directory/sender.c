@@ -15,12 +15,16 @@ struct sender {
     sender_fn fn;
     void *arg;
     size_t at; /* the key asked now */
+    bool stale; /* some answer is from before an outage */
     struct lookup_want want;
 };
 
 static void end(struct sender *s, enum verdict verdict, const char *why)
 {
-    s->fn(s->arg, verdict, why);
+    if (s->stale && verdict == VERDICT_NO)
+        s->fn(s->arg, VERDICT_CANNOT_SAY, "what is known from before an outage does not suffice");
+    else
+        s->fn(s->arg, verdict, why);
     dirset_release(s->set);
     arena_free(s->arena);
     free(s);
@@ -67,7 +71,7 @@ static void ask_next(struct sender *s)
         end(s, VERDICT_NO, "the address belongs to nobody");
         return;
     }
-    s->want = (struct lookup_want){.map = &s->set->sender_logins};
+    s->want = (struct lookup_want){.map = &s->set->sender_logins, .stale = &s->stale};
     lookup_run(s->set, s->arena, &s->want, 1, keys[s->at], NULL, on_lookup, s);
 }
 

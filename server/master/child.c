@@ -130,6 +130,12 @@ static void on_message(struct channel *ch, void *arg, struct msg *msg)
     case MSG_session_ended:
         sessions_ended(c->m->sessions, &msg->session_ended);
         break;
+    case MSG_login_end:
+        sessions_end_user(c->m->sessions, &msg->login_end);
+        break;
+    case MSG_flush_reply:
+        control_flushed(c->m->control, &msg->flush_reply);
+        break;
     default:
         break;
     }
@@ -235,6 +241,8 @@ void child_reaped(struct child *c, int wait_status)
     if (c->m->counters[c->kind])
         counters_wipe(c->m->counters[c->kind], c->index);
     sessions_child_gone(c->m->sessions, c);
+    if (c->kind == KIND_DIRECTORY)
+        control_directory_gone(c->m->control);
     reload_child_gone(c->m, c);
     if (c->m->state == MASTER_RUNNING)
         set_timer(c, next_pause(c));

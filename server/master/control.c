@@ -1,5 +1,6 @@
 /*
- * The control socket: "status", "reload", "stop" and "explain …" from root or the caller's own commands. A line
+ * The control socket: "status", "reload", "stop", "flush [USER]" and "explain …" from root or the
+ * caller's own commands. A line
  * in; out comes "ok" or "error: …" and, for status, a line for each thing.
  */
 #include "master/master.h"
@@ -18,16 +19,18 @@
 #define CLIENTS_MAX 8
 #define LINE_MAX_BYTES 64
 #define EXPLAIN_MAX_BYTES 20000 /* percent-encoded, with a long password */
+#define FLUSH_MAX_BYTES 1100 /* with a login name */
+#define USER_MAX 1000 /* flush_ask */
 #define CLIENT_S 90 /* longer than a reload may take */
 #define STATUS_MS 2000
 
-enum waiting { WAIT_LINE, WAIT_STATUS, WAIT_RELOAD, WAIT_STOP, WAIT_EXPLAIN, WAIT_ORDER, WAIT_FLUSH };
+enum waiting { WAIT_LINE, WAIT_STATUS, WAIT_RELOAD, WAIT_STOP, WAIT_EXPLAIN, WAIT_ORDER, WAIT_FORGET, WAIT_FLUSH };
 
 struct control_client {
     struct control *all;
     struct bufferevent *be; /* NULL: free place */
     enum waiting waiting;
-    uint64_t id; /* of an explanation */
+    uint64_t id; /* of an explanation, or of what is to be forgotten */
 };
 
 struct control {
@@ -36,7 +39,7 @@ struct control {
     struct control_client client[CLIENTS_MAX];
     struct event *status_timer;
     bool gathering;
-    uint64_t last_status, last_explain;
+    uint64_t last_status, last_explain, last_flush;
     char path[108];
 };
 
@@ -183,6 +186,38 @@ void control_orders_lost(struct control *c)
             client_finish(&c->client[i], STR("error: the queue program ended meanwhile\n"));
 }
 
+/* --- flush --- */
+
+static void flush_ask(struct control_client *cl, struct str user)
+{
+    struct master *m = cl->all->m;
+    struct msg msg = MSG_INIT(flush_ask);
+    msg.flush_ask.id = cl->id = ++cl->all->last_flush;
+    msg.flush_ask.user = str_trim(user);
+    cl->waiting = WAIT_FORGET;
+    for (size_t i = 0; i < m->children; i++)
+        if (m->child[i].kind == KIND_DIRECTORY && m->child[i].state == CHILD_READY &&
+            msg.flush_ask.user.n <= USER_MAX && child_send(&m->child[i], &msg))
+            return;
+    client_finish(cl, STR("error: the directory program is not ready\n"));
+}
+
+void control_flushed(struct control *c, const struct msg_flush_reply *r)
+{
+    AUTO_BUF text = {0};
+    buf_printf(&text, "ok\nforgotten %u\n", (unsigned)r->dropped);
+    for (int i = 0; c && i < CLIENTS_MAX; i++)
+        if (c->client[i].be && c->client[i].waiting == WAIT_FORGET && c->client[i].id == r->id)
+            client_finish(&c->client[i], buf_view(&text));
+}
+
+void control_directory_gone(struct control *c)
+{
+    for (int i = 0; c && i < CLIENTS_MAX; i++)
+        if (c->client[i].be && c->client[i].waiting == WAIT_FORGET)
+            client_finish(&c->client[i], STR("error: the directory program died\n"));
+}
+
 /* --- clients --- */
 
 static void handle_line(struct control_client *cl, struct str line)
@@ -204,6 +239,8 @@ static void handle_line(struct control_client *cl, struct str line)
         cl->id = ++cl->all->last_explain;
         if (orders_ask(m, cl->id, str_skip(line, 6)) != 0)
             client_finish(cl, STR("error: no order to the queue, or it is not ready\n"));
+    } else if (str_eq(line, STR("flush")) || str_starts(line, STR("flush "))) {
+        flush_ask(cl, str_skip(line, 5));
     } else if (str_eq(line, STR("stop"))) {
         cl->waiting = WAIT_STOP; /* the end of the connection says that all is over */
         bufferevent_write(cl->be, "ok\n", 3);
@@ -218,11 +255,14 @@ static void handle_line(struct control_client *cl, struct str line)
 static bool is_too_long(struct evbuffer *in)
 {
     static const char explain[] = "explain ", queue[] = "queue ";
-    char start[sizeof explain - 1];
+    char start[sizeof explain - 1] = "";
     size_t n = evbuffer_get_length(in);
     bool is_explain = evbuffer_copyout(in, start, sizeof start) == (ssize_t)sizeof start &&
                       memcmp(start, explain, sizeof start) == 0;
     bool is_order = n >= sizeof start && memcmp(start, queue, sizeof queue - 1) == 0;
+    bool is_flush = n >= sizeof start && memcmp(start, "flush ", 6) == 0;
+    if (is_flush)
+        return n >= FLUSH_MAX_BYTES;
     return n >= (is_explain || is_order ? EXPLAIN_MAX_BYTES : LINE_MAX_BYTES);
 }
 

@@ -52,6 +52,8 @@ static void run(struct master *m)
 
 void master_child_ready(struct master *m, struct child *c)
 {
+    if (c->kind == KIND_DIRECTORY)
+        sessions_directory_ready(m->sessions);
     if (m->state == MASTER_RUNNING)
         links_ports(c);
     else if (m->state == MASTER_STARTING && all_ready(m))

@@ -101,6 +101,9 @@ void sessions_redeemed(struct sessions *s, const struct msg_redeem_reply *r);
 void sessions_started(struct sessions *s, const struct msg_session_started *r);
 void sessions_ended(struct sessions *s, const struct msg_session_ended *r);
 void sessions_child_gone(struct sessions *s, const struct child *c);
+/* The directory says that a user may not be logged in any more; and: it is ready (again). */
+void sessions_end_user(struct sessions *s, const struct msg_login_end *r);
+void sessions_directory_ready(struct sessions *s);
 size_t sessions_count(const struct sessions *s);
 
 /* --- connect.c --- */
@@ -118,6 +121,9 @@ void reload_free(struct master *m);
 struct control *control_open(struct master *m, struct err *e);
 void control_close(struct control *c);
 void control_status_came(struct control *c);
+/* The directory has forgotten what it kept; or it is gone. */
+void control_flushed(struct control *c, const struct msg_flush_reply *r);
+void control_directory_gone(struct control *c);
 /* The reload is over: why is empty when all took it. */
 void control_reloaded(struct control *c, struct str why);
 

@@ -6,6 +6,7 @@
  * in between. A user's sessions are counted from the moment one is asked for until it is over.
  */
 #include "base/map.h"
+#include "master/live.h"
 #include "master/master.h"
 
 #include <errno.h>
@@ -30,11 +31,13 @@ struct ask {
     bool answered;
     uint32_t uid; /* NO_UID: not counted */
     int stream;   /* the client's end */
+    char *login, *name; /* once it was redeemed */
     struct event *timer;
 };
 
 struct sessions {
     struct master *m;
+    struct live *live;
     struct map *asks; /* by id */
     struct map *of_user; /* uid → number of sessions, as a pointer's value */
     uint64_t last_id;
@@ -78,6 +81,8 @@ static void ask_free(void *arg)
     struct ask *a = arg;
     event_free(a->timer);
     fd_closep(&a->stream);
+    free(a->login);
+    free(a->name);
     free(a);
 }
 
@@ -257,6 +262,8 @@ static void start(struct ask *a, const struct msg_redeem_reply *r)
         return;
     }
     a->uid = r->uid;
+    a->login = mem_strdup(r->login);
+    a->name = mem_strdup(r->name);
     a->stage = STAGE_START;
     user_set(s, a->uid, user_count(s, a->uid) + 1);
     s->total++;
@@ -285,6 +292,7 @@ void sessions_started(struct sessions *s, const struct msg_session_started *r)
         fail(a, VERDICT_CANNOT_SAY, "the session could not start");
         return;
     }
+    live_began(s->live, r->pid, a->uid, str_from(a->login), str_from(a->name));
     log_info("session", LZ("service", service_name((enum service)a->service)), LN("uid", a->uid),
              LN("pid", r->pid));
     answer(a, VERDICT_YES);
@@ -294,6 +302,17 @@ void sessions_started(struct sessions *s, const struct msg_session_started *r)
 void sessions_ended(struct sessions *s, const struct msg_session_ended *r)
 {
     user_less(s, r->uid);
+    live_over(s->live, r->pid);
+}
+
+void sessions_end_user(struct sessions *s, const struct msg_login_end *r)
+{
+    live_end_user(s->live, r->login, r->uid);
+}
+
+void sessions_directory_ready(struct sessions *s)
+{
+    live_tell_all(s->live);
 }
 
 /* --- deaths --- */
@@ -314,6 +333,7 @@ static void fail_all(struct sessions *s, enum stage stage, const char *why)
 static void forget_all(struct sessions *s)
 {
     fail_all(s, STAGE_START, "the session program died");
+    live_all_over(s->live);
     map_free(s->of_user, NULL);
     s->of_user = map_new();
     s->total = 0;
@@ -330,7 +350,7 @@ void sessions_child_gone(struct sessions *s, const struct child *c)
 struct sessions *sessions_new(struct master *m)
 {
     struct sessions *s = MEM_NEW(struct sessions);
-    *s = (struct sessions){.m = m, .asks = map_new(), .of_user = map_new()};
+    *s = (struct sessions){.m = m, .asks = map_new(), .of_user = map_new(), .live = live_new(m)};
     return s;
 }
 
@@ -338,6 +358,7 @@ void sessions_free(struct sessions *s)
 {
     map_free(s->asks, ask_free);
     map_free(s->of_user, NULL);
+    live_free(s->live);
     free(s);
 }
 

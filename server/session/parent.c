@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -158,8 +159,29 @@ static void on_start(struct program *program, struct msg *m)
     channel_send(program->master, &reply);
 }
 
+/* As the owner: our root has no right to signal others. Not reaped yet, so the number is still its. */
+static void on_stop(struct program *program, const struct msg_session_stop *m)
+{
+    struct parent *p = program->arg;
+    pid_t pid = (pid_t)m->pid;
+    uint32_t uid = (uint32_t)(uintptr_t)map_get(p->sessions, pid_key(&pid));
+    struct err e = {0};
+    if (uid == 0)
+        return;
+    if (!p->cfg->single_uid && geteuid() == 0 && confine_act_as(uid, uid, &e) != 0) {
+        log_error("session-stop", LN("pid", pid), LZ("why", e.log));
+        return;
+    }
+    if (kill(pid, SIGTERM) != 0)
+        log_error("session-stop", LN("pid", pid), LZ("why", strerror(errno)));
+    if (!p->cfg->single_uid && confine_act_back(&e) != 0)
+        abort(); /* neither root nor a user: no session could be started as what it is to be */
+}
+
 static void on_message(struct program *program, struct msg *m)
 {
+    if (m->type == MSG_session_stop)
+        on_stop(program, &m->session_stop);
     if (m->type == MSG_session_start)
         on_start(program, m);
 }
@@ -176,7 +198,7 @@ static void on_child_ended(evutil_socket_t number, short what, void *arg)
         struct msg m = MSG_INIT(session_ended);
         m.session_ended.pid = (uint32_t)pid;
         m.session_ended.uid = (uint32_t)(uintptr_t)map_take(p->sessions, pid_key(&pid));
-        if (WIFSIGNALED(status))
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
             log_error("session-died", LN("pid", pid), LN("signal", WTERMSIG(status)),
                       LN("uid", m.session_ended.uid));
         channel_send(program->master, &m);

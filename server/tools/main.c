@@ -13,8 +13,9 @@ static const struct {
     {"check", tool_check, "", "check the configuration and everything it names"},
     {"conf", tool_conf, "[-n | -d | -e NAME=VALUE ...] [NAME ...]",
      "print the configuration, or edit it"},
-    {"directory", tool_directory, "lint [--json]",
-     "what in the directory would trouble mail, with the LDIF that mends it"},
+    {"directory", tool_directory, "lint [--json] | flush [USER]",
+     "what in the directory would trouble mail, with the LDIF that mends it; or forget what is kept of\n"
+     "      it, of one user or of all"},
     {"domain", tool_domain, "list", "the hosted domains"},
     {"explain", tool_explain, "[--json] rcpt ADDRESS | login [--password] NAME | send LOGIN ADDRESS",
      "why an address, a login or a sender gets the answer it gets"},

@@ -52,6 +52,8 @@ class Answer:
             value = urllib.parse.unquote(value)
             if key == "target":
                 self.targets.append([value, ""])
+            elif key == "ended":
+                self.ended = getattr(self, "ended", []) + [value]
             elif key == "address" and self.targets:
                 self.targets[-1][1] = value
             else:
@@ -65,8 +67,10 @@ class Directory:
     def __init__(self, options, tables=None, maps=True):
         """options: dict of facteur.conf; tables: file name to text, beside and over TABLES."""
         self.dir = tempfile.mkdtemp(prefix="directory-")
+        # Nothing is kept unless a test is about that.
         self.options = {"myhostname": "mail.example.org", "single_uid": "yes",
-                        "virtual_mailbox_base": "/var/vmail"}
+                        "virtual_mailbox_base": "/var/vmail", "directory_cache_ttl": "0",
+                        "directory_cache_negative_ttl": "0", "ldap_sync": "no"}
         if maps:
             self.options.update({name: "ldap:ldap/%s.cf" % name for name in TABLES})
         self.options.update(options)
@@ -180,6 +184,20 @@ class Directory:
 
     def drop(self, grant, via="smtp"):
         return self._now("drop", grant, via)
+
+    def flush(self, user=""):
+        return int(self._now("flush", user).dropped)
+
+    def began(self, login, uid, name=None):
+        """A mailbox session, as the master tells of it; over() its end."""
+        self._now("began", login, str(uid), login if name is None else name)
+
+    def over(self, login, uid):
+        self._now("over", login, str(uid))
+
+    def logins_ended(self):
+        """The logins ("name:uid") it has wanted ended since the last time."""
+        return self._now("ended").__dict__.get("ended", [])
 
     def relink(self, peer):
         return self._now("relink", peer)

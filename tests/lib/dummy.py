@@ -198,8 +198,8 @@ def on_redeem_ask(data, _):
         return
     if behaviour == 7:
         os._exit(9)
-    master.send("redeem_reply", "QBBIIsssQs", number, values["verdict"], values["service"],
-                values["uid"], 20000, values["home"], values["maildir"], values["login"], 0, b"")
+    master.send("redeem_reply", "QBBIIsssQss", number, values["verdict"], values["service"],
+                values["uid"], 20000, values["home"], values["maildir"], values["login"], 0, b"", values["login"])
 
 
 def on_session_start(data, fd):

@@ -37,6 +37,7 @@ struct client {
     struct channel *peers[PEERS];
     const char *conf;
     struct buf in;
+    struct buf ended; /* the logins that the directory wants ended: " ended=LOGIN:UID" each */
 };
 
 /* --- text --- */
@@ -117,6 +118,7 @@ static void put_redeemed(const struct msg_redeem_reply *r)
     put_value("maildir", r->maildir);
     put_value("login", r->login);
     put_value("address", r->address);
+    put_value("name", r->name);
 }
 
 static void put_answer(const struct msg *m)
@@ -139,6 +141,9 @@ static void put_answer(const struct msg *m)
     case MSG_sender_reply:
         printf(" %s", verdict_name(m->sender_reply.verdict));
         put_value("text", m->sender_reply.text);
+        break;
+    case MSG_flush_reply:
+        printf(" flushed dropped=%u", m->flush_reply.dropped);
         break;
     case MSG_redeem_reply:
         printf(" %s", verdict_name(m->redeem_reply.verdict));
@@ -277,7 +282,26 @@ static void ask_sender(struct client *c, const struct question *q)
     channel_send(c->peers[peer_named(q->a[2], PEER_SMTP0)], &m);
 }
 
-/* The master's own channel is not in the event loop: its answer is waited for here. */
+static void take_end(struct client *c, const struct msg_login_end *m)
+{
+    buf_printf(&c->ended, " ended=%.*s:%u", STR_FMT(m->login), m->uid);
+}
+
+/* The master's own channel is not in the event loop: its answer is waited for here, and what came
+ * unasked before it is put aside. 1, or 0 and less when there is none. */
+static int receive(struct client *c, int ms, struct buf *bytes, struct arena *a, struct msg *m)
+{
+    struct err e = {0};
+    int r;
+    do {
+        buf_clear(bytes);
+        r = channel_recv_now(c->child.fd, DIRECTORY, MASTER, ms, bytes, a, m, &e);
+        if (r == 1 && m->type == MSG_login_end)
+            take_end(c, &m->login_end);
+    } while (r == 1 && m->type == MSG_login_end);
+    return r;
+}
+
 static void ask_as_master(struct client *c, const struct msg *m)
 {
     struct err e = {0};
@@ -285,7 +309,7 @@ static void ask_as_master(struct client *c, const struct msg *m)
     AUTO_BUF bytes = {0};
     AUTO_ARENA arena = arena_new(1024);
     if (channel_send_now(c->child.fd, m, &e) == 0 &&
-        channel_recv_now(c->child.fd, DIRECTORY, MASTER, 20000, &bytes, arena, &reply, &e) == 1)
+        receive(c, 20000, &bytes, arena, &reply) == 1)
         put_answer(&reply);
     else
         fprintf(stderr, "dirclient: %s\n", e.log);
@@ -301,6 +325,38 @@ static void ask_redeem(struct client *c, const struct question *q)
         ask_as_master(c, &m);
     else
         channel_send(c->peers[peer_named(q->a[1], PEER_DELIVER)], &m);
+}
+
+static void ask_flush(struct client *c, const struct question *q)
+{
+    struct msg m = MSG_INIT(flush_ask);
+    m.flush_ask.id = q->tag;
+    m.flush_ask.user = q->a[0];
+    ask_as_master(c, &m);
+}
+
+/* As the master tells of a mailbox session: began, over. */
+static void tell_session(struct client *c, const struct question *q)
+{
+    struct msg began = MSG_INIT(login_began), over = MSG_INIT(login_over);
+    struct err e = {0};
+    uint32_t uid = 0;
+    str_u32(q->a[1], &uid);
+    began.login_began.uid = over.login_over.uid = uid;
+    began.login_began.login = over.login_over.login = q->a[0];
+    began.login_began.name = q->a[2];
+    channel_send_now(c->child.fd, str_eq(q->command, STR("began")) ? &began : &over, &e);
+    printf("%llu told .\n", (unsigned long long)q->tag);
+}
+
+static void tell_ended(struct client *c, const struct question *q)
+{
+    struct msg m;
+    AUTO_BUF bytes = {0};
+    AUTO_ARENA arena = arena_new(1024);
+    receive(c, 1, &bytes, arena, &m);
+    printf("%llu ended%s .\n", (unsigned long long)q->tag, buf_z(&c->ended));
+    buf_clear(&c->ended);
 }
 
 static void tell_drop(struct client *c, const struct question *q)
@@ -339,6 +395,8 @@ static void run_question(struct client *c, const struct question *q)
         void (*run)(struct client *c, const struct question *q);
     } commands[] = {{"resolve", ask_resolve}, {"auth", ask_auth},     {"sender", ask_sender},
                     {"redeem", ask_redeem},   {"drop", tell_drop},    {"status", tell_status},
+                    {"flush", ask_flush},     {"ended", tell_ended},
+                    {"began", tell_session},  {"over", tell_session},
                     {"reload", tell_reload},  {"relink", tell_relink}};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (str_eq(q->command, str_from(commands[i].name))) {
@@ -410,6 +468,7 @@ int main(int argc, char **argv)
         channel_free(c.peers[i]);
     event_base_free(c.base);
     buf_free(&c.in);
+    buf_free(&c.ended);
     int status = testmaster_stop(&c.child);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
 }
