@@ -215,6 +215,31 @@ def on_session_start(data, fd):
         selector.register(stream, selectors.EVENT_READ, lambda: session_end(stream, number, uid))
 
 
+def on_login_began(data, _):
+    """With the order "end-login", the user may not be logged in, as it turns out."""
+    uid, login, name = take(data, "Iss")
+    event("began", uid=uid, login=login.decode(), name=name.decode())
+    if order("end-login") is not None:
+        master.send("login_end", "Is", uid, login)
+
+
+def on_login_over(data, _):
+    uid, login = take(data, "Is")
+    event("over", uid=uid, login=login.decode())
+
+
+def on_session_stop(data, _):
+    event("stop", number=take(data, "I")[0])
+
+
+def on_flush_ask(data, _):
+    number, user = take(data, "Qs")
+    event("flush", user=user.decode())
+    if order("no-flush") is not None:
+        os._exit(9)
+    master.send("flush_reply", "QI", number, 7)
+
+
 def session_end(stream, number, uid):
     if not stream.recv(100):
         selector.unregister(stream)

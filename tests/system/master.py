@@ -259,6 +259,39 @@ def sessions_of_a_user_are_limited(site):
     tap.wait_for(lambda: site.status()[0]["sessions"] == 0)
 
 
+def logins_are_watched(site):
+    client = site.ask(1, user=5)[2]
+    began = tap.wait_for(lambda: site.events("directory", 0, "began"))[-1]
+    tap.same((began["uid"], began["login"], began["name"]), (20005, "login1", "login1"))
+    tap.same(site.events("session", 0, "stop"), [])
+    os.kill(site.child("directory")["pid"], signal.SIGKILL)
+    again = tap.wait_for(lambda: site.events("directory", 0, "began")[1:], 20)
+    tap.same((again[0]["uid"], again[0]["login"]), (20005, "login1"), "a new directory is told")
+    site.order("end-login", "directory")
+    other = site.ask(1, user=6)[2]
+    tap.wait_for(lambda: site.events("session", 0, "stop"), 10, "nobody was told to end")
+    site.no_order("end-login", "directory")
+    tap.same(len(site.events("session", 0, "stop")), 1, "one session of two")
+    for one in (client, other):
+        one.close()
+    tap.wait_for(lambda: len(site.events("directory", 0, "over")) >= 2)
+    tap.wait_for(lambda: site.status()[0]["sessions"] == 0)
+
+
+def the_directory_forgets(site):
+    done = site.facteur("directory", "flush")
+    tap.same((done.returncode, done.stdout), (0, "7 answers forgotten\n"))
+    tap.same(site.facteur("directory", "flush", "amelie").returncode, 0)
+    tap.same([e["user"] for e in site.events("directory", 0, "flush")], ["", "amelie"])
+    for wrong in (("directory",), ("directory", "flush", ""), ("directory", "drop"),
+                  ("directory", "flush", "x" * 1001), ("directory", "flush", "a\nstop")):
+        tap.true(site.facteur(*wrong).returncode != 0, repr(wrong))
+    site.order("no-flush", "directory")
+    tap.has(site.facteur("directory", "flush").stderr, "died")
+    site.no_order("no-flush", "directory")
+    tap.wait_for(lambda: site.child("directory")["state"] == "ready", 20)
+
+
 def deaths_are_survived(site):
     def back(program):
         tap.wait_for(lambda: site.child(program)["state"] == "ready", 20)
@@ -449,7 +482,7 @@ TESTS = (
     killed_programs_come_back, peers_get_new_links, the_counts_of_the_dead_are_wiped,
     dying_young_slows_restarts, status_does_not_wait_for_ever, a_second_start_is_refused,
     control_socket_is_bounded, others_may_not_control, grants_become_sessions,
-    bad_grants_do_not, sessions_of_a_user_are_limited, deaths_are_survived, silence_ends,
+    bad_grants_do_not, sessions_of_a_user_are_limited, logins_are_watched, the_directory_forgets, deaths_are_survived, silence_ends,
     reload_changes_all, bad_reload_keeps_the_old, one_refusal_rolls_all_back, a_signal_reloads,
     stop_cleans_up, the_stubborn_are_killed, a_killed_master_takes_all_along,
     the_service_manager_is_told, background_is_ready_when_it_returns,

@@ -2,12 +2,14 @@
 """What the directory program keeps, and how a change takes effect: cache times, RFC 4533 with a real
 slapd and its syncprov overlay, logins that end, outages."""
 import os
+import smtplib
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from directory import Directory, connection  # noqa: E402
+from instance import Instance  # noqa: E402
 from slapd import PrivateSlapd  # noqa: E402
 from slowproxy import SlowProxy  # noqa: E402
 from tap import has, same, true, wait_for  # noqa: E402
@@ -340,6 +342,51 @@ def no_storm_when_it_returns():
             true(server.operations()["search"] - before < 20, "a storm of searches")
 
 
+# --- the whole server ---
+
+def ends_with_bye(client):
+    """What an IMAP client hears unasked, up to the end."""
+    text = b""
+    while True:
+        line = client.readline()
+        if not line:
+            return text.decode()
+        text += line
+
+
+def the_whole_server():
+    """A user who is disabled while his clients are connected: IMAP says BYE, submission stops."""
+    with Instance(options={"user_filter": ACTIVE, "directory_cache_ttl": "1h",
+                           "directory_cache_negative_ttl": "1h"}) as mail:
+        wait_for(lambda: "ldap-sync watching=yes" in mail.log(), 15, "never told of changes")
+        imap, other, client = mail.imap(), mail.imap("bruno"), mail.submission()
+        imap.select()
+        same(client.mail("amelie@example.com")[0], 250)
+        client.rset()
+        silent = mail.imap()  # a session that never said anything
+        start = time.monotonic()
+        change(mail.slapd, "uid=amelie,ou=mail,dc=example,dc=org", "add: description", "description: disabled")
+        has(ends_with_bye(imap), "* BYE")
+        has(ends_with_bye(silent), "* BYE")
+        spent = time.monotonic() - start
+        true(spent < 1.5, "his sessions lived for %.2f s" % spent)
+        same(client.mail("amelie@example.com")[0] // 100, 5, "his submission goes on")
+        try:
+            mail.submission()
+        except smtplib.SMTPAuthenticationError as e:
+            same(e.smtp_code, 535)
+        else:
+            raise AssertionError("he may log in")
+        same(other.noop()[0], "OK", "another user's session")
+        change(mail.slapd, "uid=bruno,ou=mail,dc=example,dc=org", "add: mailacceptinggeneralid",
+               "mailacceptinggeneralid: fresh@example.com")
+        time.sleep(0.3)
+        mail.deliver("fresh@example.com", "Subject: fresh\r\n\r\nx\r\n")
+        true(any("fresh" in m for m in mail.messages("bruno")), "the new alias receives")
+        has(mail.facteur("directory", "flush", "bruno"), "forgotten")
+        true("session-died" not in mail.log(), "an error in the log for a session that was to end")
+
+
 TESTS = [
     ("nothing is asked twice within the cache time", nothing_is_asked_twice),
     ("the same question is under way once", one_question_at_a_time),
@@ -358,6 +405,7 @@ TESTS = [
     ("a refresh that stops early is no picture", short_refresh_is_none),
     ("a server that does not offer it is no fault", not_offered),
     ("lookups go on from what was known, logins do not", stale_answers),
+    ("a disabled user is shown out by the whole server", the_whole_server),
     ("no storm when the server returns", no_storm_when_it_returns),
 ]
 
