@@ -12,7 +12,7 @@ import os
 CALLS = ("write", "fsync", "rename", "link", "unlink", "open", "send", "commit", "malloc")
 WRITE, FSYNC, RENAME, LINK, UNLINK, OPEN, SEND, COMMIT, MALLOC = range(len(CALLS))
 FAIL, KILL, KILL_AFTER, POWER = 1, 2, 3, 4
-PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "deliver", "session", "facteurd")
+PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "filter", "deliver", "session", "facteurd")
 NAME, EVENTS = 192, 400000
 
 
@@ -32,33 +32,37 @@ class Shared(ctypes.Structure):
                 ("event", Event * EVENTS)]
 
 
+def preloaded(directory, build, library, setting):
+    """A directory of programs, to be used as daemon_directory, that start with the library loaded into
+    them and the setting (NAME=VALUE) in their environment."""
+    programs = os.path.join(directory, os.path.basename(library))
+    os.mkdir(programs)
+    for name in PROGRAMS[:-1]:
+        script = os.path.join(programs, name)
+        with open(script, "w") as out:
+            out.write("#!/bin/sh\n%s LD_PRELOAD=%s ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
+                      "exec %s \"$@\"\n" % (setting, os.path.join(build, library),
+                                           os.path.join(build, name)))
+        os.chmod(script, 0o755)
+    return programs
+
+
 class Faults:
     def __init__(self, directory, build):
         """directory: the instance's; build: where the programs lie. Run mail with self.programs as
         its daemon_directory."""
         self.directory = directory
-        self.programs = os.path.join(directory, "faulty")
-        os.mkdir(self.programs)
         path = os.path.join(directory, "faults")
         with open(path, "wb") as file:
             file.truncate(ctypes.sizeof(Shared))
         os.chmod(path, 0o666)
-        for name in PROGRAMS[:-1]:
-            self.wrap(name, os.path.join(build, name), os.path.join(build, "tests/fault/fault.so"), path)
+        self.programs = preloaded(directory, build, "tests/fault/fault.so", "FACTEUR_FAULT=" + path)
         self.file = open(path, "r+b")
         self.map = mmap.mmap(self.file.fileno(), ctypes.sizeof(Shared))
         self.shared = Shared.from_buffer(self.map)
         for i, name in enumerate(PROGRAMS):
             self.shared.names[i].value = name.encode()
         self.shared.device = os.stat(directory).st_dev
-
-    def wrap(self, name, program, library, path):
-        script = os.path.join(self.programs, name)
-        with open(script, "w") as out:
-            out.write("#!/bin/sh\nFACTEUR_FAULT=%s LD_PRELOAD=%s "
-                      "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 exec %s \"$@\"\n"
-                      % (path, library, program))
-        os.chmod(script, 0o755)
 
     def reset(self):
         """Forgets all events and counts; nothing is armed."""

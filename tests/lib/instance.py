@@ -61,7 +61,7 @@ class Instance:
     def __enter__(self):
         try:
             os.mkdir(self.vmail)
-            os.chmod(self.vmail, 0o755)
+            os.chmod(self.vmail, 0o751)
             if self.own_slapd:
                 self.slapd.start()
                 os.chmod(self.slapd.dir, 0o755)

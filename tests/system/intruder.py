@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Every program as if it had been taken over: what an intruder inside it would try, made with that
+program's own rights (tests/fault/intruder.c), and refused by the kernel or by the program asked.
+
+Prints the table of tries. Needs root, since without it all programs share one uid.
+"""
+import errno
+import mmap
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import faults  # noqa: E402
+import tap  # noqa: E402
+from instance import BUILD, Instance  # noqa: E402
+from slapd import SRCDIR  # noqa: E402
+
+ORDER_SIGNAL = signal.SIGRTMIN + 7
+AT_FDCWD = -100
+# x86-64 and the generic table of newer machines.
+NUMBERS = {"x86_64": {"openat": 257, "socket": 41, "connect": 42, "ptrace": 101, "kill": 62,
+                      "setresuid": 117, "setgroups": 116, "execve": 59, "clone": 56, "mount": 165,
+                      "unshare": 272, "bpf": 321, "sendto": 44, "process_vm_readv": 310,
+                      "mmap": 9, "chroot": 161, "listen": 50, "pidfd_getfd": 438,
+                      "io_uring_setup": 425, "keyctl": 250, "init_module": 175},
+           "aarch64": {"openat": 56, "socket": 198, "connect": 203, "ptrace": 117, "kill": 129,
+                       "setresuid": 147, "setgroups": 159, "execve": 221, "clone": 220, "mount": 40,
+                       "unshare": 97, "bpf": 280, "sendto": 206, "process_vm_readv": 270,
+                       "mmap": 222, "chroot": 51, "listen": 201, "pidfd_getfd": 438,
+                       "io_uring_setup": 425, "keyctl": 219, "init_module": 105}}
+NUMBER = NUMBERS[os.uname().machine]
+with open(os.path.join(SRCDIR, "server/ipc/messages.def")) as definitions:
+    TYPES = ["none"] + re.findall(r"^MESSAGE\((\w+),", definitions.read(), re.M)
+DATA = 80  # where the page's data begin
+
+
+class Intruder:
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "orders")
+        with open(self.path, "wb") as file:
+            file.truncate(16384)
+        os.chmod(self.path, 0o666)
+        self.file = open(self.path, "r+b")
+        self.page = mmap.mmap(self.file.fileno(), 16384)
+
+    def call(self, pid, name, *arguments):
+        """What the system call answers inside that process: (result, errno). Bytes are pointers."""
+        data, numbers, pointers = b"", [], 0
+        for i, a in enumerate(arguments):
+            if isinstance(a, bytes):
+                pointers |= 1 << i
+                numbers.append(len(data))
+                data += a + b"\0" * (8 - len(a) % 8)
+            else:
+                numbers.append(a)
+        numbers += [0] * (6 - len(numbers))
+        self.page[:DATA + len(data)] = struct.pack("<IiqqqqqqqqQ", 0, 0, NUMBER[name], 0, *numbers,
+                                                   pointers) + data
+        os.kill(pid, ORDER_SIGNAL)
+        tap.wait_for(lambda: struct.unpack_from("<I", self.page)[0], 10, "the intruder is silent")
+        _, error, _, result = struct.unpack_from("<Iiqq", self.page)
+        return result, error
+
+
+def address(port):
+    return struct.pack("<H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton("127.0.0.1") + \
+        bytes(8)
+
+
+class Tries:
+    """What is tried in a program, and what must come of it."""
+
+    def __init__(self, mail, intruder):
+        self.mail, self.intruder, self.table = mail, intruder, []
+
+    def refused(self, who, pid, what, name, *arguments):
+        result, error = self.intruder.call(pid, name, *arguments)
+        told = "refused: " + errno.errorcode.get(error, "?") if result == -1 else "ALLOWED: %d" % result
+        self.table.append((who, what, told))
+        return result == -1
+
+    def opens(self, who, pid, what, path):
+        return self.refused(who, pid, what, "openat", AT_FDCWD, path.encode() + b"\0", os.O_RDONLY, 0)
+
+    def everyone(self, who, pid, neighbour):
+        """What no program may do, whichever it is."""
+        m, r = self.mail, self.refused
+        yield self.opens(who, pid, "read facteur.conf with the directory password", m.conf)
+        yield self.opens(who, pid, "read the TLS key", m.chain_files[0])
+        yield self.opens(who, pid, "read a neighbour's memory", "/proc/%d/mem" % neighbour)
+        yield r(who, pid, "ptrace a neighbour", "ptrace", 16, neighbour, 0, 0)
+        yield r(who, pid, "read a neighbour by process_vm_readv", "process_vm_readv", neighbour, 0, 0, 0, 0, 0)
+        yield r(who, pid, "take a neighbour's descriptor", "pidfd_getfd", 3, 3, 0)
+        yield r(who, pid, "run a program", "execve", b"/bin/sh\0", b"\0" * 8, b"\0" * 8)
+        yield r(who, pid, "mount", "mount", b"none\0", b"/\0", b"tmpfs\0", 0, 0)
+        yield r(who, pid, "a user namespace", "unshare", 0x10000000)
+        yield r(who, pid, "bpf", "bpf", 0, 0, 0)
+        yield r(who, pid, "keyrings", "keyctl", 0, 0, 0)
+        yield r(who, pid, "io_uring", "io_uring_setup", 8, b"\0" * 120)
+        yield r(who, pid, "load a kernel module", "init_module", b"\0", 1, b"\0")
+        yield r(who, pid, "another root", "chroot", b"/\0")
+
+    def network(self, who, pid, may_connect):
+        for family, name in ((socket.AF_INET, "an IPv4 socket"), (socket.AF_UNIX, "a Unix socket"),
+                             (socket.AF_PACKET, "a packet socket")):
+            if not (may_connect and family in may_connect):
+                yield self.refused(who, pid, name, "socket", family, socket.SOCK_STREAM, 0)
+        if not may_connect:
+            yield self.refused(who, pid, "connect its own channel to slapd", "connect", 3,
+                               address(int(self.mail.slapd.uri.rpartition(":")[2])), 16)
+
+    def ids(self, who, pid):
+        yield self.refused(who, pid, "become root", "setresuid", 0, 0, 0)
+        yield self.refused(who, pid, "become another owner", "setresuid", 20002, 20002, 20002)
+        yield self.refused(who, pid, "join a group", "setgroups", 1, struct.pack("<I", 4))
+
+    def processes(self, who, pid, neighbour):
+        yield self.refused(who, pid, "kill a neighbour", "kill", neighbour, signal.SIGKILL)
+        yield self.refused(who, pid, "fork", "clone", signal.SIGCHLD, 0, 0, 0, 0)
+
+    def code(self, who, pid):
+        yield self.refused(who, pid, "memory that is written and run", "mmap", 0, 4096, 7, 0x22, -1, 0)
+
+    def mailboxes(self, who, pid):
+        home = os.path.join(self.mail.vmail, "bruno", "mailbox")
+        yield self.opens(who, pid, "open bruno's maildir", home)
+        yield self.opens(who, pid, "list the mailboxes", self.mail.vmail)
+
+    def queue_files(self, who, pid):
+        yield self.opens(who, pid, "read the queue", self.mail.dir + "/queue/queue.db")
+
+
+def message(name, *fields):
+    out = struct.pack("<H", TYPES.index(name))
+    for f in fields:
+        out += struct.pack("<I", len(f)) + f if isinstance(f, bytes) else f.packed
+    return out
+
+
+class Raw:
+    def __init__(self, layout, *values):
+        self.packed = struct.pack("<" + layout, *values)
+
+
+def main(mail, intruder):
+    tries = Tries(mail, intruder)
+
+    def kernel(who, pid_of, *kinds):
+        def test():
+            pid = pid_of()
+            neighbour = mail.pids("queue" if who == "directory" else "directory")[0]
+            held = all([ok for kind in kinds for ok in kind(who, pid, neighbour)])
+            bad = [row for row in tries.table if row[0] == who and row[2].startswith("ALLOWED")]
+            tap.true(held, "allowed: %s" % bad)
+        return test
+
+    def everyone(who, pid, n):
+        return tries.everyone(who, pid, n)
+
+    def network(*families):
+        return lambda who, pid, n: tries.network(who, pid, families)
+
+    def plain(kind):
+        return lambda who, pid, n: kind(who, pid)
+
+    ids, code, mailboxes = plain(tries.ids), plain(tries.code), plain(tries.mailboxes)
+    queue_files, processes = plain(tries.queue_files), tries.processes
+
+    def first(program):
+        return lambda: mail.pids(program)[0]
+
+    def session():
+        return mail.sessions()[0]
+
+    # --- what the others are asked ---
+
+    def log_after(before, text):
+        tap.wait_for(lambda: text in mail.log()[before:], 10, "not in the log: " + text)
+
+    def says(who, what, program, data, answer):
+        """The program sends that message over its channel to the master; the log must show answer."""
+        pid, before = mail.pids(program)[0], len(mail.log())
+        result, _ = intruder.call(pid, "sendto", 3, data, len(data), 0, 0, 0)
+        tap.same(result, len(data), "sent")
+        log_after(before, answer)
+        tries.table.append((who, what, "refused: " + answer))
+
+    def names_a_uid():
+        fields = (Raw("QB", 7, 4), Raw("II", 20002, 20002), b"/var/vmail/bruno", b"mailbox", b"bruno",
+                  Raw("Q", 0))
+        says("access", "tell the master to start a session of bruno", "access",
+             message("session_start", *fields), "ipc-bad-message")
+        tap.wait_for(lambda: mail.pids("access"), 15)
+
+    def forged_grant():
+        says("access", "a forged grant for a session", "access",
+             message("session_ask", Raw("Q", 9), Raw("16s", os.urandom(16)), Raw("B", 4)), "grant")
+
+    def wrong_sender():
+        says("smtp", "redeem a grant itself", "smtp",
+             message("redeem_ask", Raw("Q", 9), Raw("16s", os.urandom(16)), Raw("B", 0)), "ipc-bad-message")
+
+    def still_works():
+        def works():
+            try:
+                mail.deliver("amelie@example.com", "Subject: after\r\n\r\nx\r\n")
+                mail.imap("amelie").logout()
+                return True
+            except Exception:
+                return False
+        tap.wait_for(works, 30, "it does not work after the intruder")
+
+    mail.deliver(["amelie@example.com", "bruno@example.net"], "Subject: before\r\n\r\nx\r\n")
+    client = mail.imap("amelie")
+    client.select()
+    tests = [
+        ("smtp", first("smtp"), (everyone, network(), ids, processes, code, mailboxes, queue_files)),
+        ("access", first("access"), (everyone, network(), ids, processes, code, mailboxes, queue_files)),
+        ("filter", first("filter"), (everyone, network(), ids, processes, code, mailboxes, queue_files)),
+        ("relay", first("relay"), (everyone, network(socket.AF_INET), ids, processes, code, mailboxes,
+                                   queue_files)),
+        ("directory", first("directory"), (everyone, network(socket.AF_INET, socket.AF_UNIX), ids,
+                                           processes, mailboxes, queue_files)),
+        ("queue", first("queue"), (everyone, network(), ids, processes, code, mailboxes)),
+        ("deliver", first("deliver"), (everyone, network(), processes, code, queue_files)),
+        ("session", session, (everyone, network(), ids, processes, code, mailboxes, queue_files)),
+    ]
+    failed = tap.run([("the kernel refuses the intruder in " + who, kernel(who, pid, *kinds))
+                      for who, pid, kinds in tests] +
+                     [("nobody but the directory names a uid", names_a_uid),
+                      ("a forged grant opens nothing", forged_grant),
+                      ("smtp redeems no grant", wrong_sender),
+                      ("mail goes on", still_works)])
+    for row in tries.table:
+        print("# %-10s %-48s %s" % row)
+    return failed
+
+
+if os.geteuid() != 0:
+    print("1..0 # SKIP without root all programs share one uid")
+    sys.exit(0)
+with Instance() as instance:
+    instance.stop()
+    the_intruder = Intruder(instance.dir)
+    instance.options["daemon_directory"] = faults.preloaded(
+        instance.dir, BUILD, "tests/fault/intruder.so", "FACTEUR_INTRUDER=" + the_intruder.path)
+    instance.start()
+    main(instance, the_intruder)
