@@ -20,7 +20,8 @@
 struct job {
     struct queue *queue;
     struct lane *to;
-    struct queue_attempt *v[QUEUE_TOGETHER_MAX]; /* NULL: its outcome is known */
+    struct queue_attempt *v[QUEUE_TOGETHER_MAX]; /* NULL: it is finished */
+    bool known[QUEUE_TOGETHER_MAX]; /* the attempt holds its outcome */
     size_t n;
     bool site; /* no server could be talked to */
 };
@@ -50,35 +51,37 @@ static void note_site(struct queue *q, struct lane *d, bool failed)
 static void job_end(struct job *j)
 {
     struct queue *q = j->queue;
-    for (size_t i = 0; i < j->n; i++)
-        if (j->v[i])
-            queue_attempt_finish(j->v[i], QUEUE_RETRY, "the relay program gave no answer", STR(""));
+    for (size_t i = 0; i < j->n; i++) {
+        char why[900] = "the relay program gave no answer";
+        if (!j->v[i])
+            continue;
+        if (j->known[i])
+            snprintf(why, sizeof why, "%s", j->v[i]->why);
+        queue_attempt_finish(j->v[i], j->known[i] ? j->v[i]->outcome : QUEUE_RETRY, why, STR(""));
+    }
     q->jobs--;
     lanes_job_over(&q->remote, j->to, queue_now_ms());
     free(j);
     queue_turn_soon(q);
 }
 
+/* Kept until the last one is here: all that concerns the sender goes into one report. */
 static void take_reply(struct job *j, const struct msg_relay_reply *r)
 {
-    if (r->index >= j->n || !j->v[r->index])
+    if (r->index >= j->n || j->known[r->index])
         return;
     struct queue_attempt *a = j->v[r->index];
-    j->v[r->index] = NULL;
+    j->known[r->index] = true;
     if (str_is_text(r->status))
         snprintf(a->status, sizeof a->status, "%.*s", STR_FMT(str_head(r->status, 19)));
     if (str_is_text(r->server))
         snprintf(a->server, sizeof a->server, "%.*s", STR_FMT(str_head(r->server, 299)));
     struct str text = str_is_text(r->text) ? r->text : STR("a text that cannot be shown");
-    char why[801];
-    snprintf(why, sizeof why, "%.*s", STR_FMT(str_head(text, 800)));
+    snprintf(a->why, sizeof a->why, "%.*s", STR_FMT(str_head(text, 800)));
     a->passed = r->dsn;
-    if (r->verdict == VERDICT_YES)
-        queue_attempt_finish(a, QUEUE_DONE, why, STR(""));
-    else if (r->verdict == VERDICT_NO)
-        queue_attempt_finish(a, QUEUE_BOUNCE, why, STR(""));
-    else
-        queue_attempt_finish(a, QUEUE_RETRY, why, STR(""));
+    a->outcome = r->verdict == VERDICT_YES  ? QUEUE_DONE
+                 : r->verdict == VERDICT_NO ? QUEUE_BOUNCE
+                                            : QUEUE_RETRY;
 }
 
 static void on_relayed(void *arg, struct msg *reply)

@@ -10,7 +10,7 @@ import tap  # noqa: E402
 
 SRC = os.environ.get("FACTEUR_SRCDIR", ".")
 PROGRAMS = {"master", "smtp", "access", "directory", "queue", "deliver", "session", "tools",
-            "relay", "filter"}
+            "relay", "filter", "sendmail"}
 # What each library room may use.
 MAY = {
     "base": {"base"},
