@@ -129,6 +129,20 @@ static void note_use_lost(struct imap_session *s, struct str name, const struct 
                 LZ("error", e->log));
 }
 
+/* A name that is no mailbox and stands only because of those below it cannot go (RFC 9051 6.3.5). */
+static bool has_children(struct imap_session *s, struct str name)
+{
+    struct store_names names;
+    struct err e = {0};
+    if (store_folder_list(s->settings->maildir_fd, s->arena, &names, &e) != 0)
+        return false;
+    for (size_t i = 0; i < names.count; i++)
+        if (names.name[i].n > name.n && str_starts(names.name[i], name) &&
+            names.name[i].p[name.n] == STORE_FOLDER_SEP)
+            return true;
+    return false;
+}
+
 void imap_cmd_delete(struct imap_session *s, struct imap_cursor *args)
 {
     struct str name;
@@ -142,6 +156,8 @@ void imap_cmd_delete(struct imap_session *s, struct imap_cursor *args)
     int r = store_folder_delete(s->settings->maildir_fd, name, &e);
     if (r < 0) {
         imap_reply_error(s, &e);
+    } else if (r > 0 && has_children(s, name)) {
+        imap_reply_no(s, "[HASCHILDREN] There are mailboxes below it");
     } else if (r > 0) {
         imap_reply_no(s, "[NONEXISTENT] No such mailbox");
     } else {

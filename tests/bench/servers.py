@@ -2,6 +2,7 @@
 Dovecot as the article sets them up and tuned. All run as root does it, each in a group of its own."""
 import glob
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from machine import Group, run
 
 BUILD = os.path.abspath(os.environ.get("FACTEUR_BUILDDIR", "."))
 SRC = os.environ.get("FACTEUR_SRCDIR") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-UIDS = {"smtp": 15401, "access": 15402, "directory": 15403, "queue": 15404}
+FIRST_UID = 15301
 NAMES = ("smtp", "submission", "imaps", "pop3s")
 
 
@@ -124,10 +125,10 @@ class Facteur(Server):
         for name in ("virtual_alias_domains", "virtual_alias_maps", "virtual_mailbox_maps",
                      "virtual_uid_maps", "virtual_gid_maps", "smtpd_sender_login_maps"):
             values[name] = "ldap:ldap/%s.cf" % name
-        for program, uid in UIDS.items():
-            values[program + "_user"] = "%d:%d" % (uid, uid)
-        # What this build knows: POP3 came later than IMAP.
+        # What this build knows: POP3 came later than IMAP, and programs are added.
         known = run(os.path.join(BUILD, "facteur"), "conf", "-d")
+        for uid, option in enumerate(re.findall(r"^(\w+_user) = facteur-", known, re.M), FIRST_UID):
+            values[option] = "%d:%d" % (uid, uid)
         if "\npop3s_port" in known:
             values["pop3s_port"] = self.ports["pop3s"]
         else:
