@@ -40,6 +40,7 @@ typedef int config_ENUM;     /* index of the choice */
 typedef struct str config_STRING;
 typedef struct str config_PATH; /* absolute, or empty */
 typedef struct str config_MAP;
+typedef struct str config_RULES;
 typedef struct config_list config_LIST;
 
 struct config {
@@ -71,6 +72,11 @@ int config_load(const char *file, struct config **out, struct err *e);
 
 void config_free(struct config *c);
 
+/* The networks of mynetworks_style, as mynetworks has them: those of this machine and its
+ * interfaces as they are now. */
+enum config_style { STYLE_NONE, STYLE_HOST, STYLE_SUBNET, STYLE_CLASS };
+void config_style_networks(enum config_style style, struct buf *out);
+
 /* The text "name = value" for every option that who may see and that differs from its default,
  * fit for config_parse in another process. */
 void config_export(const struct config *c, unsigned who, struct buf *out);
@@ -85,6 +91,9 @@ const struct config_option *config_nearest(struct str name);
 /* The sources of a MAP value, one after the other: separated by blanks and commas that stand outside
  * of {}. False at the end. */
 bool config_map_piece(struct str *rest, struct str *piece);
+/* When the source is TYPE:FILE (ldap:, texthash:, or hash:, of which the text is read), its file;
+ * else the empty view. */
+struct str config_map_file(struct str piece);
 /* What stands between the braces of "{ … }"; false when there are none. */
 bool config_map_braced(struct str s, struct str *inside);
 /* The next pair of the inside of inline:{ KEY=VALUE, { KEY = VALUE WITH BLANKS } }: 1, 0 at the end,

@@ -20,6 +20,15 @@ bool config_map_piece(struct str *rest, struct str *piece)
     return n > 0;
 }
 
+struct str config_map_file(struct str piece)
+{
+    static const struct str types[] = {{"ldap:", 5}, {"texthash:", 9}, {"hash:", 5}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (str_starts(piece, types[i]))
+            return str_skip(piece, types[i].n);
+    return (struct str){"", 0};
+}
+
 bool config_map_braced(struct str s, struct str *inside)
 {
     if (s.n < 2 || s.p[0] != '{' || s.p[s.n - 1] != '}')

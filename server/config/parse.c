@@ -3,6 +3,7 @@
  * # at the start of a line; $name, ${name} and $(name) stand for another option's value, $$ for $.
  */
 #include "config/config.h"
+#include "config/rules.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,16 +252,6 @@ static int parse_PATH(struct parser *p, const struct config_option *o, struct st
     return 0;
 }
 
-/* The length of "ldap:" or "texthash:" before a path, else 0. */
-static size_t file_source(struct str piece)
-{
-    static const struct str types[] = {{"ldap:", 5}, {"texthash:", 9}};
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (str_starts(piece, types[i]) && piece.n > types[i].n)
-            return types[i].n;
-    return 0;
-}
-
 /* Every file in the list gets its absolute path; the rest stays as it is. */
 static int parse_MAP(struct parser *p, const struct config_option *o, struct str v, struct str *out)
 {
@@ -268,7 +259,8 @@ static int parse_MAP(struct parser *p, const struct config_option *o, struct str
     struct str rest = v, piece;
     int r = 0;
     while (config_map_piece(&rest, &piece)) {
-        size_t type = file_source(piece);
+        struct str file = config_map_file(piece);
+        size_t type = file.n ? piece.n - file.n : 0;
         r |= text.n ? buf_byte(&text, ' ') : 0;
         r |= type && piece.p[type] != '/'
                  ? buf_printf(&text, "%.*s%s/%.*s", (int)type, piece.p, p->dir,
@@ -279,6 +271,15 @@ static int parse_MAP(struct parser *p, const struct config_option *o, struct str
         return fail_at(p, o, "value too long");
     *out = p->c->value[number_of(o)] = arena_str(p->c->arena, buf_view(&text));
     return 0;
+}
+
+static int parse_RULES(struct parser *p, const struct config_option *o, struct str v,
+                       struct str *out)
+{
+    struct err e = {0};
+    if (parse_MAP(p, o, v, out) != 0)
+        return -1;
+    return rule_check(*out, o->name, &e) == 0 ? 0 : fail_at(p, o, e.log + strlen(o->name) + 2);
 }
 
 static int parse_LIST(struct parser *p, const struct config_option *o, struct str v,
@@ -320,6 +321,55 @@ static void default_hostname(struct parser *p)
     p->c->source[number_of(o)] = arena_str(p->c->arena, str_from(name));
 }
 
+/* mydomain: what follows the first dot of myhostname, when that is a domain itself. */
+static void default_domain(struct parser *p)
+{
+    const struct config_option *o = config_find(STR("mydomain"));
+    struct str host = source_of(p, config_find(STR("myhostname")));
+    ptrdiff_t dot = str_find(host, '.');
+    if (source_of(p, o).n || host.n == 0)
+        return;
+    struct str above = dot < 0 ? host : str_skip(host, (size_t)dot + 1);
+    p->c->source[number_of(o)] = str_find(above, '.') > 0 ? above : host;
+}
+
+/* Where mynetworks is empty mynetworks_style stands for it. Programs other than the master are given
+ * the result. */
+static void default_networks(struct parser *p)
+{
+    static const struct str names[] = {{"none", 4}, {"host", 4}, {"subnet", 6}, {"class", 5}};
+    const struct config_option *o = config_find(STR("mynetworks"));
+    struct str style = source_of(p, config_find(STR("mynetworks_style")));
+    AUTO_BUF text = {0};
+    if (source_of(p, o).n)
+        return;
+    for (int i = STYLE_HOST; i <= STYLE_CLASS; i++) {
+        if (!str_caseeq(style, names[i]))
+            continue;
+        config_style_networks((enum config_style)i, &text);
+        p->c->source[number_of(o)] = arena_str(p->c->arena, buf_view(&text));
+    }
+}
+
+/* myorigin = /etc/mailname: the first line of that file. */
+static int origin_of_file(struct parser *p)
+{
+    const struct config_option *o = config_find(STR("myorigin"));
+    struct str path = source_of(p, o), rest, line = {0};
+    AUTO_BUF text = {0};
+    if (path.n == 0 || path.p[0] != '/')
+        return 0;
+    AUTO_FREE char *z = mem_strdup(path);
+    AUTO_FD fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fd_read_all(fd, &text, 4096) != 0)
+        return fail_at(p, o, strerror(errno));
+    rest = buf_view(&text);
+    if (!str_line(&rest, &line) || !str_is_graph(str_trim(line)) || str_trim(line).n == 0)
+        return fail_at(p, o, "the first line of the file is no domain");
+    p->c->source[number_of(o)] = arena_str(p->c->arena, str_trim(line));
+    return 0;
+}
+
 static int take_all(struct parser *p)
 {
     size_t i = 0;
@@ -345,7 +395,9 @@ int config_parse(struct str text, const char *file, const char *dir, struct conf
     int r = take_lines(&p, text);
     if (r == 0) {
         default_hostname(&p);
-        r = take_all(&p);
+        default_domain(&p);
+        default_networks(&p);
+        r = origin_of_file(&p) == 0 ? take_all(&p) : -1;
     }
     free(p.line_of);
     if (r != 0) {

@@ -4,12 +4,14 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "directory/access.h"
 #include "directory/directory.h"
 #include "directory/domains.h"
 #include "directory/explain.h"
 #include "directory/login.h"
 #include "directory/maps.h"
 #include "directory/resolve.h"
+#include "directory/rewrite.h"
 #include "directory/sender.h"
 #include "directory/watch.h"
 
@@ -68,7 +70,7 @@ static int grant_target(struct directory *d, struct peer *p, const struct resolv
     struct grant_fields f = {.kind = t->remote ? GRANT_RELAY : GRANT_DELIVER,
                              .uid = t->box.m.uid,
                              .gid = t->box.m.gid,
-                             .limit = d->set->cfg->virtual_mailbox_limit,
+                             .limit = t->box.limit,
                              .home = t->box.m.home,
                              .maildir = t->box.m.maildir,
                              .address = t->address,
@@ -84,7 +86,9 @@ static int grant_targets(struct question *q, const struct resolve_result *r, str
     for (size_t i = 0; i < r->count; i++) {
         v[i].address = r->targets[i].address;
         v[i].remote = r->targets[i].remote;
-        if (grant_target(q->peer->d, q->peer, &r->targets[i], &v[i].grant) != 0)
+        /* Elsewhere, and not by our doing: the client must have a right of its own. */
+        if (r->verdict != VERDICT_NOT_HERE &&
+            grant_target(q->peer->d, q->peer, &r->targets[i], &v[i].grant) != 0)
             return -1;
     }
     return 0;
@@ -164,7 +168,7 @@ static int grant_login(struct question *q, const struct login_result *r, struct 
                              .service = q->service,
                              .uid = box->m.uid,
                              .gid = box->m.gid,
-                             .limit = d->set->cfg->virtual_mailbox_limit,
+                             .limit = box->limit,
                              .home = box->m.home,
                              .maildir = box->m.maildir,
                              .login = box->login,
@@ -229,6 +233,88 @@ static void on_auth_ask(struct peer *p, const struct msg_auth_ask *m)
     login_run(p->d->set, m->user, m->password, on_logged_in, q);
 }
 
+/* --- rewriting --- */
+
+/* A question that holds the set itself. */
+struct aside {
+    struct question *q;
+    struct dirset *set; /* NULL: there is none yet */
+    struct arena *arena;
+};
+
+static struct aside *aside_new(struct peer *p, uint64_t id, struct str about)
+{
+    struct aside *w = MEM_NEW(struct aside);
+    *w = (struct aside){question_new(p, id, about), NULL, arena_new(1024)};
+    if (p->d->set)
+        w->set = dirset_hold(p->d->set);
+    return w;
+}
+
+static void aside_end(struct aside *w)
+{
+    question_end(w->q);
+    if (w->set)
+        dirset_release(w->set);
+    arena_free(w->arena);
+    free(w);
+}
+
+static void on_rewritten(void *arg, enum verdict verdict, struct str address, const char *why)
+{
+    struct aside *w = arg;
+    struct question *q = w->q;
+    struct msg m = MSG_INIT(rewrite_reply);
+    m.rewrite_reply.id = q->id;
+    m.rewrite_reply.verdict = (uint8_t)verdict;
+    m.rewrite_reply.address = address;
+    if (verdict == VERDICT_CANNOT_SAY)
+        log_warning("rewrite", LZ("address", q->address), LZ("verdict", verdict_name(verdict)),
+                    LZ("why", why));
+    count_verdict(q->peer->d, verdict);
+    peer_send(q->peer, &m);
+    aside_end(w);
+}
+
+static void on_rewrite_ask(struct peer *p, const struct msg_rewrite_ask *m)
+{
+    struct aside *w = aside_new(p, m->id, m->address);
+    if (is_too_busy(p))
+        on_rewritten(w, VERDICT_CANNOT_SAY, (struct str){0}, "too many questions");
+    else
+        rewrite_run(w->set, w->arena, m->address, m->class, on_rewritten, w);
+}
+
+/* --- access tables --- */
+
+static void on_access(void *arg, const struct find_result *r)
+{
+    struct aside *w = arg;
+    struct question *q = w->q;
+    struct msg m = MSG_INIT(access_reply);
+    m.access_reply.id = q->id;
+    m.access_reply.verdict = r->answer == LDAPMAP_YES  ? VERDICT_YES
+                             : r->answer == LDAPMAP_NO ? VERDICT_NO
+                                                       : VERDICT_CANNOT_SAY;
+    if (r->answer == LDAPMAP_YES)
+        m.access_reply.action = str_head(r->values[0].value, 500);
+    if (r->answer == LDAPMAP_CANNOT_SAY)
+        log_warning("access", LZ("subject", q->address), LZ("why", r->why));
+    peer_send(q->peer, &m);
+    aside_end(w);
+}
+
+static void on_access_ask(struct peer *p, const struct msg_access_ask *m)
+{
+    static const struct find_result busy = {.answer = LDAPMAP_CANNOT_SAY,
+                                            .why = "too many questions"};
+    struct aside *w = aside_new(p, m->id, m->subject);
+    if (is_too_busy(p))
+        on_access(w, &busy);
+    else
+        access_run(w->set, w->arena, m->table, m->kind, m->subject, on_access, w);
+}
+
 /* --- senders --- */
 
 static void on_sender_known(void *arg, enum verdict verdict, const char *why)
@@ -262,11 +348,48 @@ static const struct grant_record *login_of(struct peer *p, const struct grant *i
     return fits ? r : NULL;
 }
 
+/* What was said must be the login's, and become what the message is to come from. */
+struct claim {
+    struct aside *w;
+    struct str login, dn, said, address;
+};
+
+static void on_claim_rewritten(void *arg, enum verdict verdict, struct str address,
+                               const char *why)
+{
+    struct claim *c = arg;
+    struct aside *w = c->w;
+    struct question *q = w->q;
+    if (verdict == VERDICT_YES && !str_eq(address, c->address))
+        verdict = VERDICT_NO;
+    if (verdict == VERDICT_YES)
+        sender_run(w->set, c->said, c->login, c->dn, on_sender_known, q);
+    else
+        on_sender_known(q, verdict, why);
+    if (w->set)
+        dirset_release(w->set);
+    arena_free(w->arena);
+    free(w);
+}
+
+static void ask_claim(struct peer *p, const struct msg_sender_ask *m, const struct grant_fields *f)
+{
+    struct aside *w = aside_new(p, m->id, m->address);
+    struct claim *c = ARENA_NEW(w->arena, struct claim);
+    *c = (struct claim){w, arena_str(w->arena, f->login), arena_str(w->arena, f->dn),
+                        arena_str(w->arena, m->said), arena_str(w->arena, m->address)};
+    rewrite_run(w->set, w->arena, c->said, REWRITE_ENVELOPE_SENDER, on_claim_rewritten, c);
+}
+
 static void on_sender_ask(struct peer *p, const struct msg_sender_ask *m)
 {
-    struct question *q = question_new(p, m->id, m->address);
     const struct grant_record *r = login_of(p, &m->grant);
     p->d->counts.senders++;
+    if (r && m->said.n && !is_too_busy(p)) {
+        ask_claim(p, m, grants_fields(r));
+        return;
+    }
+    struct question *q = question_new(p, m->id, m->address);
     if (is_too_busy(p) || !r) {
         on_sender_known(q, VERDICT_CANNOT_SAY, r ? "too many questions" : "no such login");
         return;
@@ -373,6 +496,12 @@ void directory_message(struct peer *p, struct msg *m)
     switch (m->type) {
     case MSG_resolve_ask:
         on_resolve_ask(p, &m->resolve_ask);
+        break;
+    case MSG_access_ask:
+        on_access_ask(p, &m->access_ask);
+        break;
+    case MSG_rewrite_ask:
+        on_rewrite_ask(p, &m->rewrite_ask);
         break;
     case MSG_auth_ask:
         on_auth_ask(p, &m->auth_ask);

@@ -8,6 +8,7 @@ void box_wants(const struct dirset *set, struct lookup_want wants[BOX_WANTS])
     wants[BOX_MAILDIR] = (struct lookup_want){.map = &set->mailbox_maps};
     wants[BOX_UID] = (struct lookup_want){.map = &set->uid_maps};
     wants[BOX_GID] = (struct lookup_want){.map = &set->gid_maps};
+    wants[BOX_LIMIT] = (struct lookup_want){.map = &set->limit_maps};
 }
 
 /* --- one value of one map --- */
@@ -98,6 +99,34 @@ static int read_id(const struct dirset *set, struct arena *a, const struct looku
     return mailbox_id_read(&set->mailboxes, what, value, out, e) == 0 ? 0 : blame(w, e);
 }
 
+/* "51200000", "50m" */
+static int read_size(struct str text, uint64_t *out)
+{
+    uint64_t n, factor = 1;
+    char unit = text.n > 1 ? (char)(text.p[text.n - 1] | 0x20) : 0;
+    if (unit == 'k' || unit == 'm' || unit == 'g') {
+        factor = unit == 'k' ? 1024 : unit == 'm' ? 1024 * 1024 : 1024 * 1024 * 1024;
+        text.n--;
+    }
+    if (str_u64(text, &n) != 0 || __builtin_mul_overflow(n, factor, &n))
+        return -1;
+    *out = n;
+    return 0;
+}
+
+int box_limit(const struct lookup_want *want, uint64_t *limit, struct err *e)
+{
+    if (want->answer == LDAPMAP_CANNOT_SAY)
+        return err_temp(e, "%s", want->why);
+    if (want->answer == LDAPMAP_NO)
+        return 0;
+    if (want->count != 1 || read_size(str_trim(want->values[0].value), limit) != 0) {
+        err_temp(e, "\"%.*s\" is not one size", STR_FMT(str_head(want->values[0].value, 50)));
+        return blame(want, e);
+    }
+    return 0;
+}
+
 /* --- a mailbox address --- */
 
 static void take_login(const struct dirset *set, const struct ldapmap_entry *entry, struct str name,
@@ -134,6 +163,9 @@ enum verdict box_read(const struct dirset *set, struct arena *a,
     }
     if (read_id(set, a, &wants[BOX_UID], &out->m.uid, e) != 0 ||
         read_id(set, a, &wants[BOX_GID], &out->m.gid, e) != 0)
+        return VERDICT_CANNOT_SAY;
+    out->limit = set->cfg->virtual_mailbox_limit;
+    if (box_limit(&wants[BOX_LIMIT], &out->limit, e) != 0)
         return VERDICT_CANNOT_SAY;
     const struct ldapmap_entry *entry = lookup_entry(maildir, 0);
     take_home(set, entry, out);
@@ -191,7 +223,7 @@ static int entry_paths(const struct dirset *set, struct arena *a, const struct l
 int box_of_entry(const struct dirset *set, struct arena *a, const struct ldapmap_entry *entry,
                  struct str name, struct box *out, struct err *e)
 {
-    *out = (struct box){.dn = entry->dn};
+    *out = (struct box){.dn = entry->dn, .limit = set->cfg->virtual_mailbox_limit};
     if (entry_id(set, entry, set->uid_attr, &out->m.uid, e) != 0 ||
         entry_id(set, entry, set->gid_attr, &out->m.gid, e) != 0 ||
         entry_paths(set, a, entry, &out->m, e) != 0)

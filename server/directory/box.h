@@ -12,16 +12,21 @@
 struct box {
     struct mailbox m;
     struct str dn;    /* of the entry; empty when the maps are not LDAP's */
+    uint64_t limit;   /* bytes; 0: none */
     struct str login; /* value of user_name_attribute; may be empty */
 };
 
-enum { BOX_MAILDIR, BOX_UID, BOX_GID, BOX_WANTS };
+enum { BOX_MAILDIR, BOX_UID, BOX_GID, BOX_LIMIT, BOX_WANTS };
 
-/* The three questions for one mailbox address. */
+/* The questions for one mailbox address. */
 void box_wants(const struct dirset *set, struct lookup_want wants[BOX_WANTS]);
 /* YES: *out is filled, in the arena. NO: there is no such mailbox. CANNOT_SAY: *e says why. */
 enum verdict box_read(const struct dirset *set, struct arena *a,
                       const struct lookup_want wants[BOX_WANTS], struct box *out, struct err *e);
+
+/* The answer of virtual_mailbox_limit_maps, where it has one: *limit changes. 0, or -1 and the
+ * error. */
+int box_limit(const struct lookup_want *want, uint64_t *limit, struct err *e);
 
 /* The mailbox of a user's own entry: 0, or -1 and the error. name: the login name as it was given,
  * which is preferred among several values of user_name_attribute. */

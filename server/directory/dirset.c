@@ -2,8 +2,10 @@
 #include "directory/dirset.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "directory/access.h"
 #include "directory/domains.h"
 #include "directory/maps.h"
+#include "directory/rewrite.h"
 #include "directory/trace.h"
 
 #include <stdlib.h>
@@ -11,7 +13,6 @@
 #define LDAP_PREFIX STR("ldap:")
 #define STATIC_PREFIX STR("static:")
 #define INLINE_PREFIX STR("inline:")
-#define TEXT_PREFIX STR("texthash:")
 
 /* --- connection settings --- */
 
@@ -123,9 +124,9 @@ static int read_source(struct dirset *s, struct map_source *m, struct str piece,
         m->text = str_skip(piece, INLINE_PREFIX.n);
         return maps_read_inline(s->arena, m, e);
     }
-    if (str_starts(piece, TEXT_PREFIX)) {
+    if (config_map_file(piece).n) {
         struct str text;
-        m->text = arena_str(s->arena, str_skip(piece, TEXT_PREFIX.n));
+        m->text = arena_str(s->arena, config_map_file(piece));
         return bundle_text(b, m->text, &text, e) == 0 ? maps_read_text(s->arena, m, text, e) : -1;
     }
     if (!domains || str_find(piece, ':') >= 0 || str_find(piece, '/') >= 0)
@@ -138,7 +139,7 @@ static int read_source(struct dirset *s, struct map_source *m, struct str piece,
     return 0;
 }
 
-static int read_map(struct dirset *s, struct dirmap *map, const char *option, struct str value,
+int dirset_read_map(struct dirset *s, struct dirmap *map, const char *option, struct str value,
                     bool domains, const struct bundle *b, struct err *e)
 {
     struct str rest = value, piece;
@@ -155,7 +156,7 @@ static int read_map(struct dirset *s, struct dirmap *map, const char *option, st
 static int read_maps(struct dirset *s, const struct bundle *b, struct err *e)
 {
 #define READ(member, name, domains)                                                                \
-    if (read_map(s, &s->member, #name, s->cfg->name, domains, b, e) != 0)                          \
+    if (dirset_read_map(s, &s->member, #name, s->cfg->name, domains, b, e) != 0)                          \
         return -1;
     READ(alias_domains, virtual_alias_domains, true)
     READ(alias_maps, virtual_alias_maps, false)
@@ -164,6 +165,29 @@ static int read_maps(struct dirset *s, const struct bundle *b, struct err *e)
     READ(uid_maps, virtual_uid_maps, false)
     READ(gid_maps, virtual_gid_maps, false)
     READ(sender_logins, smtpd_sender_login_maps, false)
+    READ(local_domains, mydestination, true)
+    READ(relay_domains, relay_domains, true)
+    READ(relay_recipients, relay_recipient_maps, false)
+    READ(limit_maps, virtual_mailbox_limit_maps, false)
+    READ(relocated, relocated_maps, false)
+    READ(canonical, canonical_maps, false)
+    READ(sender_canonical, sender_canonical_maps, false)
+    READ(recipient_canonical, recipient_canonical_maps, false)
+    READ(sender_bcc, sender_bcc_maps, false)
+    READ(recipient_bcc, recipient_bcc_maps, false)
+#undef READ
+    return 0;
+}
+
+static int read_classes(struct dirset *s, struct err *e)
+{
+#define READ(member)                                                                               \
+    if (rewrite_classes(&s->cfg->member, #member, &s->member, e) != 0)                             \
+        return -1;
+    READ(canonical_classes)
+    READ(sender_canonical_classes)
+    READ(recipient_canonical_classes)
+    READ(masquerade_classes)
 #undef READ
     return 0;
 }
@@ -177,7 +201,7 @@ static int read_named(struct dirset *s, const struct bundle *b, struct err *e)
         if (!maps_is_named(o))
             continue;
         struct dirmap *map = &s->named[s->named_count++];
-        if (read_map(s, map, o->name, s->cfg->value[i], o->min == 1, b, e) != 0)
+        if (dirset_read_map(s, map, o->name, s->cfg->value[i], o->min == 1, b, e) != 0)
             return -1;
     }
     return 0;
@@ -265,7 +289,7 @@ static void read_rules(struct dirset *s)
 
 /* --- life --- */
 
-static void free_map(struct dirset *s, struct dirmap *map)
+void dirset_free_map(struct dirset *s, struct dirmap *map)
 {
     /* One more than n: the source that could not be read. */
     for (size_t i = 0; map->v && i < map->n + 1; i++) {
@@ -285,11 +309,15 @@ void dirset_free(struct dirset *s)
     }
     struct dirmap *maps[] = {&s->alias_domains, &s->alias_maps, &s->mailbox_domains,
                              &s->mailbox_maps,  &s->uid_maps,   &s->gid_maps,
-                             &s->sender_logins};
+                             &s->sender_logins, &s->local_domains, &s->relay_domains,
+                             &s->relay_recipients, &s->limit_maps, &s->relocated,
+                             &s->canonical, &s->sender_canonical, &s->recipient_canonical,
+                             &s->sender_bcc, &s->recipient_bcc};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
-        free_map(s, maps[i]);
+        dirset_free_map(s, maps[i]);
     for (size_t i = 0; i < s->named_count; i++)
-        free_map(s, &s->named[i]);
+        dirset_free_map(s, &s->named[i]);
+    access_free(s);
     sync_free(s->sync);
     pools_drop_searcher(s->pools, s->searcher);
     pools_drop_binder(s->pools, s->binder);
@@ -352,7 +380,7 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
     s->picture = make_picture(s);
     read_rules(s);
     if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_named(s, b, e) != 0 ||
-        read_user_rules(s, e) != 0) {
+        read_classes(s, e) != 0 || access_read(s, b, e) != 0 || read_user_rules(s, e) != 0) {
         s->cfg = NULL; /* the caller's still */
         dirset_free(s);
         return -1;

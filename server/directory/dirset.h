@@ -56,6 +56,12 @@ struct dirset {
     struct dirmap sender_logins;
     struct dirmap *named; /* the maps that other programs ask by name (maps.h) */
     size_t named_count;
+    struct dirmap local_domains, relay_domains, relay_recipients, limit_maps, relocated;
+    struct dirmap canonical, sender_canonical, recipient_canonical, sender_bcc, recipient_bcc;
+    /* REWRITE_* of ipc/message.h that each applies to */
+    unsigned canonical_classes, sender_canonical_classes, recipient_canonical_classes;
+    unsigned masquerade_classes;
+    struct access_table *access; /* access.c */
 
     struct name_rules names;
     struct mailbox_rules mailboxes;
@@ -65,6 +71,12 @@ struct dirset {
     struct domains *domains;
     struct trace *trace; /* see trace.h; NULL: nobody is told */
 };
+
+/* One more map of the set: 0, or -1 with a permanent error that names the option; it is to be freed
+ * in either case. domains: plain words are domains of a list. */
+int dirset_read_map(struct dirset *s, struct dirmap *map, const char *option, struct str value,
+                    bool domains, const struct bundle *b, struct err *e);
+void dirset_free_map(struct dirset *s, struct dirmap *map);
 
 /* Takes cfg over on success (one user). -1: a permanent error that names the option or file. */
 int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,

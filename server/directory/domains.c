@@ -64,7 +64,7 @@ static struct fact *fact_for(struct domains *d, struct str domain)
 
 void domains_keep_class(struct domains *d, struct str domain, enum domain_class c, int64_t now)
 {
-    if (c != DOMAIN_ALIAS && c != DOMAIN_MAILBOX)
+    if (c == DOMAIN_UNKNOWN || c == DOMAIN_NONE)
         return;
     struct fact *f = fact_for(d, domain);
     f->class = c;

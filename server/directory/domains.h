@@ -14,6 +14,8 @@ enum domain_class {
     DOMAIN_UNKNOWN, /* not asked yet */
     DOMAIN_NONE,    /* not hosted here */
     DOMAIN_ALIAS,   /* virtual_alias_domains */
+    DOMAIN_LOCAL,   /* mydestination */
+    DOMAIN_RELAY,   /* relay_domains */
     DOMAIN_MAILBOX, /* virtual_mailbox_domains; also when it is in both */
 };
 

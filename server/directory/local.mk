@@ -18,6 +18,11 @@ libdirectory_a_SOURCES = \
 	%reldir%/lookup.h %reldir%/lookup.c \
 	%reldir%/maps.h %reldir%/maps.c \
 	%reldir%/box.h %reldir%/box.c \
+	%reldir%/find.h %reldir%/find.c \
+	%reldir%/masquerade.h %reldir%/masquerade.c \
+	%reldir%/rewrite.h %reldir%/rewrite.c \
+	%reldir%/local.h %reldir%/local.c \
+	%reldir%/access.h %reldir%/access.c \
 	%reldir%/resolve.h %reldir%/resolve.c \
 	%reldir%/login.h %reldir%/login.c \
 	%reldir%/sender.h %reldir%/sender.c

@@ -14,7 +14,7 @@ struct login {
     bool checking; /* no password: is he still there? */
     login_fn fn;
     void *arg;
-    struct lookup_want owner;
+    struct lookup_want owner, limit;
     struct ldapmap_search search; /* by user_filter; for the trace */
     int64_t began;
     struct str bind_as;
@@ -55,14 +55,27 @@ static void trace_bind(const struct login *l, enum verdict verdict, const char *
           {"why", str_from(why)}, {"us", buf_view(&us)});
 }
 
+static void on_limit(void *arg)
+{
+    struct login *l = arg;
+    if (box_limit(&l->limit, &l->box.limit, &l->err) != 0)
+        cannot_say(l);
+    else
+        end(l, VERDICT_YES, "");
+}
+
 static void on_bound(void *arg, enum verdict verdict, const char *why)
 {
     struct login *l = arg;
     trace_bind(l, verdict, why);
-    if (verdict == VERDICT_YES && l->broken)
+    if (verdict == VERDICT_YES && l->broken) {
         cannot_say(l);
-    else
+    } else if (verdict == VERDICT_YES && l->set->limit_maps.n) {
+        l->limit = (struct lookup_want){.map = &l->set->limit_maps};
+        lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
+    } else {
         end(l, verdict, why);
+    }
 }
 
 /* The DN to bind as: the template's, which must not lead to another entry than the one that the

@@ -4,13 +4,16 @@
 #include "base/map.h"
 #include "directory/domains.h"
 #include "directory/graph.h"
+#include "directory/local.h"
+#include "directory/rewrite.h"
 #include "directory/trace.h"
 
 #include <stdlib.h>
 
 #define AT_ONCE 16 /* addresses of one recipient that are looked up at the same time */
 
-enum { KEY_FULL, KEY_SHORT, KEY_DOMAIN, KEYS };
+enum { KEY_FULL, KEY_SHORT, KEY_OWN_FULL, KEY_OWN_SHORT, KEY_DOMAIN, KEYS };
+enum { CLASSES = 4 };
 
 struct resolve {
     struct dirset *set;
@@ -18,9 +21,11 @@ struct resolve {
     unsigned flags;
     resolve_fn fn;
     void *arg;
+    struct name_address said;
     struct graph *graph;
     struct graph_node *root;
-    bool fallback;    /* postmaster_address stands for the address that was asked */
+    const char *led_by; /* the option whose address stands for the one asked; NULL: none */
+    bool changed;       /* the address asked was rewritten */
     size_t under_way; /* addresses with lookups under way */
     bool starting;    /* inside the loop of visit_next */
     bool answered;    /* fn was called; the rest only drains */
@@ -37,13 +42,12 @@ struct visit {
     struct graph_node *node;
     size_t pending;
     enum domain_class class;
-    struct lookup_want classes[2]; /* mailbox domains, alias domains */
-    bool class_asked;
-    bool decided;
+    struct lookup_want classes[CLASSES];
+    bool class_asked, moved_known, decided;
     struct lookup_want aliases[KEYS];
     bool alias_asked[KEYS];
-    struct lookup_want boxes[KEY_DOMAIN][BOX_WANTS];
-    bool box_asked[KEY_DOMAIN];
+    struct lookup_want boxes[KEY_OWN_FULL][BOX_WANTS];
+    bool box_asked[KEY_OWN_FULL];
 };
 
 static void visit_next(struct resolve *r);
@@ -72,7 +76,7 @@ static void answer(struct resolve *r, enum verdict verdict, const char *text)
                                          .text = "the directory cannot say now",
                                          .why = r->err.log};
     }
-    if (verdict != VERDICT_YES && verdict != VERDICT_REMOTE)
+    if (verdict != VERDICT_YES && verdict != VERDICT_REMOTE && verdict != VERDICT_NOT_HERE)
         result.count = 0;
     r->fn(r->arg, &result);
 }
@@ -185,10 +189,23 @@ static void ask(struct visit *v, struct lookup_want *wants, size_t n, struct str
     lookup_run(v->r->set, v->r->arena, wants, n, key, extra, on_lookup, v);
 }
 
+/* Bare names are asked for where that is free, and among the users of mydestination. */
+static bool has_bare_keys(const struct visit *v)
+{
+    const struct dirset *set = v->r->set;
+    return v->class == DOMAIN_LOCAL || (find_is_own_domain(set, v->node->addr.domain) &&
+                                        !lookup_has_tables(&set->alias_maps));
+}
+
 static struct str alias_key(const struct visit *v, size_t i)
 {
     const struct name_address *a = &v->node->addr;
-    return i == KEY_FULL ? a->key : i == KEY_SHORT ? a->short_key : a->at_domain;
+    struct str whole = i == KEY_SHORT || i == KEY_OWN_SHORT ? a->short_key : a->key;
+    if (i == KEY_DOMAIN)
+        return a->at_domain;
+    if (i < KEY_OWN_FULL || whole.n == 0)
+        return whole;
+    return str_head(whole, has_bare_keys(v) ? whole.n - a->at_domain.n : 0);
 }
 
 static void ask_alias(struct visit *v, size_t i)
@@ -212,7 +229,7 @@ static void ask_catch_all(struct visit *v)
 
 static void ask_boxes(struct visit *v)
 {
-    for (size_t i = 0; i < KEY_DOMAIN; i++) {
+    for (size_t i = 0; i < KEY_OWN_FULL; i++) {
         struct str key = alias_key(v, i);
         if (v->box_asked[i] || key.n == 0)
             continue;
@@ -222,16 +239,43 @@ static void ask_boxes(struct visit *v)
     }
 }
 
+/* The options that give a domain its class; the first that has it counts. */
+static const struct dirmap *class_map(const struct dirset *set, size_t i, enum domain_class *class)
+{
+    static const enum domain_class classes[CLASSES] = {DOMAIN_LOCAL, DOMAIN_MAILBOX, DOMAIN_ALIAS,
+                                                       DOMAIN_RELAY};
+    const struct dirmap *maps[CLASSES] = {&set->local_domains, &set->mailbox_domains,
+                                          &set->alias_domains, &set->relay_domains};
+    *class = classes[i];
+    return maps[i];
+}
+
+/* relay_domains names what lies below its domains too (parent_domain_matches_subdomains). */
+static bool is_listed(const struct dirmap *map, enum domain_class class, struct str domain)
+{
+    ptrdiff_t dot = 0;
+    for (; dot >= 0; domain = str_skip(domain, (size_t)dot + 1)) {
+        if (lookup_is_listed(map, domain))
+            return true;
+        dot = class == DOMAIN_RELAY ? str_find(domain, '.') : -1;
+        if (dot < 0)
+            break;
+    }
+    return false;
+}
+
 /* What is known about the domain without asking. */
 static enum domain_class class_known(const struct dirset *set, struct str domain)
 {
-    if (lookup_is_listed(&set->mailbox_domains, domain))
-        return DOMAIN_MAILBOX;
-    if (!lookup_has_tables(&set->mailbox_domains) && lookup_is_listed(&set->alias_domains, domain))
-        return DOMAIN_ALIAS;
-    if (!lookup_has_tables(&set->mailbox_domains) && !lookup_has_tables(&set->alias_domains))
-        return DOMAIN_NONE;
-    return domains_class(set->domains, domain, clock_mono_ms());
+    enum domain_class class;
+    bool tables = false;
+    for (size_t i = 0; i < CLASSES && !tables; i++) {
+        const struct dirmap *map = class_map(set, i, &class);
+        if (is_listed(map, class, domain))
+            return class;
+        tables = lookup_has_tables(map);
+    }
+    return tables ? domains_class(set->domains, domain, clock_mono_ms()) : DOMAIN_NONE;
 }
 
 static void ask_class(struct visit *v)
@@ -241,9 +285,10 @@ static void ask_class(struct visit *v)
     if (v->class != DOMAIN_UNKNOWN)
         return;
     v->class_asked = true;
-    v->classes[0] = (struct lookup_want){.map = &set->mailbox_domains, .exists = true};
-    v->classes[1] = (struct lookup_want){.map = &set->alias_domains, .exists = true};
-    ask(v, v->classes, 2, v->node->addr.domain, NULL);
+    for (size_t i = 0; i < CLASSES; i++)
+        v->classes[i] = (struct lookup_want){.map = class_map(set, i, &v->class), .exists = true};
+    v->class = DOMAIN_UNKNOWN;
+    ask(v, v->classes, CLASSES, v->node->addr.domain, NULL);
 }
 
 static void visit_start(struct resolve *r, struct graph_node *node)
@@ -253,8 +298,8 @@ static void visit_start(struct resolve *r, struct graph_node *node)
     r->under_way++;
     ask_class(v);
     if (v->class != DOMAIN_NONE || node != r->root) {
-        ask_alias(v, KEY_FULL);
-        ask_alias(v, KEY_SHORT);
+        for (size_t i = 0; i < KEY_DOMAIN; i++)
+            ask_alias(v, i);
     }
     if (v->class == DOMAIN_MAILBOX) {
         ask_catch_all(v);
@@ -286,6 +331,8 @@ static void trace_class(const struct visit *v, bool known)
     static const char *const meanings[] = {
         [DOMAIN_UNKNOWN] = "a domain nothing is known of",
         [DOMAIN_NONE] = "not hosted here",
+        [DOMAIN_LOCAL] = "a domain of mydestination",
+        [DOMAIN_RELAY] = "a domain of relay_domains",
         [DOMAIN_ALIAS] = "a hosted domain of aliases",
         [DOMAIN_MAILBOX] = "a hosted domain of mailboxes",
     };
@@ -301,13 +348,15 @@ static int decide_class(struct visit *v)
     if (!v->class_asked)
         return 0;
     v->class_asked = false;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CLASSES; i++) {
         struct lookup_want *w = &v->classes[i];
+        enum domain_class class;
+        const struct dirmap *map = class_map(v->r->set, i, &class);
         if (w->answer == LDAPMAP_CANNOT_SAY)
             return err_temp(&v->r->err, "%s", w->why);
-        if (w->answer == LDAPMAP_NO)
+        if (w->answer == LDAPMAP_NO && !is_listed(map, class, v->node->addr.domain))
             continue;
-        v->class = i == 0 ? DOMAIN_MAILBOX : DOMAIN_ALIAS;
+        v->class = class;
         domains_keep_class(known, v->node->addr.domain, v->class, clock_mono_ms());
         trace_class(v, false);
         return 0;
@@ -340,7 +389,7 @@ static int follow_value(struct visit *v, size_t key, const struct ldapmap_value 
     struct err *e = &r->err;
     const struct name_address *from = &v->node->addr;
     struct str none = {0}, rest = value->value, piece;
-    struct str extension = key == KEY_SHORT ? from->extension : none;
+    struct str extension = key == KEY_SHORT || key == KEY_OWN_SHORT ? from->extension : none;
     struct str dn = value->entry ? value->entry->dn : none;
     while (name_list_next(&rest, &piece)) {
         struct name_address to;
@@ -377,7 +426,7 @@ static void follow_alias(struct visit *v, size_t key)
 
 static bool was_said(const struct visit *v)
 {
-    return v->node == v->r->root && !v->r->fallback;
+    return v->node == v->r->root && !v->r->led_by;
 }
 
 /* No such address: no to whoever said it, a broken alias to whoever was led here. */
@@ -390,9 +439,16 @@ static void end_unknown(struct visit *v)
         return;
     }
     err_temp(&v->r->err, "%s leads to %.*s, which does not exist",
-             v->r->fallback && v->node == v->r->root ? "postmaster_address" : "an alias",
+             v->r->led_by && v->node == v->r->root ? v->r->led_by : "an alias",
              STR_FMT(v->node->addr.key));
     visit_fail(v);
+}
+
+static void set_root(struct resolve *r, const struct name_address *addr)
+{
+    r->graph = graph_new(r->arena, (unsigned)r->set->cfg->virtual_alias_recursion_limit,
+                         (size_t)r->set->cfg->virtual_alias_expansion_limit);
+    r->root = graph_root(r->graph, addr, r->flags & RESOLVE_FINAL);
 }
 
 /* RFC 5321 section 4.5.1: postmaster of a hosted domain is always accepted, so where the directory
@@ -414,10 +470,8 @@ static void end_postmaster(struct visit *v)
         return;
     }
     graph_free(r->graph);
-    r->graph = graph_new(r->arena, (unsigned)r->set->cfg->virtual_alias_recursion_limit,
-                         (size_t)r->set->cfg->virtual_alias_expansion_limit);
-    r->root = graph_root(r->graph, &to, false);
-    r->fallback = true;
+    r->led_by = "postmaster_address";
+    set_root(r, &to);
     trace_decision(r->set->trace, "postmaster is nowhere in the directory: postmaster_address, "
                                   "%.*s, stands in", STR_FMT(to.printed));
     visit_end(v);
@@ -425,7 +479,7 @@ static void end_postmaster(struct visit *v)
 
 static bool is_owed_postmaster(const struct visit *v)
 {
-    return was_said(v) && v->node->addr.is_postmaster && !(v->r->flags & RESOLVE_FINAL) &&
+    return v->class != DOMAIN_RELAY && was_said(v) && v->node->addr.is_postmaster && !(v->r->flags & RESOLVE_FINAL) &&
            (v->class != DOMAIN_NONE || str_eq(v->node->addr.domain, v->r->set->names.myhostname));
 }
 
@@ -441,7 +495,7 @@ static void end_box(struct visit *v)
 {
     struct box box;
     enum verdict verdict = VERDICT_NO;
-    for (size_t i = 0; i < KEY_DOMAIN && verdict == VERDICT_NO; i++)
+    for (size_t i = 0; i < KEY_OWN_FULL && verdict == VERDICT_NO; i++)
         if (v->box_asked[i])
             verdict = box_read(v->r->set, v->r->arena, v->boxes[i], &box, &v->r->err);
     if (verdict == VERDICT_NO && ask_late_catch_all(v))
@@ -456,19 +510,101 @@ static void end_box(struct visit *v)
         end_unknown(v);
 }
 
-/* No alias leads on from here. */
+/* --- users, and domains that are relayed --- */
+
+static void on_local(void *arg, enum verdict verdict, const struct box *box, const char *why)
+{
+    struct visit *v = arg;
+    if (verdict == VERDICT_YES) {
+        end_mailbox(v, box);
+    } else if (verdict == VERDICT_CANNOT_SAY) {
+        err_temp(&v->r->err, "%s", why);
+        visit_fail(v);
+    } else if (is_owed_postmaster(v)) {
+        end_postmaster(v);
+    } else {
+        end_unknown(v);
+    }
+}
+
+static void on_relay_recipient(void *arg, const struct find_result *found)
+{
+    struct visit *v = arg;
+    if (found->answer == LDAPMAP_CANNOT_SAY) {
+        err_temp(&v->r->err, "%s", found->why);
+        visit_fail(v);
+    } else if (found->answer == LDAPMAP_NO && v->r->set->relay_recipients.n) {
+        end_unknown(v);
+    } else {
+        end_remote(v);
+    }
+}
+
+/* The address as it became, for who may send there by a right of its own. */
+static void end_elsewhere(struct visit *v)
+{
+    struct resolve *r = v->r;
+    r->targets = ARENA_NEW(r->arena, struct resolve_target);
+    *r->targets = (struct resolve_target){.address = v->node->addr.printed, .remote = true};
+    r->count = r->changed ? 1 : 0;
+    visit_answer(v, VERDICT_NOT_HERE, "not hosted here");
+}
+
+/* No alias leads on from here, and nobody has moved. */
 static void end_of_aliases(struct visit *v)
 {
+    struct resolve *r = v->r;
     if (v->class == DOMAIN_MAILBOX)
         end_box(v);
+    else if (v->class == DOMAIN_LOCAL)
+        local_run(r->set, r->arena, v->node->addr.user, on_local, v);
+    else if (v->class == DOMAIN_RELAY)
+        find_address(r->set, r->arena, &r->set->relay_recipients, &v->node->addr,
+                     on_relay_recipient, v);
     else if (is_owed_postmaster(v))
         end_postmaster(v);
     else if (v->class == DOMAIN_ALIAS)
         end_unknown(v);
     else if (was_said(v))
-        visit_answer(v, VERDICT_NOT_HERE, "not hosted here");
+        end_elsewhere(v);
     else
         end_remote(v);
+}
+
+/* --- who has moved --- */
+
+static void decide_end(struct visit *v)
+{
+    v->pending = 1;
+    ask_alias(v, KEY_OWN_FULL);
+    ask_alias(v, KEY_OWN_SHORT);
+    ask_catch_all(v);
+    if (v->class == DOMAIN_MAILBOX)
+        ask_boxes(v);
+    if (--v->pending == 0)
+        end_of_aliases(v);
+}
+
+static void on_moved(void *arg, const struct find_result *found)
+{
+    struct visit *v = arg;
+    struct resolve *r = v->r;
+    if (r->answered) {
+        visit_end(v);
+    } else if (found->answer == LDAPMAP_CANNOT_SAY) {
+        err_temp(&r->err, "%s", found->why);
+        visit_fail(v);
+    } else if (found->answer == LDAPMAP_NO) {
+        v->moved_known = true;
+        decide_end(v);
+    } else if (was_said(v)) {
+        struct str to = str_head(found->values[0].value, 180);
+        visit_answer(v, VERDICT_NO,
+                     arena_printf(r->arena, "5.1.6 User has moved to %.*s", STR_FMT(to)).p);
+    } else {
+        err_temp(&r->err, "an alias leads to %.*s, who has moved", STR_FMT(v->node->addr.key));
+        visit_fail(v);
+    }
 }
 
 static void visit_decide(struct visit *v)
@@ -486,7 +622,7 @@ static void visit_decide(struct visit *v)
         return;
     }
     if (v->class == DOMAIN_NONE && was_said(v) && !is_owed_postmaster(v)) {
-        visit_answer(v, VERDICT_NOT_HERE, "not hosted here");
+        end_elsewhere(v);
         return;
     }
     int found = find_alias(v, &key);
@@ -497,29 +633,105 @@ static void visit_decide(struct visit *v)
             visit_fail(v);
         return;
     }
-    v->pending = 1;
-    ask_catch_all(v);
-    if (v->class == DOMAIN_MAILBOX)
-        ask_boxes(v);
-    if (--v->pending == 0)
-        end_of_aliases(v);
+    if (!v->moved_known && v->class != DOMAIN_NONE && !(v->r->flags & RESOLVE_FINAL))
+        find_address(v->r->set, v->r->arena, &v->r->set->relocated, &v->node->addr, on_moved, v);
+    else
+        decide_end(v);
 }
 
 /* --- the beginning --- */
 
+static void start_no(struct resolve *r, const char *text)
+{
+    answer(r, VERDICT_NO, text);
+    resolve_free(r);
+}
+
+static void start_fail(struct resolve *r)
+{
+    cannot_say(r);
+    resolve_free(r);
+}
+
+static void on_rewritten(void *arg, enum verdict verdict, struct str address, const char *why)
+{
+    struct resolve *r = arg;
+    struct name_address addr;
+    if (verdict == VERDICT_CANNOT_SAY) {
+        err_temp(&r->err, "%s", why);
+        start_fail(r);
+    } else if (verdict != VERDICT_YES ||
+               name_address_read(r->arena, &r->set->names, address, &addr, &r->err) != 0) {
+        start_no(r, "not an address");
+    } else {
+        set_root(r, &addr);
+        visit_next(r);
+    }
+}
+
+static void rewrite(struct resolve *r, const struct name_address *addr)
+{
+    if (r->flags & RESOLVE_FINAL || !rewrite_is_wanted(r->set, REWRITE_ENVELOPE_RECIPIENT)) {
+        set_root(r, addr);
+        visit_next(r);
+        return;
+    }
+    r->changed = true;
+    rewrite_run(r->set, r->arena, addr->printed, REWRITE_ENVELOPE_RECIPIENT, on_rewritten, r);
+}
+
+/* --- blind copies --- */
+
+static void copy_to(struct resolve *r, struct str text)
+{
+    struct name_address to;
+    if (name_address_read(r->arena, &r->set->names, text, &to, &r->err) != 0) {
+        err_prefix(&r->err, "%s", r->led_by);
+        start_fail(r);
+    } else {
+        rewrite(r, &to);
+    }
+}
+
+static void on_copy(void *arg, const struct find_result *found)
+{
+    struct resolve *r = arg;
+    if (found->answer == LDAPMAP_CANNOT_SAY) {
+        err_temp(&r->err, "%s", found->why);
+        start_fail(r);
+    } else if (found->answer == LDAPMAP_NO) {
+        start_no(r, "nobody gets a copy");
+    } else {
+        copy_to(r, name_alias_target(r->arena, &r->said, found->values[0].value,
+                                     found->extension));
+    }
+}
+
+static void start_copy(struct resolve *r)
+{
+    struct dirset *set = r->set;
+    bool sender = r->flags & RESOLVE_BCC_SENDER;
+    r->led_by = r->flags & RESOLVE_BCC_ALWAYS ? "always_bcc"
+                : sender                      ? "sender_bcc_maps"
+                                              : "recipient_bcc_maps";
+    if (r->flags & RESOLVE_BCC_ALWAYS)
+        copy_to(r, set->cfg->always_bcc);
+    else
+        find_address(set, r->arena, sender ? &set->sender_bcc : &set->recipient_bcc, &r->said,
+                     on_copy, r);
+}
+
 void resolve_run(struct dirset *set, struct str address, unsigned flags, resolve_fn fn, void *arg)
 {
     struct resolve *r = MEM_NEW(struct resolve);
-    struct name_address addr;
     *r = (struct resolve){.set = dirset_hold(set), .flags = flags, .fn = fn, .arg = arg};
     r->arena = arena_new(4096);
-    if (name_address_read(r->arena, &set->names, address, &addr, &r->err) != 0) {
-        answer(r, VERDICT_NO, "not an address");
-        resolve_free(r);
-        return;
-    }
-    r->graph = graph_new(r->arena, (unsigned)set->cfg->virtual_alias_recursion_limit,
-                         (size_t)set->cfg->virtual_alias_expansion_limit);
-    r->root = graph_root(r->graph, &addr, flags & RESOLVE_FINAL);
-    visit_next(r);
+    if (!(flags & RESOLVE_BCC_ALWAYS) &&
+        name_address_read(r->arena, &set->names, arena_str(r->arena, address), &r->said,
+                          &r->err) != 0)
+        start_no(r, "not an address");
+    else if (flags & RESOLVE_BCC)
+        start_copy(r);
+    else
+        rewrite(r, &r->said);
 }

@@ -18,7 +18,9 @@ struct resolve_result {
     enum verdict verdict;           /* YES, NO, NOT_HERE, REMOTE (some target is), CANNOT_SAY */
     const char *text;               /* for the client */
     const char *why;                /* for the log; empty with YES */
-    struct resolve_target *targets; /* with YES and REMOTE: no two the same */
+    /* With YES and REMOTE: no two the same. With NOT_HERE: the address as it became, when it was
+     * rewritten. */
+    struct resolve_target *targets;
     size_t count;
 };
 

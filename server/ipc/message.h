@@ -41,6 +41,22 @@ enum {
 };
 
 enum explain_what { EXPLAIN_RCPT = 1, EXPLAIN_LOGIN, EXPLAIN_SEND };
+/* resolve_ask: not the address itself is asked for, but where a blind copy of its mail goes; NO: to
+ * nobody. */
+enum {
+    RESOLVE_BCC_SENDER = 16,
+    RESOLVE_BCC_RECIPIENT = 32,
+    RESOLVE_BCC_ALWAYS = 64,
+    RESOLVE_BCC = RESOLVE_BCC_SENDER | RESOLVE_BCC_RECIPIENT | RESOLVE_BCC_ALWAYS,
+};
+
+/* The classes of addresses that may be rewritten. */
+enum {
+    REWRITE_ENVELOPE_SENDER = 1,
+    REWRITE_ENVELOPE_RECIPIENT = 2,
+    REWRITE_HEADER_SENDER = 4,
+    REWRITE_HEADER_RECIPIENT = 8,
+};
 
 enum {
     REDEEM_LOOK = 0, /* leaves the grant valid (probe) */
@@ -78,6 +94,20 @@ enum { /* order_ask */
     QUEUE_ORDER_RELEASE,
     QUEUE_ORDER_RETRY,
     QUEUE_ORDER_DELETE,
+};
+
+/* dns_ask. YES; NO: there is none; REFUSED: the domain says that it takes no mail (RFC 7505). */
+enum {
+    DNS_ASK_MAIL = 1, /* a domain with mail servers */
+    DNS_ASK_HOST = 2, /* a name with an address */
+    DNS_ASK_LIST = 3, /* a name in a DNS list */
+};
+
+/* access_ask: which keys are looked for (access(5)). */
+enum {
+    ACCESS_CLIENT = 1,  /* an address of the network and those around it */
+    ACCESS_DOMAIN = 2,  /* a host name and the domains above it */
+    ACCESS_ADDRESS = 3, /* a mail address, its domain, those above, the user in any domain */
 };
 
 #define GRANT_SIZE 16

@@ -15,7 +15,7 @@ static const struct {
     [KIND_QUEUE] = {QUEUE, false, false, DIRECTORY | DELIVER | RELAY},
     [KIND_DELIVER] = {DELIVER, false, false, DIRECTORY},
     [KIND_SESSION] = {SESSION, false, false, 0},
-    [KIND_SMTP] = {SMTP, true, true, DIRECTORY | DELIVER | QUEUE | FILTER},
+    [KIND_SMTP] = {SMTP, true, true, DIRECTORY | DELIVER | QUEUE | FILTER | RELAY},
     [KIND_ACCESS] = {ACCESS, true, true, DIRECTORY},
 };
 

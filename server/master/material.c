@@ -37,8 +37,8 @@ static void add_tables_of(const struct material *m, const struct config_option *
     while (config_map_piece(&rest, &piece)) {
         if (str_starts(piece, STR("ldap:")))
             add_table(m, o->name, str_skip(piece, 5), out, f);
-        else if (str_starts(piece, STR("texthash:")))
-            add_table(m, o->name, str_skip(piece, 9), out, f);
+        else if (config_map_file(piece).n)
+            add_table(m, o->name, config_map_file(piece), out, f);
         else if (str_find(piece, ':') >= 0 && !str_starts(piece, STR("static:")) &&
                  !str_starts(piece, STR("inline:")))
             finding_error(f, "%s: \"%.*s\": only ldap:FILE, texthash:FILE, inline:{KEY=VALUE}, "
@@ -50,7 +50,8 @@ static void add_tables_of(const struct material *m, const struct config_option *
 static void add_tables(const struct material *m, struct buf *out, struct findings *f)
 {
     for (size_t i = 0; i < config_option_count; i++)
-        if (strcmp(config_options[i].type, "MAP") == 0)
+        if (strcmp(config_options[i].type, "MAP") == 0 ||
+            strcmp(config_options[i].type, "RULES") == 0)
             add_tables_of(m, &config_options[i], out, f);
 }
 
@@ -199,6 +200,7 @@ struct material *material_load(const char *file, struct findings *f)
         file_check(m, "facteur.conf", m->file, true, f);
     check_ldap_files(m, f);
     milters_check(m, f);
+    relaying_check(m, f);
     for (int k = 0; k < KINDS; k++)
         make_bundle(m, (enum kind)k, f);
     return m;

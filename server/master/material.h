@@ -65,6 +65,9 @@ void file_check(const struct material *m, const char *option, const char *path, 
  * alone: a master that serves leaves it to that program. */
 void tables_check(const struct material *m, struct findings *f);
 
+/* Would this be an open relay? */
+void relaying_check(const struct material *m, struct findings *f);
+
 /* Adds the "tls:NAME" pieces to out, after trying them. */
 void certificates_add(const struct material *m, struct buf *out, struct findings *f);
 

@@ -115,7 +115,7 @@ void ports_want(const struct config *cfg, struct ports *out, struct findings *f)
         if (str_eq(name, STR("all"))) {
             add_service(&w, STR("0.0.0.0"), false);
             add_service(&w, STR("::"), any);
-        } else if (str_eq(name, STR("loopback-only"))) {
+        } else if (str_eq(name, STR("loopback-only")) || str_eq(name, STR("localhost"))) {
             add_service(&w, STR("127.0.0.1"), false);
             add_service(&w, STR("::1"), any);
         } else {

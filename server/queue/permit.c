@@ -1,9 +1,11 @@
 /*
  * May this mail go to other servers? smtp says so, and is not trusted: a login grant must stand
- * behind the sender, or a grant of the directory behind the recipient (an alias of ours that leads
- * there). A grant that nobody knows any more is "cannot say": the directory may have started anew.
+ * behind the sender, or mynetworks must hold the client (whose address is smtp's word), or a grant of
+ * the directory must stand behind the recipient (an alias of ours that leads there, a domain that we
+ * relay for). A grant that nobody knows any more is "cannot say": the directory may have started anew.
  */
 #include "base/log.h"
+#include "config/rules.h"
 #include "queue/queue.h"
 
 #include <stdlib.h>
@@ -97,6 +99,16 @@ static void redeem(struct queue_permit *p, const struct grant *g, struct str add
     rpc_call(p->client->queue->directory, &m, ASK_MS, on_redeemed, l);
 }
 
+/* permit_mynetworks, where the restrictions have it; the client's address is smtp's word. */
+static bool is_trusted(const struct config *c, struct str client)
+{
+    struct config_network net;
+    return rule_permits_mynetworks(c->smtpd_relay_restrictions,
+                                   c->smtpd_recipient_restrictions) &&
+           config_network_parse(client, &net) == 0 && net.bits == 128 &&
+           config_network_match(&c->mynetworks, net.addr);
+}
+
 /* <> is for receipts (RFC 8098), and belongs to every login; a login grant names no address. */
 static void ask_login(struct queue_permit *p)
 {
@@ -104,7 +116,8 @@ static void ask_login(struct queue_permit *p)
     const struct msg_enqueue_ask *ask = &p->m.enqueue_ask;
     struct msg m = MSG_INIT(sender_ask);
     if (grant_is_none(&ask->grant)) {
-        note(p, VERDICT_REFUSED, "nobody has logged in");
+        if (!is_trusted(q->cfg, ask->client))
+            note(p, VERDICT_REFUSED, "nobody has logged in, and mynetworks lacks the client");
         return;
     }
     if (ask->sender.n == 0 || !q->cfg->reject_sender_login_mismatch) {
@@ -113,6 +126,7 @@ static void ask_login(struct queue_permit *p)
     }
     m.sender_ask.grant = ask->grant;
     m.sender_ask.address = ask->sender;
+    m.sender_ask.said = ask->said;
     p->pending++;
     rpc_call(q->directory, &m, ASK_MS, on_sender, p);
 }
@@ -133,6 +147,8 @@ static struct queue_permit *permit_new(struct queue_client *c, struct msg *m, qu
     struct msg_enqueue_ask *ask = &p->m.enqueue_ask;
     ask->session = arena_str(p->arena, ask->session);
     ask->sender = arena_str(p->arena, ask->sender);
+    ask->said = arena_str(p->arena, ask->said);
+    ask->client = arena_str(p->arena, ask->client);
     struct msg_recipient *v = arena_array(p->arena, ask->recipients.n, sizeof *v);
     for (size_t i = 0; i < ask->recipients.n; i++)
         v[i] = (struct msg_recipient){.address = arena_str(p->arena, ask->recipients.v[i].address),

@@ -115,6 +115,8 @@ static void on_message(struct channel *ch, void *arg, struct msg *m)
     (void)ch;
     if (m->type == MSG_relay_ask && p->relay->settings && !p->relay->stopping)
         job_start(p, m);
+    else if (m->type == MSG_dns_ask)
+        ask_start(p, &m->dns_ask);
 }
 
 /* What it asked it will ask again: cut off what has no outcome yet. */
@@ -127,6 +129,7 @@ static void on_close(struct channel *ch, void *arg)
         if (j->peer == p)
             job_free(j);
     }
+    asks_end(p);
     channel_free(ch);
     *p->link = p->next;
     if (p->next)
@@ -143,7 +146,7 @@ static void on_link(struct program *program, unsigned peer, unsigned index, int 
         rpc_link(r->directory, index, fd);
         return;
     }
-    if (peer != QUEUE) {
+    if (peer != QUEUE && peer != SMTP) {
         close(fd);
         return;
     }

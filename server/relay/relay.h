@@ -47,6 +47,7 @@ struct peer {
     struct relay *relay;
     struct peer *next, **link;
     struct channel *ch;
+    struct question *questions; /* ask.c */
 };
 
 enum fate { FATE_OPEN, FATE_YES, FATE_NO, FATE_LATER };
@@ -175,6 +176,10 @@ void destination_start(struct job *j);
 
 /* --- dane.c --- */
 void dane_start(struct job *j); /* then hosts_place */
+
+/* --- ask.c: the DNS, for others --- */
+void ask_start(struct peer *p, const struct msg_dns_ask *m);
+void asks_end(struct peer *p); /* the peer is gone */
 
 /* --- hosts.c --- */
 void hosts_start(struct job *j);

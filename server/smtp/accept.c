@@ -77,6 +77,6 @@ void accept_message(struct session *s)
     } else if (session_is_submission(s)) {
         submit_message(s);
     } else {
-        handing_start(s);
+        house_start(s);
     }
 }

@@ -57,7 +57,7 @@ static bool wants_receipt(const struct session *s, const struct target *t)
 static void log_mailbox(struct session *s, const char *event, const struct target *t,
                         struct str key_value, const char *key)
 {
-    log_info(event, LS("session", s->mail.id), LS("from", s->mail.from.path),
+    log_info(event, LS("session", s->mail.id), LS("from", s->mail.sender),
              LS("to", t->address), LS("original", t->original),
              LN("size", s->mail.message.fd_size), LS(key, key_value));
 }
@@ -70,7 +70,7 @@ static void done(struct session *s)
     s->smtpd->messages++;
     s->errors = s->junk = 0;
     log_info("accepted", LS("session", s->mail.id), LZ("client", s->peer.text),
-             LS("from", s->mail.from.path), LZ("login", s->login), LN("recipients", s->mail.rcpts),
+             LS("from", s->mail.sender), LZ("login", s->login), LN("recipients", s->mail.rcpts),
              LN("mailboxes", s->mail.targets.n), LN("size", s->mail.message.fd_size),
              LZ("queue_id", h->queue_id));
     if (h->queue_id[0])
@@ -83,7 +83,7 @@ static void done(struct session *s)
 static void fail(struct session *s)
 {
     const struct handing *h = s->mail.handing;
-    log_error("not-accepted", LS("session", s->mail.id), LS("from", s->mail.from.path),
+    log_error("not-accepted", LS("session", s->mail.id), LS("from", s->mail.sender),
               LN("mailboxes", s->mail.targets.n), LN("safe", h->safe), LN("verdict", h->verdict));
     if (h->verdict == VERDICT_REFUSED)
         reply(s, "550 5.7.1 Error: %s", h->why[0] ? h->why : "the message is not allowed");
@@ -204,7 +204,10 @@ static void enqueue_batch(struct session *s, struct batch *b, bool more)
                           (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
     m.enqueue_ask.grant = s->grant;
     m.enqueue_ask.session = s->mail.id;
-    m.enqueue_ask.sender = s->mail.from.path;
+    m.enqueue_ask.sender = s->mail.sender;
+    if (!str_eq(s->mail.sender, s->mail.from.path))
+        m.enqueue_ask.said = s->mail.from.path;
+    m.enqueue_ask.client = str_from(s->peer.text);
     m.enqueue_ask.ret = (uint8_t)s->mail.from.ret;
     m.enqueue_ask.envid = s->mail.from.envid;
     m.enqueue_ask.recipients = (struct msg_recipients){recipients, b->n};
@@ -299,7 +302,7 @@ static void deliver_one(struct session *s, struct target *t)
     m.deliver_ask.grant = t->grant;
     m.deliver_ask.size = s->mail.message.fd_size;
     m.deliver_ask.session = s->mail.id;
-    m.deliver_ask.sender = s->mail.from.path;
+    m.deliver_ask.sender = s->mail.sender;
     m.deliver_ask.original = t->original;
     t->outcome = TARGET_ASKED;
     s->mail.handing->under_way++;

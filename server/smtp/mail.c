@@ -22,6 +22,7 @@ void mail_free(struct session *s)
     grants_drop(s);
     rcpt_free(s);
     handing_free(s);
+    house_free(s);
     message_free(s);
     map_free(m->seen, NULL);
     free(m->targets.v);

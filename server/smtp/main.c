@@ -29,6 +29,8 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         rpc_link(d->queue, index, fd);
     else if (peer == FILTER)
         rpc_link(d->filter, index, fd);
+    else if (peer == RELAY)
+        rpc_link(d->relay, index, fd);
     else
         close(fd);
 }
@@ -123,6 +125,7 @@ static int on_prepare(struct program *p, struct err *e)
     d->deliver = rpc_new(p->base, SMTP, DELIVER);
     d->queue = rpc_new(p->base, SMTP, QUEUE);
     d->filter = rpc_new(p->base, SMTP, FILTER);
+    d->relay = rpc_new(p->base, SMTP, RELAY);
     d->listeners = front_listeners_new(p->base, on_accept, d);
     return 0;
 }
@@ -136,6 +139,7 @@ static void on_end(struct program *p)
     rpc_free(d->deliver);
     rpc_free(d->queue);
     rpc_free(d->filter);
+    rpc_free(d->relay);
     front_listeners_free(d->listeners);
     probed_free(d);
     if (d->last_moment)

@@ -27,6 +27,7 @@ static void forget(struct session *s)
 {
     struct message *m = &s->mail.message;
     buf_free(&m->bytes);
+    buf_free(&m->rewritten);
     fd_closep(&m->fd);
     m->fd = -1;
     m->fd_size = 0;
@@ -140,7 +141,8 @@ static int write_begin(struct session *s)
     AUTO_BUF head = {0};
     struct str all = buf_view(&s->mail.message.bytes), header = message_header(&s->mail.message);
     trace_build(s, header, &head);
-    header_print(s, header, &head);
+    struct str rewritten = buf_view(&s->mail.message.rewritten);
+    header_print(s, rewritten.n ? rewritten : header, &head);
     note_places(&s->mail.message, buf_view(&head));
     if (write_out(s, buf_view(&head)) != 0)
         return -1;
@@ -168,6 +170,17 @@ static void on_spool(struct session *s, void *arg, struct msg *m)
     m->fd = -1;
 }
 
+static void ask_spool(struct session *s, bool ok)
+{
+    struct msg m = MSG_INIT(spool_ask);
+    if (!ok) {
+        message_refuse(s, REFUSAL_SPOOL);
+        return;
+    }
+    m.spool_ask.size = s->mail.from.size;
+    ask(s, s->smtpd->queue, &m, ASK_QUEUE_MS, on_spool, NULL);
+}
+
 void message_make_room(struct session *s)
 {
     struct message *m = &s->mail.message;
@@ -177,9 +190,8 @@ void message_make_room(struct session *s)
         message_refuse(s, REFUSAL_HEADER);
         return;
     }
-    struct msg ask_msg = MSG_INIT(spool_ask);
-    ask_msg.spool_ask.size = s->mail.from.size;
-    ask(s, s->smtpd->queue, &ask_msg, ASK_QUEUE_MS, on_spool, NULL);
+    if (!s->mail.house)
+        house_header(s, ask_spool);
 }
 
 /* --- the end --- */

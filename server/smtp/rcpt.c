@@ -76,11 +76,6 @@ static void refuse_by_verdict(struct session *s, enum verdict v)
 
 /* --- accepting --- */
 
-static bool may_relay(const struct session *s)
-{
-    return s->login != NULL;
-}
-
 static struct target *target_copy(struct arena *a, const struct target *t, struct str original)
 {
     struct target *copy = ARENA_NEW(a, struct target);
@@ -123,6 +118,9 @@ static void accept_rcpt(struct session *s)
         target_add(&m->targets, t);
     }
     r->found.n = 0;
+    struct original *o = ARENA_NEW(m->arena, struct original);
+    *o = (struct original){m->originals, original};
+    m->originals = o;
     if (m->rcpts++ == 0)
         m->only_rcpt = original;
     s->state = STATE_RCPT;
@@ -248,22 +246,19 @@ static void found_elsewhere(struct session *s)
     found(s, &itself);
 }
 
-static void on_resolved(struct session *s, void *arg, struct msg *m)
+/* The house has nothing against the recipient, or says why not. */
+static void on_rules(struct session *s, const char *refusal)
 {
     struct rcpt *r = s->mail.rcpt;
-    const struct msg_resolve_reply *reply_msg = m ? &m->resolve_reply : NULL;
-    (void)arg;
-    r->verdict = reply_msg ? (enum verdict)reply_msg->verdict : VERDICT_CANNOT_SAY;
-    for (size_t i = 0; reply_msg && i < reply_msg->targets.n; i++)
-        found(s, &reply_msg->targets.v[i]);
-    r->named += reply_msg ? reply_msg->targets.n : 0;
-    if (reply_msg && reply_msg->more)
+    if (refusal) {
+        reply(s, "%s", refusal);
+        s->mail.rcpts_refused++;
+        rcpt_free(s);
         return;
-    if (reply_msg)
-        set_text(r, reply_msg->text);
+    }
     if (r->verdict == VERDICT_REMOTE) /* whoever is led there by our directory may go there */
         r->verdict = VERDICT_YES;
-    if (r->verdict == VERDICT_NOT_HERE && may_relay(s))
+    if (r->verdict == VERDICT_NOT_HERE && rules_may_relay(s))
         found_elsewhere(s);
     /* A yes that leads nowhere would be mail lost in silence. */
     if (r->verdict == VERDICT_YES && r->named == 0)
@@ -277,6 +272,27 @@ static void on_resolved(struct session *s, void *arg, struct msg *m)
     } else {
         finish(s);
     }
+}
+
+static void on_resolved(struct session *s, void *arg, struct msg *m)
+{
+    struct rcpt *r = s->mail.rcpt;
+    const struct msg_resolve_reply *reply_msg = m ? &m->resolve_reply : NULL;
+    (void)arg;
+    r->verdict = reply_msg ? (enum verdict)reply_msg->verdict : VERDICT_CANNOT_SAY;
+    if (r->verdict == VERDICT_NOT_HERE) {
+        if (reply_msg->targets.n) /* it was rewritten */
+            r->address = arena_str(r->arena, reply_msg->targets.v[0].address);
+    } else {
+        for (size_t i = 0; reply_msg && i < reply_msg->targets.n; i++)
+            found(s, &reply_msg->targets.v[i]);
+        r->named += reply_msg ? reply_msg->targets.n : 0;
+    }
+    if (reply_msg && reply_msg->more)
+        return;
+    if (reply_msg)
+        set_text(r, reply_msg->text);
+    rules_run(s, r->arena, r->said.path, r->verdict == VERDICT_NOT_HERE, on_rules);
 }
 
 static void resolve(struct session *s)

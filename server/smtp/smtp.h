@@ -34,7 +34,7 @@
 struct smtpd {
     struct program *program;
     struct front_settings *settings;
-    struct rpc *directory, *deliver, *queue, *filter;
+    struct rpc *directory, *deliver, *queue, *filter, *relay;
     uint64_t last_filtered; /* number of the session that filters heard of last */
     struct counters *counters;
     struct rates *rates;
@@ -77,6 +77,11 @@ struct target {
     enum outcome outcome;
 };
 
+struct original {
+    struct original *next;
+    struct str address;
+};
+
 struct target_list {
     struct target **v;
     size_t n, cap;
@@ -103,6 +108,8 @@ struct message {
     uint64_t body_at;    /* where its body begins */
     bool head_ended;     /* there is an empty line before that */
     enum refusal refusal;
+    bool looked_at;       /* its header has its rewritten form, or needs none */
+    struct buf rewritten; /* the header in that form; empty: as it came */
 };
 
 /* One transaction: everything between MAIL and its end. */
@@ -113,6 +120,11 @@ struct mail {
     struct target_list targets;
     struct target_list expanded; /* recipients that stand for several, whose sender wants a receipt */
     struct map *seen;      /* folded addresses of the targets */
+    struct str sender;     /* as the message goes on: from, rewritten perhaps */
+    struct original *originals; /* the recipients accepted, where copies may hang on them */
+    struct house *house;   /* the header is being rewritten */
+    size_t copies;         /* questions about blind copies under way */
+    bool copies_failed;
     size_t rcpts;          /* recipients accepted */
     size_t rcpts_refused;
     struct str only_rcpt;  /* the first accepted recipient */
@@ -153,6 +165,7 @@ struct session {
     int64_t data_due_us;    /* when more of the message must have come, on the monotonic clock */
     bool data_begins;       /* its time is counted anew with the next octets */
     bool backlog;           /* too much output waits */
+    bool from_here; /* the client is on this machine */
     bool closing, stopped, counted;
     int64_t reply_delay;    /* the next reply waits, in milliseconds */
     struct event *delay;
@@ -237,6 +250,16 @@ void target_add(struct target_list *list, struct target *t);
 void rcpt_free(struct session *s); /* the recipient under way, if any */
 void grant_drop(struct smtpd *d, const struct grant *g);
 
+/* --- rules.c: smtpd_*_restrictions --- */
+/* refusal: the reply, or NULL when nothing stands against the recipient. */
+typedef void (*rules_fn)(struct session *s, const char *refusal);
+/* fn comes once, perhaps from inside. recipient lives as long as the arena; elsewhere: it is another
+ * server's. */
+void rules_run(struct session *s, struct arena *a, struct str recipient, bool elsewhere,
+               rules_fn fn);
+/* The client may send to other servers: it has logged in, or its network may. */
+bool rules_may_relay(const struct session *s);
+
 /* --- probed.c: mailboxes found fit a moment ago, by folded address --- */
 bool probed_lately(const struct smtpd *d, struct str key, uint64_t size);
 void probed_note(struct smtpd *d, struct str key, uint64_t size);
@@ -271,7 +294,7 @@ void accept_message(struct session *s);
 void accept_refuse(struct session *s, enum refusal why);
 
 /* --- submit.c: the rules for the header of a submitted message --- */
-/* Calls handing_start, perhaps later, or replies and ends the transaction. */
+/* Calls house_start, perhaps later, or replies and ends the transaction. */
 void submit_message(struct session *s);
 
 /* --- limits.c: false when it was too often; the reply is given, but for connections --- */
@@ -305,6 +328,14 @@ struct new_parts {
 uint64_t rebuild_size(const struct message *m, const struct new_parts *p);
 /* spool: an empty file to take over for one that is large, or -1. 0, or -1 with an error. */
 int rebuild_message(struct session *s, const struct new_parts *p, int spool, struct err *e);
+/* --- house.c: rewriting, and blind copies --- */
+/* ok: false when the directory cannot say. */
+typedef void (*house_fn)(struct session *s, bool ok);
+/* Rewrites the header that is there, where that is wanted; once a message. */
+void house_header(struct session *s, house_fn fn);
+/* The rest, and then handing_start; or replies and ends the transaction. */
+void house_start(struct session *s);
+void house_free(struct session *s);
 
 /* --- handing.c: to the deliver workers and the queue --- */
 void handing_start(struct session *s);

@@ -127,7 +127,7 @@ static void on_owner(struct session *s, void *arg, struct msg *m)
     uint8_t verdict = m ? m->sender_reply.verdict : VERDICT_CANNOT_SAY;
     s->verb = "DATA";
     if (verdict == VERDICT_YES) {
-        handing_start(s);
+        house_start(s);
         return;
     }
     struct str address = author->address;
@@ -173,7 +173,7 @@ void submit_message(struct session *s)
     bool known = session_cfg(s)->reject_sender_login_mismatch &&
                  str_eq(author.address, s->mail.from.path);
     if (!author.field || !s->login || known)
-        handing_start(s);
+        house_start(s);
     else
         ask_owner(s, &author);
 }

@@ -66,7 +66,7 @@ def wrong_options_are_named(site):
     wrong.options('inet_interfaces: "mail.example.org" is no address',
                   inet_interfaces="mail.example.org")
     wrong.options("smtp_port: 192.0.2.1:", inet_interfaces="192.0.2.1")
-    wrong.options('virtual_alias_maps: "hash:aliases"', virtual_alias_maps="hash:aliases")
+    wrong.options('virtual_alias_maps: "mysql:aliases"', virtual_alias_maps="mysql:aliases")
     wrong.options("virtual_mailbox_base: must be a directory of its own", virtual_mailbox_base="/")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

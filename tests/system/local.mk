@@ -22,3 +22,4 @@ EXTRA_DIST += tests/system/search_dovecot.py
 include tests/system/relay.mk
 include tests/system/tools.mk
 include tests/system/filter.mk
+include tests/system/rules.mk

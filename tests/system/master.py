@@ -74,9 +74,9 @@ def bundles_hold_what_each_may_see(site):
     tap.has(bundle("queue")["conf"], "queue_directory = " + site.path("queue") + "\n")
 
 
-WANTED_LINKS = {"smtp": ("directory", "deliver", "queue", "filter"), "filter": ("smtp",), "access": ("directory",),
+WANTED_LINKS = {"smtp": ("directory", "deliver", "queue", "filter", "relay"), "filter": ("smtp",), "access": ("directory",),
                 "queue": ("smtp", "directory", "deliver", "relay"), "session": (),
-                "relay": ("queue", "directory"),
+                "relay": ("queue", "directory", "smtp"),
                 "deliver": ("smtp", "queue", "directory"),
                 "directory": ("smtp", "access", "queue", "deliver", "relay")}
 

@@ -1,0 +1,71 @@
+/* Looking for a local user. */
+#include "directory/local.h"
+
+struct local {
+    struct dirset *set;
+    struct arena *arena;
+    struct str name;
+    local_fn fn;
+    void *arg;
+    struct box box;
+    struct lookup_want limit;
+    struct err err;
+};
+
+static void cannot_say(struct local *l)
+{
+    l->fn(l->arg, VERDICT_CANNOT_SAY, NULL, l->err.log);
+}
+
+static void on_limit(void *arg)
+{
+    struct local *l = arg;
+    if (box_limit(&l->limit, &l->box.limit, &l->err) != 0)
+        cannot_say(l);
+    else
+        l->fn(l->arg, VERDICT_YES, &l->box, "");
+}
+
+static void on_user(void *arg, const struct search_result *r)
+{
+    struct local *l = arg;
+    if (r->count > 1) {
+        err_temp(&l->err, "user_filter matches several entries: %.*s and %.*s",
+                 STR_FMT(str_head(r->entries[0].dn, 150)),
+                 STR_FMT(str_head(r->entries[1].dn, 150)));
+        cannot_say(l);
+    } else if (r->code != LDAP_SUCCESS) {
+        err_temp(&l->err, "user_filter: %s: %.*s", ldap_err2string(r->code),
+                 STR_FMT(str_head(r->diagnostic, 200)));
+        cannot_say(l);
+    } else if (r->count == 0) {
+        l->fn(l->arg, VERDICT_NO, NULL, "user_filter matches no entry");
+    } else if (box_of_entry(l->set, l->arena, &r->entries[0], l->name, &l->box, &l->err) != 0) {
+        cannot_say(l);
+    } else {
+        l->limit = (struct lookup_want){.map = &l->set->limit_maps};
+        lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
+    }
+}
+
+void local_run(struct dirset *set, struct arena *a, struct str user, local_fn fn, void *arg)
+{
+    struct local *l = ARENA_NEW(a, struct local);
+    AUTO_BUF filter = {0};
+    *l = (struct local){.set = set, .arena = a, .fn = fn, .arg = arg};
+    if (name_login_read(a, user, &l->name, &l->err) != 0) {
+        fn(arg, VERDICT_NO, NULL, "no login name");
+        return;
+    }
+    name_template_expand(&filter, set->cfg->user_filter, l->name, ldapmap_escape_filter);
+    struct ldapmap_search search = {
+        .base = arena_strz(a, set->shared.search_base),
+        .scope = (int)set->shared.scope,
+        .filter = arena_strz(a, buf_view(&filter)),
+        .attrs = set->extra_attrs,
+        .sizelimit = 2, /* one is wanted, a second one is a fault */
+        .timelimit = (int)set->shared.timeout,
+        .deref = (int)set->shared.dereference,
+    };
+    search_run(set->searcher, a, &search, on_user, l);
+}

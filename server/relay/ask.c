@@ -1,0 +1,126 @@
+/*
+ * DNS for the programs that reach no network themselves: does a domain take mail, is there such a
+ * host, what does a DNS list say (RFC 5782).
+ */
+#include "relay/relay.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+struct question {
+    struct question *next, **link;
+    struct peer *peer;
+    uint64_t id;
+    unsigned kind;
+    char name[301];
+    struct dns_ask *ask;
+    enum dns_type type;
+    struct buf values;
+};
+
+static void question_free(struct question *q)
+{
+    dns_cancel(q->ask);
+    *q->link = q->next;
+    if (q->next)
+        q->next->link = q->link;
+    buf_free(&q->values);
+    free(q);
+}
+
+void asks_end(struct peer *p)
+{
+    while (p->questions)
+        question_free(p->questions);
+}
+
+static void reply(struct question *q, enum verdict verdict, struct str text)
+{
+    struct msg m = MSG_INIT(dns_reply);
+    m.dns_reply.id = q->id;
+    m.dns_reply.verdict = (uint8_t)verdict;
+    m.dns_reply.values = buf_view(&q->values);
+    m.dns_reply.text = str_is_text(text) ? str_head(text, 400) : (struct str){0};
+    channel_send(q->peer->ch, &m);
+    question_free(q);
+}
+
+static void look(struct question *q, enum dns_type type);
+
+/* RFC 7505: one MX of the root says that no mail is taken. */
+static bool is_null_mx(const struct dns_answer *a)
+{
+    return a->n == 1 && a->data[0].n == 3 && a->data[0].p[2] == 0;
+}
+
+static void on_mail_domain(struct question *q, const struct dns_answer *a)
+{
+    if (a->status == DNS_FOUND && q->type == DNS_MX && is_null_mx(a))
+        reply(q, VERDICT_REFUSED, STR("null MX"));
+    else if (a->status == DNS_FOUND)
+        reply(q, VERDICT_YES, STR(""));
+    else if (a->status == DNS_NO_RECORDS && q->type != DNS_AAAA)
+        look(q, q->type == DNS_MX ? DNS_A : DNS_AAAA);
+    else
+        reply(q, VERDICT_NO, STR(""));
+}
+
+static void add_values(struct question *q, const struct dns_answer *a)
+{
+    char text[INET_ADDRSTRLEN];
+    for (size_t i = 0; i < a->n && i < 20; i++)
+        if (a->data[i].n == 4 && inet_ntop(AF_INET, a->data[i].p, text, sizeof text))
+            buf_printf(&q->values, "%s%s", q->values.n ? " " : "", text);
+}
+
+/* The first character-string of a TXT record is enough to tell the client. */
+static struct str first_text(const struct dns_answer *a)
+{
+    struct str d = a->status == DNS_FOUND && a->n ? a->data[0] : (struct str){0};
+    return d.n > 1 ? str_head(str_skip(d, 1), (unsigned char)d.p[0]) : (struct str){0};
+}
+
+static void on_list(struct question *q, const struct dns_answer *a)
+{
+    if (q->type == DNS_TXT) {
+        reply(q, VERDICT_YES, first_text(a));
+    } else if (a->status == DNS_FOUND) {
+        add_values(q, a);
+        look(q, DNS_TXT);
+    } else {
+        reply(q, VERDICT_NO, STR(""));
+    }
+}
+
+static void on_answer(void *arg, const struct dns_answer *a)
+{
+    struct question *q = arg;
+    q->ask = NULL;
+    if (a->status == DNS_CANNOT_SAY && q->type != DNS_TXT)
+        reply(q, VERDICT_CANNOT_SAY, str_from(a->why));
+    else if (q->kind == DNS_ASK_LIST)
+        on_list(q, a);
+    else
+        on_mail_domain(q, a);
+}
+
+static void look(struct question *q, enum dns_type type)
+{
+    q->type = type;
+    q->ask = dns_start(q->peer->relay->dns, str_from(q->name), type, on_answer, q);
+}
+
+void ask_start(struct peer *p, const struct msg_dns_ask *m)
+{
+    struct question *q = MEM_NEW(struct question);
+    *q = (struct question){.next = p->questions, .link = &p->questions, .peer = p, .id = m->id,
+                           .kind = m->kind};
+    if (q->next)
+        q->next->link = &q->next;
+    p->questions = q;
+    memcpy(q->name, m->name.p, m->name.n);
+    if (!p->relay->dns || m->name.n == 0 || !str_is_graph(m->name))
+        reply(q, VERDICT_CANNOT_SAY, STR("cannot ask for that"));
+    else
+        look(q, q->kind == DNS_ASK_LIST ? DNS_A : q->kind == DNS_ASK_HOST ? DNS_A : DNS_MX);
+}

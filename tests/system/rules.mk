@@ -1,0 +1,2 @@
+TESTS += tests/system/rules.py
+EXTRA_DIST += tests/system/rules.py
