@@ -91,7 +91,7 @@ const struct policy policies[] = {
     {.name = "access", .groups = {GROUND, talk, memory_files, take_connections}},
     {.name = "directory",
      .groups = {GROUND, talk, memory_files, files, connect_out},
-     .families = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK},
+     .families = {AF_UNIX, AF_INET, AF_INET6},
      .loads_code = true}, /* the name service of libc */
     {.name = "relay",
      .groups = {GROUND, talk, memory_files, connect_out},

@@ -60,7 +60,7 @@ def main(mail):
         file, home, base = os.stat(path), os.stat(mail.vmail + "/amelie"), os.stat(mail.vmail)
         tap.same(stat.S_IMODE(file.st_mode), 0o600, "mode of the message")
         tap.same(stat.S_IMODE(home.st_mode), 0o700, "mode of the home")
-        tap.same(stat.S_IMODE(base.st_mode), 0o755, "mode of the base")
+        tap.same(stat.S_IMODE(base.st_mode), 0o751, "mode of the base")
         if mail.root:
             tap.same((file.st_uid, file.st_gid), (20001, 20100), "owner of the message")
             tap.same((home.st_uid, home.st_gid), (20001, 20100), "owner of the home")
