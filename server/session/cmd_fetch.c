@@ -191,8 +191,10 @@ static void take_pieces(struct fetch *f, size_t index, bool *header, bool *whole
             *fields = true;
         else if (kind && store_mailbox_piece(f->s->mailbox, index, kind, &text))
             f->piece[i] = arena_str(f->arena, text);
+        else if (kind == STORE_PIECE_ENVELOPE) /* who shows it asks for other fields and searches, too */
+            *header = *fields = true;
         else if (kind)
-            *(kind == STORE_PIECE_ENVELOPE ? header : whole) = true;
+            *whole = true;
     }
 }
 
