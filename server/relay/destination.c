@@ -1,6 +1,6 @@
 /*
- * Where a job goes (relayhost, or the recipients' domain), and the TLS policy for that destination:
- * of smtp_tls_policy_maps, which the directory program holds, or smtp_tls_security_level.
+ * Where a job goes (transport_maps, relayhost, or the recipients' domain), the TLS policy for that
+ * destination, and the login there. The maps are in the directory program.
  */
 #include "base/log.h"
 #include "relay/relay.h"
@@ -12,6 +12,42 @@ static void fail(struct job *j, bool permanent, const char *status, const char *
     trouble_set(&j->trouble, permanent, status, "", "%s", text);
     job_no_more(j);
 }
+
+/* --- the login --- */
+
+static void on_login(void *arg, enum verdict verdict, size_t at, struct str value)
+{
+    struct job *j = arg;
+    (void)at;
+    j->asking = NULL;
+    if (verdict == VERDICT_CANNOT_SAY) {
+        fail(j, false, "4.3.0", "the login for this destination cannot be looked up now");
+        return;
+    }
+    if (verdict == VERDICT_YES) {
+        j->login = secret_copy(value);
+        if (j->login.n == 0 || str_find(value, ':') <= 0) {
+            log_error("relay-login", LS("destination", j->destination),
+                      LZ("why", "smtp_sasl_password_maps does not say USER:PASSWORD"));
+            fail(j, false, "4.3.5", "the login for this destination makes no sense");
+            return;
+        }
+    }
+    hosts_start(j);
+}
+
+static void ask_login(struct job *j)
+{
+    const struct str keys[] = {j->destination, j->nexthop.host};
+    const struct config *cfg = j->settings->cfg;
+    if (!cfg->smtp_sasl_auth_enable || cfg->smtp_sasl_password_maps.n == 0)
+        hosts_start(j);
+    else
+        j->asking = keys_start(j->relay->directory, "smtp_sasl_password_maps", keys, 2, ASK_MS,
+                               on_login, j);
+}
+
+/* --- the TLS policy --- */
 
 static void take_policy(struct job *j, struct str value)
 {
@@ -27,7 +63,7 @@ static void take_policy(struct job *j, struct str value)
         log_warning("tls-policy", LS("destination", j->destination),
                     LS("ignored", j->policy.ignored),
                     LZ("why", "TLS 1.2 and 1.3 with the sound ciphers of OpenSSL are always spoken"));
-    hosts_start(j);
+    ask_login(j);
 }
 
 static void on_policy(void *arg, enum verdict verdict, size_t at, struct str value)
@@ -38,7 +74,7 @@ static void on_policy(void *arg, enum verdict verdict, size_t at, struct str val
     if (verdict == VERDICT_YES)
         take_policy(j, value);
     else if (verdict == VERDICT_NO)
-        hosts_start(j);
+        ask_login(j);
     else
         fail(j, false, "4.3.0", "the TLS policy for this destination cannot be looked up now");
 }
@@ -49,25 +85,71 @@ static void ask_policy(struct job *j)
     const struct config *cfg = j->settings->cfg;
     j->policy = (struct tls_policy){.level = (enum tls_level)cfg->smtp_tls_security_level};
     if (cfg->smtp_tls_policy_maps.n == 0) {
-        hosts_start(j);
+        ask_login(j);
         return;
     }
     size_t n = tls_policy_keys(j->destination, keys);
     j->asking = keys_start(j->relay->directory, "smtp_tls_policy_maps", keys, n, ASK_MS, on_policy, j);
 }
 
-void destination_start(struct job *j)
+/* --- the destination --- */
+
+static void go_to(struct job *j, struct str destination)
+{
+    struct err e = {0};
+    uint16_t port = (uint16_t)j->settings->cfg->smtp_tcp_port;
+    j->destination = destination;
+    if (route_parse(destination, port, &j->nexthop, &e) != 0)
+        fail(j, true, "5.1.2", e.log);
+    else
+        ask_policy(j);
+}
+
+static void go_on(struct job *j)
 {
     const struct config *cfg = j->settings->cfg;
+    go_to(j, cfg->relayhost.n ? cfg->relayhost : j->domain);
+}
+
+static void take_transport(struct job *j, struct str value)
+{
     struct err e = {0};
-    if (j->settings->relayhost.host.n) {
-        j->nexthop = j->settings->relayhost;
-        j->destination = cfg->relayhost;
-    } else if (route_parse(j->domain, (uint16_t)cfg->smtp_tcp_port, &j->nexthop, &e) != 0) {
-        fail(j, true, "5.1.2", e.log);
-        return;
+    struct transport t;
+    struct str text = arena_str(j->arena, value);
+    if (transport_parse(text, &t, &e) != 0) {
+        log_error("transport", LS("domain", j->domain), LZ("why", e.log));
+        fail(j, false, "4.3.5", "the transport for this domain makes no sense");
+    } else if (t.is_error) {
+        trouble_set(&j->trouble, true, arena_strz(j->arena, str_from(t.status)), "", "%.*s",
+                    STR_FMT(t.text));
+        job_no_more(j);
+    } else if (t.nexthop.n) {
+        go_to(j, t.nexthop);
     } else {
-        j->destination = j->domain;
+        go_on(j);
     }
-    ask_policy(j);
+}
+
+static void on_transport(void *arg, enum verdict verdict, size_t at, struct str value)
+{
+    struct job *j = arg;
+    (void)at;
+    j->asking = NULL;
+    if (verdict == VERDICT_YES)
+        take_transport(j, value);
+    else if (verdict == VERDICT_NO)
+        go_on(j);
+    else
+        fail(j, false, "4.3.0", "the transport for this domain cannot be looked up now");
+}
+
+void destination_start(struct job *j)
+{
+    struct str keys[TRANSPORT_KEYS];
+    if (j->settings->cfg->transport_maps.n == 0) {
+        go_on(j);
+        return;
+    }
+    size_t n = transport_keys(j->domain, keys);
+    j->asking = keys_start(j->relay->directory, "transport_maps", keys, n, ASK_MS, on_transport, j);
 }

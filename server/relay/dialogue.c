@@ -17,6 +17,7 @@ static const char *const doing[] = {
     [STEP_HELO] = "waiting for the answer to HELO",
     [STEP_STARTTLS] = "waiting for the answer to STARTTLS",
     [STEP_HANDSHAKE] = "setting up TLS",
+    [STEP_AUTH] = "logging in",
     [STEP_MAIL] = "waiting for the answer to MAIL",
     [STEP_RCPT] = "waiting for the answer to RCPT",
     [STEP_DATA] = "waiting for the answer to DATA",
@@ -352,13 +353,37 @@ static bool take_greeting(struct client *c)
     return true;
 }
 
-static bool begin_mail(struct client *c)
+static bool log_in(struct client *c)
 {
-    bool secured = conn_is_tls(c->conn);
-    if (secured || c->level == TLS_NONE || c->plain) {
+    switch (login_start(c)) {
+    case LOGIN_STARTED:
+        return true;
+    case LOGIN_IN_CLEAR:
+        return give_up(c, false, "4.7.11", "The password for this server is not sent without TLS");
+    case LOGIN_NOT_OFFERED:
+        return give_up(c, false, "4.7.0", "The server offers neither AUTH PLAIN nor AUTH LOGIN");
+    default:
         dialogue_transaction(c);
         return false;
     }
+}
+
+/* A password that is wrong now may be mended in the directory: the mail waits. */
+static bool take_auth(struct client *c)
+{
+    if (c->reply.code == 235) {
+        c->logged_in = true;
+        dialogue_transaction(c);
+        return false;
+    }
+    return login_continue(c) ? true : give_up_by_reply(c, false);
+}
+
+static bool begin_mail(struct client *c)
+{
+    bool secured = conn_is_tls(c->conn);
+    if (secured || c->level == TLS_NONE || c->plain)
+        return log_in(c);
     if (c->offers & SMTP_OFFERS_STARTTLS) {
         conn_printf(c->conn, "STARTTLS\r\n");
         c->step = STEP_STARTTLS;
@@ -367,8 +392,7 @@ static bool begin_mail(struct client *c)
     }
     if (c->level != TLS_MAY)
         return give_up(c, false, "4.7.4", "TLS is demanded here, and the server does not offer it");
-    dialogue_transaction(c);
-    return false;
+    return log_in(c);
 }
 
 static bool take_ehlo(struct client *c)
@@ -393,8 +417,7 @@ static bool take_starttls(struct client *c)
     if (c->reply.code != 220) {
         if (c->level != TLS_MAY)
             return give_up_by_reply(c, false);
-        dialogue_transaction(c);
-        return false;
+        return log_in(c);
     }
     /* Somebody in between put it there, to be taken for what the server says under TLS. */
     if (conn_in(c->conn).n) {
@@ -432,6 +455,8 @@ static bool take_reply(struct client *c)
         return take_ehlo(c);
     case STEP_STARTTLS:
         return take_starttls(c);
+    case STEP_AUTH:
+        return take_auth(c);
     case STEP_MAIL:
         return take_mail(c);
     case STEP_RCPT:

@@ -3,11 +3,11 @@
 
 #define IDLE_MAX 200
 
-/* The same address, port, name and TLS level, and where a certificate was checked, for the same
- * destination. */
+/* The same address, port, name and TLS level, and where a certificate was checked or a password said,
+ * for the same destination. */
 struct str idle_key(const struct job *j, const struct place *p, struct arena *a)
 {
-    bool by_destination = j->level >= TLS_VERIFY;
+    bool by_destination = j->level >= TLS_VERIFY || j->login.n;
     struct str destination = by_destination ? j->destination : (struct str){"", 0};
     return arena_printf(a, "%s %u %d %.*s %.*s", p->addr.text, p->addr.port, j->level, STR_FMT(p->host),
                         STR_FMT(destination));

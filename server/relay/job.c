@@ -29,6 +29,7 @@ void job_free(struct job *j)
 {
     dns_cancel(j->ask);
     keys_cancel(j->asking);
+    secret_free(&j->login);
     client_free(j->client);
     *j->link = j->next;
     if (j->next)

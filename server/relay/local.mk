@@ -2,11 +2,12 @@ noinst_LIBRARIES += librelay.a
 librelay_a_SOURCES = \
 	%reldir%/source.h %reldir%/source.c \
 	%reldir%/route.h %reldir%/route.c \
-	%reldir%/policy.h %reldir%/policy.c
+	%reldir%/policy.h %reldir%/policy.c \
+	%reldir%/transport.h %reldir%/transport.c
 facteurlibexec_PROGRAMS += relay
 relay_SOURCES = \
 	%reldir%/relay.h %reldir%/main.c \
 	%reldir%/dns.h %reldir%/dns.c \
 	%reldir%/tls.c %reldir%/job.c %reldir%/hosts.c %reldir%/client.c %reldir%/dialogue.c \
-	%reldir%/idle.c %reldir%/dane.c %reldir%/destination.c %reldir%/ask.c
+	%reldir%/idle.c %reldir%/dane.c %reldir%/destination.c %reldir%/login.c %reldir%/ask.c
 relay_LDADD = librelay.a libsmtp.a $(MAIL_LIBS) $(IPC_LIBS) $(UNBOUND_LIBS)

@@ -18,6 +18,7 @@
 #include "relay/policy.h"
 #include "relay/route.h"
 #include "relay/source.h"
+#include "relay/transport.h"
 
 struct settings {
     unsigned holders;
@@ -92,6 +93,7 @@ struct job {
     struct str destination; /* as written: what policies are looked up by */
     struct keys_ask *asking;
     struct tls_policy policy;
+    struct secret login; /* "user:password"; empty: none */
     /* hosts.c */
     struct dns_ask *ask;
     struct exchanger *hosts;
@@ -115,7 +117,7 @@ struct job {
 };
 
 enum step {
-    STEP_CONNECT, STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_HANDSHAKE, STEP_MAIL,
+    STEP_CONNECT, STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_HANDSHAKE, STEP_AUTH, STEP_MAIL,
     STEP_RCPT, STEP_DATA, STEP_BODY, STEP_DOT, STEP_IDLE, STEP_QUIT
 };
 
@@ -137,6 +139,8 @@ struct client {
     unsigned offers;
     uint64_t size_limit;
     enum tls_level level;
+    bool logged_in;
+    unsigned logins; /* answers given to AUTH LOGIN */
     bool plain;    /* no TLS this time */
     bool reused;   /* this job did not make the connection */
     bool answered; /* this job has had a reply */
@@ -173,6 +177,11 @@ void trouble_set(struct trouble *t, bool permanent, const char *status, const ch
 /* --- destination.c --- */
 /* Where the job goes, and how TLS is used on the way; then hosts_start. */
 void destination_start(struct job *j);
+
+/* --- login.c --- */
+enum login_start { LOGIN_NONE, LOGIN_STARTED, LOGIN_IN_CLEAR, LOGIN_NOT_OFFERED };
+enum login_start login_start(struct client *c); /* before MAIL; STARTED: AUTH is sent */
+bool login_continue(struct client *c); /* after 334; false: it makes no sense */
 
 /* --- dane.c --- */
 void dane_start(struct job *j); /* then hosts_place */

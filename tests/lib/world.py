@@ -6,6 +6,7 @@ they are told. Every server has an address of its own in 127.0.0.0/8 and all sha
     sink = world.sink("mx.good.example", rcpt=lambda address: "450 4.2.1 later")
     sink.messages
 """
+import base64
 import ipaddress
 import os
 import socket
@@ -136,6 +137,8 @@ class Sink:
                 lines = self.extensions(secured)
                 send("\r\n".join("250%s%s" % ("-" if i + 1 < len(lines) else " ", text)
                                  for i, text in enumerate(lines)))
+            elif verb == "AUTH":
+                send(self.authenticate(line, file, send))
             elif verb == "HELO":
                 send("250 " + self.name)
             elif verb == "STARTTLS":
@@ -168,6 +171,17 @@ class Sink:
                 return
             else:
                 send("500 5.5.1 what?")
+
+    def authenticate(self, line, file, send):
+        words = line.split(" ")
+        if words[1] == "PLAIN":
+            got = base64.b64decode(words[2]).decode().split("\0")[1:]
+        else:
+            got = []
+            for _ in range(2):
+                send("334 " + base64.b64encode(b"?").decode())
+                got.append(base64.b64decode(file.readline()).decode())
+        return "235 2.7.0 hello" if got == self.say.get("login") else "535 5.7.8 who are you?"
 
     def data(self, file, state, send):
         lines = []

@@ -324,6 +324,89 @@ def main(mail, world):
         mail.reload()
         arrives(world.sinks[0], "unverified good.example", 20)
 
+    # --- where to, by maps ---
+
+    def with_options(**options):
+        before = {name: mail.options.get(name) for name in options}
+        mail.options.update(options)
+        mail.reload()
+
+        def back():
+            for name, value in before.items():
+                if value is None:
+                    del mail.options[name]
+                else:
+                    mail.options[name] = value
+            mail.reload()
+        return back
+
+    def transports():
+        sink = world.sink("hub.example")
+        back = with_options(transport_maps="inline:{one.transport.example=smtp:[hub.example], "
+                            ".transport.example=relay:hub.example:%d, "
+                            "{stop.example=error:5.1.6 moved away}, bad.example=uucp:x}" % world.port)
+        try:
+            submit("x@one.transport.example", "transport one")
+            submit("x@two.transport.example", "transport two")
+            arrives(sink, "transport one")
+            arrives(sink, "transport two")
+            submit("x@stop.example", "transport error")
+            got = fields(report_about("transport error"))[1]
+            tap.same(got["Status"], "5.1.6")
+            tap.has(got["Diagnostic-Code"], "moved away")
+            submit("x@bad.example", "transport bad")
+            tap.wait_for(lambda: "the transport for this domain makes no sense" in mail.log(), 10)
+            submit("x@good.example", "transport none")
+            arrives(world.sinks[0], "transport none")
+        finally:
+            back()
+
+    def policies():
+        sink = world.sink("mx.policy.example", mx_of="policy.example")
+        back = with_options(smtp_tls_policy_maps="inline:{policy.example=encrypt}")
+        try:
+            submit("x@policy.example", "policy")
+            tap.wait_for(lambda: "to=x@policy.example" in mail.log()
+                         and "TLS is demanded here" in mail.log(), 10)
+            submit("x@good.example", "no policy")
+            arrives(world.sinks[0], "no policy")
+            tap.same(sink.messages, [])
+        finally:
+            back()
+        arrives(sink, "policy", 20)
+
+    def logins():
+        for mechanisms in ("AUTH PLAIN LOGIN", "AUTH LOGIN"):
+            name = "hub%d.login.example" % len(mechanisms)
+            sink = world.sink(name, ehlo=("8BITMIME", mechanisms), login=["us", "top:secret"])
+            table = os.path.join(mail.dir, "passwords")
+            with open(table, "w") as file:
+                file.write("# logins\n[%s]   us:top:secret\n" % name)
+            os.chmod(table, 0o640)
+            back = with_options(relayhost="[%s]" % name, smtp_sasl_auth_enable="yes",
+                                smtp_sasl_password_maps="texthash:passwords")
+            try:
+                before = len(mail.log())
+                submit("x@any.example", "in the clear " + mechanisms)
+                tap.wait_for(lambda: "is not sent without TLS" in mail.log()[before:], 10)
+                tap.true(not any(c.startswith("AUTH") for c in sink.commands), sink.commands)
+                sink.say["tls"] = world.context(name)
+                m = arrives(sink, "in the clear " + mechanisms, 20)
+                tap.same(m["tls"], True)
+                tap.true(any(c.startswith("AUTH " + mechanisms.split()[1]) for c in sink.commands),
+                         sink.commands)
+                sink.say["login"] = ["us", "changed"]
+                before = len(mail.log())
+                time.sleep(1.2)  # until no connection of before waits
+                submit("x@any.example", "refused " + mechanisms)
+                tap.wait_for(lambda: "who are you?" in mail.log()[before:], 10)
+                sink.say["login"] = ["us", "top:secret"]
+                arrives(sink, "refused " + mechanisms, 20)
+                tap.true("secret" not in "".join(
+                    line for line in mail.log().splitlines() if "facteur/relay" in line), "told")
+            finally:
+                back()
+
     # --- who may ---
 
     def port_25():
@@ -433,6 +516,9 @@ def main(mail, world):
         ("broken TLS is passed by where that is allowed", broken_tls),
         ("text behind STARTTLS ends the session", injection),
         ("verify and secure", levels),
+        ("transport_maps", transports),
+        ("smtp_tls_policy_maps", policies),
+        ("a login at the relay host", logins),
         ("no relaying on port 25", port_25),
         ("an alias that leads to another server", alias),
         ("kill -9 of relay", killed("relay")),

@@ -3,6 +3,7 @@
 #include "relay/policy.h"
 #include "relay/route.h"
 #include "relay/source.h"
+#include "relay/transport.h"
 #include "tests/unit/unit.h"
 
 #include <openssl/ssl.h>
@@ -273,6 +274,37 @@ static void tlsa_records(void)
     }
 }
 
+/* --- transports --- */
+
+static void transports(void)
+{
+    static const struct {
+        const char *text, *nexthop;
+    } good[] = {{"smtp:[mx.example]:25", "[mx.example]:25"}, {"relay:", ""}, {":", ""},
+                {":hub.example", "hub.example"}, {"smtp: hub.example", "hub.example"}};
+    static const char *const bad[] = {"", "smtp", "uucp:x", "lmtp:unix:/x", "hub.example"};
+    struct transport t;
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CU_ASSERT(transport_parse(str_from(good[i].text), &t, &e) == 0 && !t.is_error);
+        UNIT_STR(t.nexthop, good[i].nexthop);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CU_ASSERT(transport_parse(str_from(bad[i]), &t, &e) == -1);
+    CU_ASSERT(transport_parse(STR("error:4.1.6 moved away"), &t, &e) == 0 && t.is_error);
+    UNIT_STR(str_from(t.status), "5.1.6");
+    UNIT_STR(t.text, "moved away");
+    CU_ASSERT(transport_parse(STR("error:no mail"), &t, &e) == 0 && t.is_error);
+    UNIT_STR(str_from(t.status), "5.0.0");
+    UNIT_STR(t.text, "no mail");
+    struct str keys[TRANSPORT_KEYS];
+    CU_ASSERT(transport_keys(STR("a.example"), keys) == 3);
+    UNIT_STR(keys[1], ".example");
+    UNIT_STR(keys[2], "*");
+    CU_ASSERT(transport_keys(STR("a.b.c.d.e.f.g.h.i.j.k.l.m.n"), keys) == TRANSPORT_KEYS);
+    UNIT_STR(keys[TRANSPORT_KEYS - 1], "*");
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -287,6 +319,7 @@ int main(void)
         {"TLS policies", policies},
         {"keys of TLS policies", policy_keys},
         {"TLSA records", tlsa_records},
+        {"transports", transports},
         {NULL, NULL},
     };
     return unit_main("relay", tests);

@@ -34,6 +34,16 @@ static void find_status(struct smtp_reply *r, struct str text)
 
 /* --- what EHLO offers --- */
 
+/* "AUTH PLAIN LOGIN", and "AUTH=PLAIN LOGIN" of servers from before RFC 2554. */
+static void take_mechanisms(struct smtp_reply *r, struct str line)
+{
+    struct str word;
+    while (str_token(&line, " \t=", &word))
+        r->offers |= str_caseeq(word, STR("PLAIN"))   ? SMTP_OFFERS_AUTH_PLAIN
+                     : str_caseeq(word, STR("LOGIN")) ? SMTP_OFFERS_AUTH_LOGIN
+                                                      : 0;
+}
+
 static void take_offer(struct smtp_reply *r, struct str line)
 {
     static const struct {
@@ -46,6 +56,8 @@ static void take_offer(struct smtp_reply *r, struct str line)
         {STR("DSN"), SMTP_OFFERS_DSN},
     };
     struct str word, value;
+    if (str_casestarts(line, STR("AUTH ")) || str_casestarts(line, STR("AUTH=")))
+        take_mechanisms(r, str_skip(line, 5));
     if (!str_token(&line, " \t", &word))
         return;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
