@@ -134,6 +134,12 @@ void queue_retry_settle(struct queue *q, struct queue_attempt *a)
 
 /* --- asking the worker --- */
 
+static void come_back(struct queue_attempt *a, const char *status, const char *why, struct str text)
+{
+    snprintf(a->status, sizeof a->status, "%s", status);
+    queue_attempt_finish(a, QUEUE_BOUNCE, why, text);
+}
+
 static void on_delivered(void *arg, struct msg *reply)
 {
     struct queue_attempt *a = arg;
@@ -146,7 +152,7 @@ static void on_delivered(void *arg, struct msg *reply)
     if (v == VERDICT_YES)
         queue_attempt_finish(a, QUEUE_DONE, "delivered", STR(""));
     else if (v == VERDICT_NO || v == VERDICT_REFUSED)
-        queue_attempt_finish(a, QUEUE_HOLD, "refused by delivery", text);
+        come_back(a, "5.2.0", "refused by delivery", text);
     else
         queue_attempt_finish(a, QUEUE_RETRY, v == VERDICT_FULL ? "mailbox full" : "not delivered", text);
 }
@@ -254,9 +260,9 @@ static void on_resolved(void *arg, struct msg *reply)
         queue_attempt_finish(a, QUEUE_RETRY, "the address is no single mailbox", STR(""));
     else if (r->verdict == VERDICT_NO || r->verdict == VERDICT_NOT_HERE ||
              r->verdict == VERDICT_REMOTE)
-        queue_attempt_finish(a, QUEUE_HOLD, "no such mailbox any more", r->text);
+        come_back(a, "5.1.1", "no such mailbox any more", r->text);
     else if (r->verdict == VERDICT_REFUSED)
-        queue_attempt_finish(a, QUEUE_HOLD, "refused by the directory", r->text);
+        come_back(a, "5.2.1", "refused by the directory", r->text);
     else
         queue_attempt_finish(a, QUEUE_RETRY, "the directory cannot say", r->text);
 }
