@@ -37,7 +37,7 @@ static calls memory_files = {"memfd_create", "ftruncate", "fallocate", "sendfile
 static calls files = {
     "open", "openat", "openat2", "creat", "stat", "lstat", "statx", "statfs", "access", "faccessat",
     "faccessat2", "readlink", "readlinkat", "getdents64", "getdents", "getcwd", "flock", "fsync",
-    "fdatasync", "sync_file_range", "preadv", "pwritev", "preadv2", "pwritev2", "fadvise64",
+    "fdatasync", "syncfs", "sync_file_range", "preadv", "pwritev", "preadv2", "pwritev2", "fadvise64",
     "readahead", "msync", "chdir", "fchdir", NULL,
 };
 static calls change_files = {

@@ -8,8 +8,8 @@ EXTRA_DIST += tests/system/imap_clients.py
 include tests/system/agreement.mk
 EXTRA_DIST += %reldir%/store_dovecot.py
 TESTS += %reldir%/store_dovecot.py
-TESTS += tests/system/imap_model.py tests/system/imap_takeover.py tests/system/imap_compress.py
-EXTRA_DIST += tests/system/imap_model.py tests/system/imap_takeover.py tests/system/imap_compress.py
+TESTS += tests/system/sessions.py tests/system/imap_model.py tests/system/imap_takeover.py tests/system/imap_compress.py
+EXTRA_DIST += tests/system/sessions.py tests/system/imap_model.py tests/system/imap_takeover.py tests/system/imap_compress.py
 TESTS += tests/system/smtp_dialogues.py
 EXTRA_DIST += tests/system/smtp_dialogues.py tests/dialogues/smtp
 include tests/system/ldapmap.mk
