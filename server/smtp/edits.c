@@ -82,7 +82,7 @@ static int change_sender(struct session *s, struct str text)
         return -1;
     log_info("filter-sender", LS("session", s->mail.id), LS("from", s->mail.from.path),
              LS("now", sender));
-    s->mail.from.path = sender;
+    s->mail.from.path = s->mail.sender = sender;
     return 0;
 }
 
