@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "server/confine/filters.inc"
+#include "confine/filters.inc"
 
 #define COMPILED(program, name) {program, filter_##name, sizeof filter_##name / sizeof filter_##name[0]}
 #define OWNER (1u << 31) /* a session after it became the mailbox's owner */
