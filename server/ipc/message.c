@@ -318,6 +318,6 @@ bool grant_is_none(const struct grant *g)
 const char *service_name(enum service s)
 {
     static const char *const names[] = {"none", "smtp", "submission", "submissions",
-                                        "imap", "imaps", "pop3",       "pop3s"};
-    return s <= SERVICE_POP3S ? names[s] : "none";
+                                        "imap", "imaps", "pop3",       "pop3s", "lmtp"};
+    return s <= SERVICE_LMTP ? names[s] : "none";
 }

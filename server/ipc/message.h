@@ -32,6 +32,7 @@ enum service {
     SERVICE_IMAPS,
     SERVICE_POP3,
     SERVICE_POP3S,
+    SERVICE_LMTP,
 };
 const char *service_name(enum service s); /* "smtp", "submission", … */
 

@@ -67,5 +67,5 @@ unsigned kind_count(enum kind k, const struct config *cfg)
 
 enum kind kind_of_service(unsigned service)
 {
-    return service <= SERVICE_SUBMISSIONS ? KIND_SMTP : KIND_ACCESS;
+    return service <= SERVICE_SUBMISSIONS || service == SERVICE_LMTP ? KIND_SMTP : KIND_ACCESS;
 }

@@ -88,7 +88,7 @@ static void add_service(struct wanting *w, struct str address, bool may_lack)
         {SERVICE_SMTP, c->smtp_port},   {SERVICE_SUBMISSION, c->submission_port},
         {SERVICE_SUBMISSIONS, c->submissions_port}, {SERVICE_IMAP, c->imap_port},
         {SERVICE_IMAPS, c->imaps_port}, {SERVICE_POP3, c->pop3_port},
-        {SERVICE_POP3S, c->pop3s_port},
+        {SERVICE_POP3S, c->pop3s_port}, {SERVICE_LMTP, c->lmtp_port},
     };
     struct port p = {.fd = -1, .may_lack = may_lack};
     if (parse_address(address, &p) != 0) {

@@ -63,6 +63,7 @@ static bool all_loop(struct session *s)
 void accept_message(struct session *s)
 {
     struct message *m = &s->mail.message;
+    s->mail.final_replies = s->mail.lmtp.n; /* RFC 2033 section 4.2 */
     if (m->refusal) {
         accept_refuse(s, m->refusal);
     } else if (mail_header_is_cut(message_header(m))) {

@@ -22,6 +22,7 @@ struct command {
 
 static const struct command commands[] = {
     {"EHLO", command_ehlo, STATE_ANY, JUNK | ANY_TLS, NULL},
+    {"LHLO", command_lhlo, STATE_ANY, JUNK | ANY_TLS, NULL},
     {"HELO", command_helo, STATE_ANY, JUNK | ANY_TLS, NULL},
     {"MAIL", command_mail, STATE_NEW | STATE_READY, NEEDS_AUTH,
      "503 5.5.1 Error: nested MAIL command"},
@@ -64,7 +65,7 @@ static const char *missing(const struct session *s, const struct command *c)
     bool tls = session_is_tls(s);
     if (!tls && demands_tls(s) && !(c->flags & ANY_TLS))
         return "530 5.7.0 Must issue a STARTTLS command first";
-    if ((c->flags & NEEDS_AUTH) && s->service != SERVICE_SMTP && !s->login)
+    if ((c->flags & NEEDS_AUTH) && session_is_submission(s) && !s->login)
         return tls ? "530 5.7.0 Authentication required"
                    : "530 5.7.0 Must issue a STARTTLS command first";
     if (c->run == command_mail && s->state == STATE_NEW && session_cfg(s)->smtpd_helo_required)
@@ -80,12 +81,20 @@ static void count_junk(struct session *s, const struct command *c)
         s->errors++;
 }
 
+/* LHLO takes the place of both others (RFC 2033 section 4.1). */
+static bool is_spoken(const struct session *s, const struct command *c)
+{
+    if (c->run == command_ehlo || c->run == command_helo)
+        return !session_is_lmtp(s);
+    return c->run != command_lhlo || session_is_lmtp(s);
+}
+
 void command_run(struct session *s, struct str line)
 {
     struct str verb, args;
     smtp_command_split(line, &verb, &args);
     const struct command *c = find(verb);
-    if (!c) {
+    if (!c || !is_spoken(s, c)) {
         reply(s, "500 5.5.2 Error: %s", verb.n ? "command not recognized" : "bad syntax");
         return;
     }

@@ -73,7 +73,9 @@ static void done(struct session *s)
              LS("from", s->mail.sender), LZ("login", s->login), LN("recipients", s->mail.rcpts),
              LN("mailboxes", s->mail.targets.n), LN("size", s->mail.message.fd_size),
              LZ("queue_id", h->queue_id));
-    if (h->queue_id[0])
+    if (session_is_lmtp(s))
+        lmtp_reply(s, h->queue_id);
+    else if (h->queue_id[0])
         reply(s, "250 2.0.0 Ok: queued as %s", h->queue_id);
     else
         reply(s, "250 2.0.0 Ok: delivered %.*s", STR_FMT(s->mail.id));
@@ -289,6 +291,7 @@ static void on_delivered(struct session *s, void *arg, struct msg *m)
     deliver_some(s);
     if (h->under_way)
         return;
+    h->safe += lmtp_give_back(s);
     if (all_is_safe(s))
         done(s);
     else

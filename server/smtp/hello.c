@@ -65,3 +65,9 @@ void command_ehlo(struct session *s, struct str args)
     list_extensions(s, &b);
     reply_lines(s, buf_view(&b));
 }
+
+/* RFC 2033 section 4.1 */
+void command_lhlo(struct session *s, struct str args)
+{
+    command_ehlo(s, args);
+}

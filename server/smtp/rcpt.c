@@ -121,6 +121,7 @@ static void accept_rcpt(struct session *s)
     struct original *o = ARENA_NEW(m->arena, struct original);
     *o = (struct original){m->originals, original};
     m->originals = o;
+    lmtp_rcpt(s, original);
     if (m->rcpts++ == 0)
         m->only_rcpt = original;
     s->state = STATE_RCPT;

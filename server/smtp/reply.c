@@ -91,7 +91,10 @@ void reply(struct session *s, const char *fmt, ...)
     if (b.n && b.p[0] >= '4')
         log_refusal(s, buf_view(&b));
     buf_str(&b, STR("\r\n"));
-    reply_lines(s, buf_view(&b));
+    size_t times = s->mail.final_replies;
+    do
+        reply_lines(s, buf_view(&b));
+    while (times-- > 1);
 }
 
 void reply_err(struct session *s, const struct err *e)

@@ -22,7 +22,7 @@ bool session_is_tls(const struct session *s)
 
 bool session_is_submission(const struct session *s)
 {
-    return s->service != SERVICE_SMTP || s->login;
+    return (s->service != SERVICE_SMTP && !session_is_lmtp(s)) || s->login;
 }
 
 bool session_may_starttls(const struct session *s)
@@ -33,7 +33,8 @@ bool session_may_starttls(const struct session *s)
 
 bool session_has_auth(const struct session *s)
 {
-    return s->service != SERVICE_SMTP || session_cfg(s)->smtpd_sasl_auth_enable;
+    return !session_is_lmtp(s) &&
+           (s->service != SERVICE_SMTP || session_cfg(s)->smtpd_sasl_auth_enable);
 }
 
 /* --- the end --- */
@@ -323,6 +324,10 @@ static bool must_go(struct session *s, struct turned_away *why)
     if (cfg->smtpd_client_connection_count_limit && is_limited(s) &&
         same > (uint64_t)cfg->smtpd_client_connection_count_limit) {
         *why = (struct turned_away){"421 4.7.0", "too many connections from your address"};
+        return true;
+    }
+    if (!lmtp_may_enter(s)) {
+        *why = (struct turned_away){"421 4.7.1", "LMTP is not for you"};
         return true;
     }
     if (!limits_connection(s)) {

@@ -60,7 +60,8 @@ enum state {
 enum reading { READ_COMMAND, READ_SASL, READ_DATA, READ_CHUNK };
 
 enum outcome {
-    TARGET_WAITS, TARGET_ASKED, TARGET_DELIVERED, TARGET_FAILED, TARGET_QUEUED, TARGET_EXPANDED
+    TARGET_WAITS, TARGET_ASKED, TARGET_DELIVERED, TARGET_FAILED, TARGET_QUEUED, TARGET_EXPANDED,
+    TARGET_GIVEN_BACK /* to an LMTP client, which tries again */
 };
 
 /* One mailbox the message goes to. Lies in the transaction's arena. */
@@ -80,6 +81,11 @@ struct target {
 struct original {
     struct original *next;
     struct str address;
+};
+
+struct rcpt_list {
+    struct str *v;
+    size_t n, cap;
 };
 
 struct target_list {
@@ -133,6 +139,8 @@ struct mail {
     uint64_t chunk_size, chunk_left; /* of the BDAT chunk at hand */
     bool chunk_last, chunk_stray;    /* stray: out of place, read only to be thrown away */
     struct handing *handing; /* the message is on its way */
+    struct rcpt_list lmtp; /* over LMTP: the recipients accepted, in their order */
+    size_t final_replies;  /* the reply to the message is said so often; 0: once */
     struct filtering *filtering; /* what filters changed is being applied */
     bool filtered;         /* filters know of this transaction */
     bool discard;          /* they want it forgotten */
@@ -222,6 +230,7 @@ void command_run(struct session *s, struct str line);
 /* --- hello.c, misc.c, tls.c, auth.c, mail.c, rcpt.c, data.c: the commands --- */
 void command_helo(struct session *s, struct str args);
 void command_ehlo(struct session *s, struct str args);
+void command_lhlo(struct session *s, struct str args);
 void command_rset(struct session *s, struct str args);
 void command_noop(struct session *s, struct str args);
 void command_vrfy(struct session *s, struct str args);
@@ -296,6 +305,15 @@ void accept_refuse(struct session *s, enum refusal why);
 /* --- submit.c: the rules for the header of a submitted message --- */
 /* Calls house_start, perhaps later, or replies and ends the transaction. */
 void submit_message(struct session *s);
+
+/* --- lmtp.c --- */
+bool session_is_lmtp(const struct session *s);
+bool lmtp_may_enter(const struct session *s);
+void lmtp_rcpt(struct session *s, struct str original);
+/* Marks what failed here and is to be kept by the client: how many mailboxes. */
+size_t lmtp_give_back(struct session *s);
+/* One reply for each recipient. */
+void lmtp_reply(struct session *s, const char *queue_id);
 
 /* --- limits.c: false when it was too often; the reply is given, but for connections --- */
 bool limits_connection(struct session *s);

@@ -11,7 +11,9 @@
 static void with_protocol(const struct session *s, struct buf *out)
 {
     if (s->mail.from.smtputf8)
-        buf_str(out, STR("UTF8SMTP"));
+        buf_str(out, session_is_lmtp(s) ? STR("UTF8LMTP") : STR("UTF8SMTP"));
+    else if (session_is_lmtp(s))
+        buf_str(out, STR("LMTP"));
     else
         buf_str(out, s->esmtp ? STR("ESMTP") : STR("SMTP"));
     if (s->esmtp && session_is_tls(s))

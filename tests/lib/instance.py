@@ -19,7 +19,7 @@ import time
 from slapd import PEOPLE, SRCDIR, PrivateSlapd
 
 BUILD = os.environ.get("FACTEUR_BUILDDIR") or os.path.join(SRCDIR, "build")
-PORTS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
+PORTS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "lmtp")
 UIDS = {"smtp": 15301, "access": 15302, "directory": 15303, "queue": 15304, "relay": 15305,
         "filter": 15306}
 
