@@ -112,6 +112,6 @@ def main(mail):
 
 
 if __name__ == "__main__":
-    with Instance() as instance:
+    with Instance(options={"lmtp_networks": "127.0.0.0/8"}) as instance:
         failed = tap.run(main(instance))
     sys.exit(failed > 0)
