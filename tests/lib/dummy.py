@@ -116,12 +116,18 @@ def on_configure(data, fd):
 def on_link(data, fd):
     peer, index = take(data, "II")
     link = socket.socket(fileno=fd)
-    link.send(("%s/%d" % (NAME, INDEX)).encode())
+    try:
+        link.send(("%s/%d" % (NAME, INDEX)).encode())
+    except OSError:
+        pass  # the peer is dead already; on_peer tells it
     selector.register(link, selectors.EVENT_READ, lambda: on_peer(link, peer, index))
 
 
 def on_peer(link, peer, index):
-    said = link.recv(100)
+    try:
+        said = link.recv(100)
+    except OSError:
+        said = b""
     if said:
         event("link", peer="%s/%d" % (PROGRAMS[peer], index), said=said.decode())
     else:

@@ -73,7 +73,7 @@ class Site:
             "tls_server_sni_maps": "other.example.org=tls/two.pem",
             "virtual_alias_maps": "ldap:ldap/a.cf", "virtual_mailbox_maps": "ldap:ldap/b.cf",
             "smtpd_sender_login_maps": "ldap:ldap/a.cf",
-            "ldap_bind_pw": "a secret", "ldap_search_base": "dc=example,dc=org", "mail_max_user_sessions": "2",
+            "dns_trust_anchor": "tls/one.pem", "ldap_bind_pw": "a secret", "ldap_search_base": "dc=example,dc=org", "mail_max_user_sessions": "2",
         }
         options.update({name + "_port": str(port) for name, port in zip(names, self.ports)})
         if ROOT:
@@ -180,7 +180,7 @@ def run_tests(tests):
         failed = tap.run([(test.__name__.replace("_", " "), lambda test=test: test(site))
                           for test in tests])
         if failed:
-            for line in site.log().splitlines()[-80:]:
+            for line in site.log().splitlines()[-int(os.environ.get("LOG_LINES", "80")):]:
                 print("# " + line)
     finally:
         site.close()

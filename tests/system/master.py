@@ -66,7 +66,8 @@ def bundles_hold_what_each_may_see(site):
     tap.same(bundle("access")["pieces"], ["facteur.conf", "tls:", "tls:other.example.org"])
     tap.same(bundle("directory")["pieces"],
              ["facteur.conf", "map:" + site.path("ldap/a.cf"), "map:" + site.path("ldap/b.cf")])
-    for program in ("queue", "deliver", "session", "relay", "filter"):
+    tap.same(bundle("relay")["pieces"], ["facteur.conf", "anchors"])
+    for program in ("queue", "deliver", "session", "filter"):
         tap.same(bundle(program)["pieces"], ["facteur.conf"], program)
     for program in PROGRAMS:
         tap.same("a secret" in bundle(program)["conf"], program == "directory", program)
