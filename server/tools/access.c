@@ -88,6 +88,7 @@ int access_settings(const struct access_options *o, const struct config *cfg, st
                     struct ldapmap_conn_settings *out, struct err *e)
 {
     struct str password = {0};
+    static const char *const scopes[] = {"sub", "base", "one"};
     ldapmap_conn_init(out, a);
     if (!o->external && password_of(o, cfg, a, &password, e) != 0)
         return -1;
@@ -96,6 +97,7 @@ int access_settings(const struct access_options *o, const struct config *cfg, st
         struct str value;
     } rows[] = {
         {"server_host", servers(o, cfg, a)},
+        {"version", arena_printf(a, "%d", (int)cfg->ldap_version)},
         {"timeout", arena_printf(a, "%d", (int)cfg->ldap_timeout)},
         {"start_tls", cfg->ldap_start_tls && !o->external ? STR("yes") : STR("no")},
         {"tls_ca_cert_file", cfg->ldap_tls_ca_cert_file},
@@ -103,10 +105,14 @@ int access_settings(const struct access_options *o, const struct config *cfg, st
         {"tls_cert", cfg->ldap_tls_cert},
         {"tls_key", cfg->ldap_tls_key},
         {"tls_require_cert", cfg->ldap_tls_require_cert ? STR("yes") : STR("no")},
+        {"tls_cipher_suite", cfg->ldap_tls_cipher_suite},
         {"bind", str_from(bind_kind(o, cfg))},
         {"bind_dn", o->dn ? str_from(o->dn) : cfg->ldap_bind_dn},
         {"bind_pw", password},
+        {"sasl_mechs", o->external ? STR("") : cfg->ldap_sasl_mechs},
+        {"sasl_authz_id", o->external ? STR("") : cfg->ldap_sasl_authz_id},
         {"search_base", cfg->ldap_search_base},
+        {"scope", str_from(scopes[cfg->ldap_scope])},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].value.n &&

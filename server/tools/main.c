@@ -19,6 +19,8 @@ static const struct {
     {"domain", tool_domain, "list", "the hosted domains"},
     {"explain", tool_explain, "[--json] rcpt ADDRESS | login [--password] NAME | send LOGIN ADDRESS",
      "why an address, a login or a sender gets the answer it gets"},
+    {"map", tool_map, "-q KEY ldap:FILE ...",
+     "ask an LDAP table by the connection of the configuration, as postmap -q does"},
     {"queue", tool_queue, "[list | show | hold | release | retry | delete] [--json] [all | ID | DOMAIN]",
      "the mail that waits, and what to do about it"},
     {"reload", tool_reload, "", "have the running server read its configuration again"},

@@ -13,6 +13,7 @@ int tool_directory(const char *file, int argc, char **argv);
 int tool_directory_lint(const char *file, int argc, char **argv);
 int tool_user(const char *file, int argc, char **argv);
 int tool_domain(const char *file, int argc, char **argv);
+int tool_map(const char *file, int argc, char **argv);
 int tool_queue(const char *file, int argc, char **argv);
 int tool_reload(const char *file, int argc, char **argv);
 int tool_stop(const char *file, int argc, char **argv);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""facteur user and facteur domain, against a real slapd: the LDIF they print is the change they make."""
+"""facteur user, domain and map, against a real slapd: the LDIF they print is the change they make."""
 import os
 import subprocess
 import sys
@@ -103,11 +103,29 @@ def looking(mail, admin):
     tap.true("example.net addresses=4" in domains, domains)
 
 
+def maps(mail, admin):
+    """What a file does not say of the connection is facteur.conf's."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cf") as table:
+        table.write("query_filter = mailacceptinggeneralid=%s\nresult_attribute = maildrop\n")
+        table.flush()
+        found = admin.good("map", "-q", "amelie@example.com", "ldap:" + table.name, rights=False)
+        tap.same(found, "amelie@mail.example.org\n")
+        lines = admin.good("map", "-q", "-", "ldap:" + table.name, rights=False,
+                           text="nobody@example.com\namelie@example.com\n")
+        tap.same(lines, "amelie@example.com\tamelie@mail.example.org\n")
+        none = admin.run("map", "-q", "nobody@example.com", "ldap:" + table.name, rights=False)
+        tap.same((none.returncode, none.stdout, none.stderr), (1, "", ""))
+        table.write("search_base = ou=nowhere\n")
+        table.flush()
+        admin.bad("nowhere", "map", "-q", "amelie@example.com", "ldap:" + table.name, rights=False)
+    admin.bad("-q KEY", "map", "amelie@example.com", rights=False)
+
+
 def main():
     with Instance() as mail:
         admin = Admin(mail)
         return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail, admin)) for f in
-                        (a_new_person, collisions, a_password, states, looking)])
+                        (a_new_person, collisions, a_password, states, looking, maps)])
 
 
 sys.exit(main())
