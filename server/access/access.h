@@ -102,6 +102,7 @@ struct client {
     uint64_t ask;              /* rpc id (CHECKING) or session_ask id (STARTING) */
     struct event *delay;       /* CLIENT_WAITS */
     enum login_end late;       /* what is said then */
+    enum auth_state why;       /* what the directory knows besides */
     struct rates_guess guess;  /* at a password, being checked */
     unsigned errors;           /* bad commands and failed logins */
     bool counted;

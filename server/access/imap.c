@@ -248,10 +248,10 @@ static bool handle(struct client *c)
 
 static void refuse(struct client *c, enum login_end why)
 {
-    static const char *const replies[] = {
-        [LOGIN_WRONG] = REPLY_IMAP_NO,
-        [LOGIN_FORBIDDEN] = REPLY_IMAP_REFUSED,
-        [LOGIN_CANNOT_SAY] = REPLY_IMAP_LATER,
+    const char *const replies[] = {
+        [LOGIN_WRONG] = reply_login(VERDICT_NO, c->why)->imap,
+        [LOGIN_FORBIDDEN] = reply_login(VERDICT_REFUSED, c->why)->imap,
+        [LOGIN_CANNOT_SAY] = reply_login(VERDICT_CANNOT_SAY, c->why)->imap,
         [LOGIN_NO_SESSION] =
             "NO [UNAVAILABLE] The mailbox cannot be opened now, try again later.",
         [LOGIN_TOO_MANY] = "NO [LIMIT] Too many sessions.",

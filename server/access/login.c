@@ -85,7 +85,9 @@ static void on_auth(void *arg, struct msg *m)
     enum verdict verdict = m ? (enum verdict)m->auth_reply.verdict : VERDICT_CANNOT_SAY;
     struct str login = m ? m->auth_reply.login : (struct str){NULL, 0};
     c->ask = 0;
-    if (verdict == VERDICT_YES || verdict == VERDICT_CANNOT_SAY)
+    c->why = m ? (enum auth_state)m->auth_reply.state : AUTH_PLAIN;
+    bool too_many = verdict == VERDICT_CANNOT_SAY && c->why == AUTH_TOO_MANY;
+    if (auth_was_right(verdict, c->why) || (verdict == VERDICT_CANNOT_SAY && !too_many))
         rates_guess_forgive(c->access->rates, &c->guess);
     log_info("login", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
              LS("login", login),
@@ -94,6 +96,8 @@ static void on_auth(void *arg, struct msg *m)
                                                            : "no"));
     if (verdict == VERDICT_YES)
         ask_session(c, m);
+    else if (too_many)
+        refuse_late(c, LOGIN_CANNOT_SAY);
     else if (verdict == VERDICT_CANNOT_SAY)
         refuse(c, LOGIN_CANNOT_SAY);
     else if (verdict == VERDICT_REFUSED)
@@ -109,6 +113,7 @@ void login_start(struct client *c, struct str user, struct str password)
     m.auth_ask.user = user;
     m.auth_ask.password = password;
     m.auth_ask.client = str_from(conn_peer(c->conn)->text);
+    c->why = AUTH_PLAIN;
     conn_pause(c->conn);
     if (user.n == 0 || user.n > 1000 || password.n == 0 || password.n > 4000) {
         refuse_late(c, LOGIN_WRONG);
@@ -118,6 +123,7 @@ void login_start(struct client *c, struct str user, struct str password)
                            &c->guess)) {
         log_info("login-limit", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
                  LS("user", user));
+        c->why = AUTH_TOO_MANY;
         refuse_late(c, LOGIN_CANNOT_SAY);
         return;
     }

@@ -5,6 +5,7 @@
  */
 #include "access/access.h"
 #include "base/log.h"
+#include "ipc/replies.h"
 #include "protocol/pop3/command.h"
 
 #include <stdio.h>
@@ -195,11 +196,10 @@ static bool handle(struct client *c)
 /* The codes of RFC 3206. After a failure USER is wanted again (RFC 1939 section 7). */
 static void refuse(struct client *c, enum login_end why)
 {
-    static const char *const replies[] = {
-        [LOGIN_WRONG] = "-ERR [AUTH] Authentication failed",
-        [LOGIN_FORBIDDEN] = "-ERR [AUTH] This account may not log in here",
-        [LOGIN_CANNOT_SAY] =
-            "-ERR [SYS/TEMP] The directory cannot be asked now, try again later",
+    const char *const replies[] = {
+        [LOGIN_WRONG] = reply_login(VERDICT_NO, c->why)->pop3,
+        [LOGIN_FORBIDDEN] = reply_login(VERDICT_REFUSED, c->why)->pop3,
+        [LOGIN_CANNOT_SAY] = reply_login(VERDICT_CANNOT_SAY, c->why)->pop3,
         [LOGIN_NO_SESSION] =
             "-ERR [SYS/TEMP] The mailbox cannot be opened now, try again later",
         [LOGIN_TOO_MANY] = "-ERR [SYS/TEMP] Too many sessions",

@@ -203,6 +203,8 @@ static void on_logged_in(void *arg, const struct login_result *r)
     }
     m.auth_reply.id = q->id;
     m.auth_reply.verdict = (uint8_t)verdict;
+    if (verdict != VERDICT_YES && verdict == r->verdict)
+        m.auth_reply.state = (uint8_t)r->state;
     if (verdict == VERDICT_YES)
         m.auth_reply.login = r->box.login;
     else
@@ -230,7 +232,9 @@ static void on_auth_ask(struct peer *p, const struct msg_auth_ask *m)
         on_logged_in(q, &r);
         return;
     }
-    login_run(p->d->set, m->user, m->password, on_logged_in, q);
+    struct config_network from;
+    bool known = config_network_parse(m->client, &from) == 0;
+    login_run(p->d->set, m->user, m->password, known ? from.addr : NULL, on_logged_in, q);
 }
 
 /* --- rewriting --- */

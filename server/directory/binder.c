@@ -1,7 +1,6 @@
 /* A pool of connections that log users in. */
 #include "directory/binder.h"
 #include "base/clock.h"
-#include "directory/bind_result.h"
 
 #include <stdlib.h>
 
@@ -21,8 +20,7 @@ struct op {
     unsigned losses;
     int64_t deadline;
     struct event *timer;
-    enum verdict verdict;
-    const char *why;
+    struct bind_result result;
 };
 
 struct op_queue {
@@ -96,18 +94,22 @@ static void detach(struct op *o)
     }
 }
 
-static void finish(struct op *o, enum verdict verdict, const char *why)
+static void finish(struct op *o, const struct bind_result *r)
 {
     struct binder *b = o->b;
     detach(o);
     secret_free(&o->password);
     event_del(o->timer);
-    o->verdict = verdict;
-    o->why = why;
-    b->counts.refused += verdict == VERDICT_NO;
-    b->counts.failed += verdict == VERDICT_CANNOT_SAY;
+    o->result = *r;
+    b->counts.refused += r->verdict == VERDICT_NO;
+    b->counts.failed += r->verdict == VERDICT_CANNOT_SAY;
     queue_put(&b->finished, o);
     event_active(b->finish, EV_TIMEOUT, 0);
+}
+
+static void cannot_say(struct op *o, const char *why)
+{
+    finish(o, &(struct bind_result){.verdict = VERDICT_CANNOT_SAY, .why = why});
 }
 
 /* --- sending --- */
@@ -124,7 +126,9 @@ static void set_timer(struct op *o, int64_t at)
 static void op_send(struct op *o, struct dirconn *c)
 {
     struct berval password = {o->password.n, o->password.p};
-    int code = ldap_sasl_bind(c->ld, o->dn, LDAP_SASL_SIMPLE, &password, NULL, NULL, &o->msgid);
+    LDAPControl policy = bind_result_control, *controls[] = {&policy, NULL};
+    int code =
+        ldap_sasl_bind(c->ld, o->dn, LDAP_SASL_SIMPLE, &password, controls, NULL, &o->msgid);
     if (code != LDAP_SUCCESS) {
         conns_lost(c, ldap_err2string(code));
         return;
@@ -153,7 +157,7 @@ static void on_finish(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while ((o = b->finished.first)) {
         queue_remove(&b->finished, o);
-        o->fn(o->arg, o->verdict, o->why);
+        o->fn(o->arg, &o->result);
         op_free(o);
     }
     pump(b);
@@ -171,7 +175,7 @@ static void on_down(struct dirconn *c, void *arg)
     struct binder *b = arg;
     struct op *o = c->under_way;
     if (o && o->losses == LOSSES_MAX) {
-        finish(o, VERDICT_CANNOT_SAY, "connections were lost again and again");
+        cannot_say(o, "connections were lost again and again");
     } else if (o) {
         o->losses++;
         detach(o);
@@ -192,7 +196,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         set_timer(o, o->deadline);
         return;
     }
-    finish(o, VERDICT_CANNOT_SAY, c ? "no answer in time" : "no connection was free in time");
+    cannot_say(o, c ? "no answer in time" : "no connection was free in time");
     if (c)
         conns_lost(c, "no answer in time");
 }
@@ -200,15 +204,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void on_message(struct dirconn *c, void *arg, LDAPMessage *m)
 {
     struct op *o = c->under_way;
-    int code = LDAP_OTHER;
-    char *text = NULL;
-    const char *why;
     if (!o || o->msgid != ldap_msgid(m) || ldap_msgtype(m) != LDAP_RES_BIND)
         return;
-    int r = ldap_parse_result(c->ld, m, &code, NULL, &text, NULL, NULL, 0);
-    enum verdict v = bind_result_verdict(r == LDAP_SUCCESS ? code : r, str_from(text), &why);
-    ldap_memfree(text);
-    finish(o, v, why);
+    struct bind_result r = bind_result_read(c->ld, m);
+    finish(o, &r);
     pump(arg);
 }
 
@@ -271,9 +270,9 @@ void binder_run(struct binder *b, struct str dn, struct secret *password, binder
     o->deadline = now + (int64_t)binder_settings(b)->timeout * 1000;
     queue_put(&b->waiting, o);
     if (o->password.n == 0 || dn.n == 0)
-        finish(o, VERDICT_NO, "an empty password or name");
+        finish(o, &(struct bind_result){.verdict = VERDICT_NO, .why = "an empty password or name"});
     else if (b->waiting.n > WAITING_MAX)
-        finish(o, VERDICT_CANNOT_SAY, "too many logins wait already");
+        cannot_say(o, "too many logins wait already");
     else
         set_timer(o, conns_up(b->conns) ? o->deadline : now + WAIT_UNCONNECTED_MS);
     pump(b);

@@ -7,13 +7,14 @@
 #ifndef FACTEUR_DIRECTORY_BINDER_H
 #define FACTEUR_DIRECTORY_BINDER_H
 
+#include "directory/bind_result.h"
 #include "directory/conns.h"
 #include "ipc/message.h"
 
 struct binder;
 
-/* why: a few words for the log. From the event loop, never from inside binder_run. */
-typedef void (*binder_fn)(void *arg, enum verdict verdict, const char *why);
+/* From the event loop, never from inside binder_run. */
+typedef void (*binder_fn)(void *arg, const struct bind_result *r);
 
 struct binder *binder_new(struct event_base *base, struct opener *opener,
                           const struct ldapmap_conn_settings *settings, size_t connections);

@@ -17,6 +17,7 @@ struct directory {
     struct pools *pools;
     struct dirset *set; /* the configuration for new questions; NULL before the first */
     struct grants *grants;
+    struct guard *guard;
     struct watch *watch;
     struct peer *peers; /* all of them */
     struct peer *master;

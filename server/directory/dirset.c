@@ -280,6 +280,9 @@ static void read_rules(struct dirset *s)
     struct str base = c->virtual_mailbox_base;
     while (base.n && base.p[base.n - 1] == '/')
         base.n--;
+    s->guarding = (struct guard_rules){.limit = (unsigned)c->auth_failure_account_limit,
+                                       .ms = c->auth_failure_time_unit * 1000,
+                                       .exceptions = &c->auth_failure_exceptions};
     s->mailboxes = (struct mailbox_rules){base, (uint32_t)c->virtual_minimum_uid};
     s->names = (struct name_rules){.myhostname = lower_copy(s->arena, c->myhostname),
                                    .myorigin = lower_copy(s->arena, c->myorigin),

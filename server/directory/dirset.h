@@ -7,6 +7,7 @@
 #define FACTEUR_DIRECTORY_DIRSET_H
 
 #include "config/config.h"
+#include "directory/guard.h"
 #include "directory/mailbox.h"
 #include "directory/names.h"
 #include "directory/picture.h"
@@ -62,6 +63,9 @@ struct dirset {
     unsigned canonical_classes, sender_canonical_classes, recipient_canonical_classes;
     unsigned masquerade_classes;
     struct access_table *access; /* access.c */
+
+    struct guard *guard; /* the program's; NULL: none */
+    struct guard_rules guarding;
 
     struct name_rules names;
     struct mailbox_rules mailboxes;

@@ -42,17 +42,19 @@ static void last_line(void *arg, struct str line)
 
 /* --- the answer --- */
 
-static void end(struct explain *x, enum verdict verdict, const char *text, const char *why)
+static void end_with(struct explain *x, enum verdict verdict, enum auth_state state,
+                     const char *text, const char *why)
 {
     static const char *const names[] = {"cannot-say", "yes", "no", "not-here", "remote", "full",
                                         "refused"};
-    char number[8];
+    char number[8], state_number[8];
+    snprintf(state_number, sizeof state_number, "%d", state);
     AUTO_BUF us = {0};
     buf_printf(&us, "%lld", (long long)(clock_real_us() - x->began));
     snprintf(number, sizeof number, "%d", verdict);
     log_info("explain", LS("address", x->address), LZ("verdict", names[verdict]));
     trace_listen(x->set, last_line);
-    TRACE(x->set->trace, "answer", {"number", str_from(number)},
+    TRACE(x->set->trace, "answer", {"number", str_from(number)}, {"state", str_from(state_number)},
           {"verdict", str_from(names[verdict])}, {"text", str_from(text)}, {"why", str_from(why)},
           {"login", x->login}, {"us", buf_view(&us)});
     trace_silence(x->set);
@@ -60,6 +62,11 @@ static void end(struct explain *x, enum verdict verdict, const char *text, const
     peer_release(x->peer);
     arena_free(x->arena);
     free(x);
+}
+
+static void end(struct explain *x, enum verdict verdict, const char *text, const char *why)
+{
+    end_with(x, verdict, AUTH_PLAIN, text, why);
 }
 
 static void on_resolved(void *arg, const struct resolve_result *r)
@@ -86,7 +93,7 @@ static void on_login(void *arg, const struct login_result *r)
     if (x->what == EXPLAIN_SEND && found)
         sender_run(x->set, x->address, x->login, r->box.dn, on_sender, x);
     else
-        end(x, r->verdict, "", r->why);
+        end_with(x, r->verdict, r->state, "", r->why);
 }
 
 /* --- the question --- */
@@ -112,5 +119,5 @@ void explain_run(struct peer *p, const struct msg_explain_ask *m)
         resolve_run(x->set, m->address, 0, on_resolved, x);
     else
         login_run(x->set, m->login, x->what == EXPLAIN_LOGIN ? m->password : (struct str){0},
-                  on_login, x);
+                  NULL, on_login, x);
 }

@@ -5,7 +5,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/grants.h %reldir%/grants.c \
 	%reldir%/domains.h %reldir%/domains.c \
 	%reldir%/graph.h %reldir%/graph.c \
-	%reldir%/bind_result.h %reldir%/bind_result.c \
+	%reldir%/bind_result.h %reldir%/bind_result.c %reldir%/guard.h %reldir%/guard.c \
 	%reldir%/opener.h %reldir%/opener.c \
 	%reldir%/conns.h %reldir%/conns.c \
 	%reldir%/search.h %reldir%/search.c \

@@ -1,6 +1,7 @@
 /* Logging a user in. */
 #include "directory/login.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "directory/trace.h"
 
 #include <stdlib.h>
@@ -19,6 +20,10 @@ struct login {
     int64_t began;
     struct str bind_as;
     struct box box;
+    enum auth_state state;
+    bool guarded; /* ip is known */
+    unsigned char ip[16];
+    struct guard_try try;
     bool broken; /* the entry is no mailbox; err says why, to who knows the password */
     struct err err;
 };
@@ -27,7 +32,8 @@ static void search_user(struct login *l);
 
 static void end(struct login *l, enum verdict verdict, const char *why)
 {
-    struct login_result result = {verdict, why, l->box, l->name};
+    struct login_result result = {verdict, l->state, why, l->box, l->name};
+    guard_forgive(l->set->guard, &l->try); /* nobody has said that it was wrong */
     l->fn(l->arg, &result);
     secret_free(&l->password);
     dirset_release(l->set);
@@ -64,10 +70,35 @@ static void on_limit(void *arg)
         end(l, VERDICT_YES, "");
 }
 
-static void on_bound(void *arg, enum verdict verdict, const char *why)
+/* What a password policy let us know, for who looks after the users. */
+static void log_policy(const struct login *l, const struct bind_result *r)
+{
+    if (r->grace >= 0)
+        log_warning("grace-login", LS("login", l->box.login), LS("dn", l->box.dn),
+                    LN("left", r->grace));
+    else if (r->expires >= 0)
+        log_info("password-expires", LS("login", l->box.login), LN("seconds", r->expires));
+}
+
+static void on_bound(void *arg, const struct bind_result *r)
 {
     struct login *l = arg;
+    enum verdict verdict = r->verdict;
+    const char *why = r->why;
     trace_bind(l, verdict, why);
+    l->state = r->state;
+    if (auth_was_right(verdict, r->state))
+        guard_right(l->set->guard, &l->try);
+    else if (verdict == VERDICT_NO)
+        guard_wrong(l->set->guard, &l->try);
+    if (verdict == VERDICT_YES)
+        log_policy(l, r);
+    if (verdict == VERDICT_YES && r->state == AUTH_MUST_CHANGE) {
+        bool let_in = l->set->cfg->password_must_change == 1;
+        log_warning("password-must-change", LS("login", l->box.login), LS("dn", l->box.dn),
+                    LZ("login_is", let_in ? "let in" : "refused"));
+        verdict = let_in ? VERDICT_YES : VERDICT_NO;
+    }
     if (verdict == VERDICT_YES && l->broken) {
         cannot_say(l);
     } else if (verdict == VERDICT_YES && l->set->limit_maps.n) {
@@ -97,6 +128,33 @@ static int bind_dn(struct login *l, struct str *out)
     return 0;
 }
 
+static bool may_try(struct login *l, struct str account)
+{
+    if (!l->guarded || guard_begin(l->set->guard, &l->set->guarding, account, l->ip, &l->try))
+        return true;
+    l->state = AUTH_TOO_MANY;
+    end(l, VERDICT_CANNOT_SAY, "too many wrong passwords for this account");
+    return false;
+}
+
+static void check_password(struct login *l, struct str dn)
+{
+    struct str account = name_dn(l->arena, l->box.dn);
+    if (may_try(l, account.n ? account : l->box.dn))
+        binder_run(l->set->binder, dn, &l->password, on_bound, l);
+}
+
+/* Names that nobody has are counted too, or the limit would tell who is somebody. */
+static void no_entry(struct login *l)
+{
+    if (l->checking) {
+        end(l, VERDICT_NO, "user_filter matches no entry");
+    } else if (may_try(l, l->name)) {
+        guard_wrong(l->set->guard, &l->try);
+        end(l, VERDICT_NO, "user_filter matches no entry");
+    }
+}
+
 static void bind_as_user(struct login *l)
 {
     struct str dn;
@@ -118,7 +176,7 @@ static void bind_as_user(struct login *l)
     else if (l->password.n == 0)
         end(l, VERDICT_CANNOT_SAY, "no password was given to explain with");
     else
-        binder_run(l->set->binder, dn, &l->password, on_bound, l);
+        check_password(l, dn);
 }
 
 /* --- the entry --- */
@@ -151,7 +209,7 @@ static void on_user(void *arg, const struct search_result *r)
                  STR_FMT(str_head(r->diagnostic, 200)));
         cannot_say(l);
     } else if (r->count == 0) {
-        end(l, VERDICT_NO, "user_filter matches no entry");
+        no_entry(l);
     } else if (check_entry(l, &r->entries[0]) != 0) {
         cannot_say(l);
     } else {
@@ -243,10 +301,14 @@ void login_check(struct dirset *set, struct str name, login_fn fn, void *arg)
 }
 
 
-void login_run(struct dirset *set, struct str user, struct str password, login_fn fn, void *arg)
+void login_run(struct dirset *set, struct str user, struct str password, const unsigned char *ip,
+               login_fn fn, void *arg)
 {
     struct login *l = MEM_NEW(struct login);
     *l = (struct login){.set = dirset_hold(set), .fn = fn, .arg = arg};
+    l->guarded = ip && set->guard && !set->trace;
+    if (ip)
+        memcpy(l->ip, ip, sizeof l->ip);
     l->arena = arena_new(4096);
     if (name_login_read(l->arena, user, &l->name, &l->err) != 0) {
         end(l, VERDICT_NO, "no login name");

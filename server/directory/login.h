@@ -10,6 +10,7 @@
 
 struct login_result {
     enum verdict verdict; /* YES, NO or CANNOT_SAY */
+    enum auth_state state;
     const char *why;      /* for the log */
     struct box box;       /* with YES */
     struct str name;      /* what user_filter found the entry by */
@@ -18,8 +19,10 @@ struct login_result {
 /* Once, possibly from inside login_run. The result is valid until fn returns. */
 typedef void (*login_fn)(void *arg, const struct login_result *r);
 
-/* The password is copied into guarded memory, and wiped there. The set is held meanwhile. */
-void login_run(struct dirset *set, struct str user, struct str password, login_fn fn, void *arg);
+/* The password is copied into guarded memory, and wiped there. The set is held meanwhile. ip: of the
+ * client (16 bytes), whose wrong passwords count (guard.h); NULL: they do not. */
+void login_run(struct dirset *set, struct str user, struct str password, const unsigned char *ip,
+               login_fn fn, void *arg);
 
 /* Whether that name (of a login_result) may still log in, asked as login_run asks but for the
  * password. */

@@ -48,6 +48,7 @@ static int prepare(struct program *p, struct err *e)
     d->program = p;
     d->pools = pools_new(p->base);
     d->grants = grants_new(GRANTS_MAX);
+    d->guard = guard_new();
     d->watch = watch_new(d);
     grants_on_removed(d->grants, on_grant_removed, d);
     d->sweep = event_new(p->base, -1, EV_PERSIST, on_sweep, d);
@@ -65,6 +66,7 @@ static int configure(struct program *p, struct config *cfg, const struct bundle 
     if (d->set)
         dirset_release(d->set);
     d->set = set;
+    set->guard = d->guard;
     set->changed = on_changed;
     set->changed_arg = d;
     if (reload) /* user_filter may be another */
@@ -126,6 +128,7 @@ static void end(struct program *p)
     if (d->set)
         dirset_free(d->set);
     watch_free(d->watch);
+    guard_free(d->guard);
     d->helpers_busy = !pools_free(d->pools);
 }
 

@@ -24,6 +24,18 @@ enum verdict {
     VERDICT_REFUSED = 6,     /* known, and not allowed: disabled account, limits */
 };
 
+/* What a directory says of a password besides yes and no. With verdict NO, but for the last. */
+enum auth_state {
+    AUTH_PLAIN = 0,   /* nothing */
+    AUTH_EXPIRED,     /* it was right, and is too old */
+    AUTH_MUST_CHANGE, /* it is right, and good for changing it only */
+    AUTH_LOCKED,      /* too many wrong ones: none is looked at */
+    AUTH_DISABLED,    /* the account may not log in */
+    AUTH_TOO_MANY,    /* CANNOT_SAY: too many wrong ones, from strangers; see directory/guard.h */
+};
+/* The password was the right one, whatever came of it. */
+bool auth_was_right(enum verdict v, enum auth_state s);
+
 enum service {
     SERVICE_SMTP = 1,
     SERVICE_SUBMISSION,

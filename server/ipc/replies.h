@@ -21,10 +21,10 @@ const struct reply_rcpt *reply_rcpt(enum verdict v);
 #define REPLY_MAIL_NO "553 5.7.1 <%.*s>: Sender address rejected: not owned by user %s"
 
 #define REPLY_AUTH_YES "235 2.7.0 Authentication successful"
-#define REPLY_AUTH_NO "535 5.7.8 Error: authentication failed"
-#define REPLY_AUTH_LATER "454 4.7.0 Temporary authentication failure"
-#define REPLY_IMAP_NO "NO [AUTHENTICATIONFAILED] Authentication failed."
-#define REPLY_IMAP_REFUSED "NO [AUTHORIZATIONFAILED] This account may not log in here."
-#define REPLY_IMAP_LATER "NO [UNAVAILABLE] The directory cannot be asked now, try again later."
+/* A login that was not let in, in each protocol's words (RFC 4954 section 6, RFC 5530, RFC 3206). */
+struct reply_login {
+    const char *smtp, *imap, *pop3;
+};
+const struct reply_login *reply_login(enum verdict v, enum auth_state s);
 
 #endif

@@ -31,11 +31,16 @@ static void log_login(struct session *s, struct str user, const char *result)
              LZ("result", result));
 }
 
-static void refuse(struct session *s)
+static void refuse(struct session *s, enum verdict v, enum auth_state state)
 {
     s->smtpd->login_failures++;
     s->reply_delay = session_cfg(s)->auth_failure_delay * 1000;
-    reply(s, REPLY_AUTH_NO);
+    reply(s, "%s", reply_login(v, state)->smtp);
+}
+
+static void reply_later(struct session *s)
+{
+    reply(s, "%s", reply_login(VERDICT_CANNOT_SAY, AUTH_PLAIN)->smtp);
 }
 
 static void accept_login(struct session *s, const struct msg_auth_reply *r)
@@ -52,18 +57,21 @@ static void on_checked(struct session *s, void *arg, struct msg *m)
     struct str user = {s->sasl.user.p, s->sasl.user.n};
     (void)arg;
     s->verb = "AUTH";
-    if (!r || (r->verdict != VERDICT_NO && r->verdict != VERDICT_REFUSED))
+    enum auth_state state = r ? (enum auth_state)r->state : AUTH_PLAIN;
+    enum verdict v = r ? (enum verdict)r->verdict : VERDICT_CANNOT_SAY;
+    bool no = v == VERDICT_NO || v == VERDICT_REFUSED;
+    if (auth_was_right(v, state) || (!no && state != AUTH_TOO_MANY))
         rates_guess_forgive(s->smtpd->rates, &s->guess);
     s->guess.counted = false;
-    if (r && r->verdict == VERDICT_YES) {
+    if (v == VERDICT_YES) {
         log_login(s, user, "yes");
         accept_login(s, r);
-    } else if (r && (r->verdict == VERDICT_NO || r->verdict == VERDICT_REFUSED)) {
-        log_login(s, user, "no");
-        refuse(s);
+    } else if (no || state == AUTH_TOO_MANY) {
+        log_login(s, user, no ? "no" : "too many failures");
+        refuse(s, v, state);
     } else {
         log_login(s, user, "cannot say");
-        reply(s, REPLY_AUTH_LATER);
+        reply_later(s);
     }
     over(s);
 }
@@ -105,10 +113,10 @@ static void go_on(struct session *s, enum sasl_event event)
         break;
     case SASL_REFUSED:
         log_login(s, (struct str){s->sasl.user.p, s->sasl.user.n}, s->sasl.wrong);
-        refuse(s);
+        refuse(s, VERDICT_NO, AUTH_PLAIN);
         break;
     case SASL_NO_MEMORY:
-        reply(s, REPLY_AUTH_LATER);
+        reply_later(s);
         break;
     }
     over(s);

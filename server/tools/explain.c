@@ -79,13 +79,13 @@ static void put_reply(const struct question *q, const struct line *answer, struc
                v == VERDICT_CANNOT_SAY) {
         return; /* it depends on the password */
     } else {
-        bool cannot = v == VERDICT_CANNOT_SAY;
-        const char *reply = v == VERDICT_YES ? REPLY_AUTH_YES : cannot ? REPLY_AUTH_LATER : REPLY_AUTH_NO;
+        uint32_t state = 0;
+        str_u32(get(answer, "state"), &state);
+        const struct reply_login *no = reply_login(v, (enum auth_state)state);
+        const char *reply = v == VERDICT_YES ? REPLY_AUTH_YES : no->smtp;
         buf_str(smtp, str_from(reply));
         if (v != VERDICT_YES)
-            buf_str(imap, str_from(cannot                  ? REPLY_IMAP_LATER
-                                   : v == VERDICT_REFUSED ? REPLY_IMAP_REFUSED
-                                                          : REPLY_IMAP_NO));
+            buf_str(imap, str_from(no->imap));
     }
 }
 
@@ -93,7 +93,7 @@ static void put_reply(const struct question *q, const struct line *answer, struc
 
 static void put_text(struct buf *out, const struct line *l)
 {
-    static const char *const quiet[] = {"number", "us", "text"};
+    static const char *const quiet[] = {"number", "state", "us", "text"};
     struct str us = get(l, "us"), text = get(l, "text");
     buf_printf(out, "%-9.*s", STR_FMT(l->kind));
     if (str_eq(l->kind, STR("entry")))

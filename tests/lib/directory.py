@@ -173,8 +173,9 @@ class Directory:
     def resolve(self, address, flags="", via="smtp"):
         return self._now("resolve", address, flags, via)
 
-    def auth(self, user, password, service="submission", via=""):
-        return self._now("auth", user, password, service, via)
+    def auth(self, user, password, service="submission", via="", client=""):
+        """client: the address whose wrong passwords count."""
+        return self._now("auth", user, password, service, via, client)
 
     def sender(self, grant, address, via="smtp"):
         return self._now("sender", grant, address, via)

@@ -23,3 +23,4 @@ include tests/system/relay.mk
 include tests/system/tools.mk
 include tests/system/filter.mk
 include tests/system/rules.mk
+include tests/system/passwords.mk

@@ -1,5 +1,6 @@
 /* directory/: mailboxes, results of binds, remembered domains; and the list of all its unit tests. */
 #include "directory/bind_result.h"
+#include "directory/guard.h"
 #include "directory/domains.h"
 #include "directory/mailbox.h"
 #include "tests/unit/test_directory.h"
@@ -82,7 +83,7 @@ static void homes(void)
 
 static enum verdict verdict_of(int code, const char *diagnostic)
 {
-    return bind_result_verdict(code, str_from(diagnostic), NULL);
+    return bind_result_verdict(code, str_from(diagnostic)).verdict;
 }
 
 static void bind_results(void)
@@ -95,6 +96,106 @@ static void bind_results(void)
               VERDICT_NO);
     CU_ASSERT(verdict_of(LDAP_UNWILLING_TO_PERFORM, "Account inactivated. Contact system admin") ==
               VERDICT_NO);
+}
+
+static enum auth_state state_of(int code, const char *diagnostic, int error)
+{
+    struct bind_result r = bind_result_verdict(code, str_from(diagnostic));
+    bind_result_policy(&r, error, -1, -1);
+    return r.state;
+}
+
+#define AD(data) "80090308: LdapErr: DSID-0C09042A, comment: AcceptSecurityContext error, data " data \
+                 ", v3839"
+
+static void bind_states(void)
+{
+    const int no = LDAP_INVALID_CREDENTIALS, none = PP_noError;
+    CU_ASSERT(state_of(no, AD("52e"), none) == AUTH_PLAIN);
+    CU_ASSERT(state_of(no, AD("525"), none) == AUTH_PLAIN);
+    CU_ASSERT(state_of(no, AD("530"), none) == AUTH_DISABLED);
+    CU_ASSERT(state_of(no, AD("531"), none) == AUTH_DISABLED);
+    CU_ASSERT(state_of(no, AD("532"), none) == AUTH_EXPIRED);
+    CU_ASSERT(state_of(no, AD("533"), none) == AUTH_DISABLED);
+    CU_ASSERT(state_of(no, AD("701"), none) == AUTH_DISABLED);
+    CU_ASSERT(state_of(no, AD("773"), none) == AUTH_MUST_CHANGE);
+    CU_ASSERT(state_of(no, AD("775"), none) == AUTH_LOCKED);
+    CU_ASSERT(state_of(no, AD("7750"), none) == AUTH_PLAIN);
+    CU_ASSERT(state_of(LDAP_CONSTRAINT_VIOLATION, "Exceed password retry limit.", none) == AUTH_LOCKED);
+    CU_ASSERT(state_of(LDAP_UNWILLING_TO_PERFORM, "Account inactivated.", none) == AUTH_DISABLED);
+    CU_ASSERT(state_of(no, "", PP_passwordExpired) == AUTH_EXPIRED);
+    CU_ASSERT(state_of(no, "", PP_accountLocked) == AUTH_LOCKED);
+    CU_ASSERT(state_of(LDAP_SUCCESS, "", PP_changeAfterReset) == AUTH_MUST_CHANGE);
+    CU_ASSERT(state_of(LDAP_SUCCESS, "", PP_accountLocked) == AUTH_PLAIN);
+    CU_ASSERT(state_of(LDAP_BUSY, "", PP_passwordExpired) == AUTH_PLAIN);
+    for (int v = VERDICT_CANNOT_SAY; v <= VERDICT_REFUSED; v++)
+        for (int s = AUTH_PLAIN; s <= AUTH_TOO_MANY; s++)
+            if (auth_was_right((enum verdict)v, (enum auth_state)s))
+                CU_ASSERT(v == VERDICT_YES || s == AUTH_EXPIRED || s == AUTH_MUST_CHANGE);
+}
+
+/* --- wrong passwords --- */
+
+static const unsigned char home[16] = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1},
+                           away[16] = {[10] = 0xff, [11] = 0xff, 198, 51, 100, 1};
+
+static bool wrong_from(struct guard *g, unsigned limit, const char *account, const unsigned char ip[16])
+{
+    static const struct config_list none;
+    const struct guard_rules r = {limit, 600000, &none};
+    struct guard_try t;
+    bool may = guard_begin(g, &r, str_from(account), ip, &t);
+    if (may)
+        guard_wrong(g, &t);
+    return may;
+}
+
+static void right_from(struct guard *g, const char *account, const unsigned char ip[16])
+{
+    static const struct config_list none;
+    const struct guard_rules r = {20, 600000, &none};
+    struct guard_try t;
+    CU_ASSERT(guard_begin(g, &r, str_from(account), ip, &t));
+    guard_right(g, &t);
+}
+
+static void guard_strangers(void)
+{
+    struct guard *g = guard_new();
+    right_from(g, "amelie", home);
+    for (unsigned char i = 0; i < 20; i++) { /* networks, of which one is hers */
+        unsigned char ip[16];
+        memcpy(ip, away, sizeof ip);
+        ip[14] = i;
+        CU_ASSERT(wrong_from(g, 8, "amelie", ip) == (i < 4));
+    }
+    for (int i = 0; i < 6; i++)
+        CU_ASSERT(wrong_from(g, 8, "amelie", home) == (i < 4));
+    CU_ASSERT(wrong_from(g, 8, "bruno", away));
+    right_from(g, "amelie", home);
+    CU_ASSERT(wrong_from(g, 8, "amelie", away));
+    for (int i = 0; i < 30; i++)
+        CU_ASSERT(wrong_from(g, 0, "chloe", away));
+    guard_free(g);
+}
+
+static void guard_ends(void)
+{
+    static const struct config_list none;
+    const struct guard_rules r = {2, 600000, &none}, short_time = {2, 0, &none};
+    struct guard_try t, second;
+    struct guard *g = guard_new();
+    for (int i = 0; i < 5; i++) {
+        CU_ASSERT(guard_begin(g, &r, STR("x"), away, &t));
+        CU_ASSERT(!guard_begin(g, &r, STR("x"), away, &second));
+        guard_wrong(g, &second); /* was not counted */
+        guard_forgive(g, &t);
+        guard_forgive(g, &t);
+    }
+    CU_ASSERT(wrong_from(g, 2, "x", away));
+    CU_ASSERT(!wrong_from(g, 2, "x", away));
+    CU_ASSERT(guard_begin(g, &short_time, STR("x"), away, &t)); /* time is over */
+    guard_free(g);
 }
 
 /* Whatever else there is, up to the largest code, and libldap's own. */
@@ -143,6 +244,9 @@ int main(void)
         {"paths are checked", paths},
         {"a maildir's home is found", homes},
         {"a bind says yes or no", bind_results},
+        {"what policies say beside a result", bind_states},
+        {"strangers have their own half of the tries", guard_strangers},
+        {"tries end, are forgiven, and get old", guard_ends},
         {"all other results of binds say nothing", bind_results_that_say_nothing},
         {"domains are remembered for a moment, and not when they are unknown", domains_are_forgotten},
         {"an address has its keys", test_address_keys},

@@ -135,6 +135,7 @@ static void put_answer(const struct msg *m)
     case MSG_auth_reply:
         printf(" %s grant=", verdict_name(m->auth_reply.verdict));
         put_grant(&m->auth_reply.grant);
+        printf(" state=%u", m->auth_reply.state);
         put_value("login", m->auth_reply.login);
         put_value("text", m->auth_reply.text);
         break;
@@ -269,7 +270,7 @@ static void ask_auth(struct client *c, const struct question *q)
     m.auth_ask.service = (uint8_t)s;
     m.auth_ask.user = q->a[0];
     m.auth_ask.password = q->a[1];
-    m.auth_ask.client = STR("127.0.0.1");
+    m.auth_ask.client = q->a[4]; /* an address whose wrong passwords count, or nothing */
     channel_send(c->peers[peer_named(q->a[3], s >= SERVICE_IMAP ? PEER_ACCESS : PEER_SMTP0)], &m);
 }
 

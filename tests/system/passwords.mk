@@ -1,0 +1,2 @@
+TESTS += tests/system/passwords.py
+EXTRA_DIST += tests/system/passwords.py
