@@ -86,6 +86,10 @@ struct str ldapmap_table_filter(const struct ldapmap_table *t); /* query_filter 
 
 /* True when one search can answer both: same connection, base, scope, dereferencing and filter. */
 bool ldapmap_table_shares(const struct ldapmap_table *a, const struct ldapmap_table *b);
+/* True when an entry found for user@D in addresses is found for D in domains too: the same search,
+ * but for "=*@%s" in the one where the other has "=%s", and nothing negated. */
+bool ldapmap_table_implies(const struct ldapmap_table *addresses,
+                           const struct ldapmap_table *domains);
 /* Sorts tables into groups that share their search: group_of[i] becomes the number of table i's
  * group, counted from 0 in order of appearance. Returns the number of groups. */
 size_t ldapmap_table_groups(const struct ldapmap_table *const *tables, size_t count,

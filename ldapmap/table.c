@@ -401,6 +401,36 @@ bool ldapmap_table_shares(const struct ldapmap_table *a, const struct ldapmap_ta
            ldapmap_conn_same(&a->conn, &b->conn);
 }
 
+/* The filter with "=%s" for each "=*@%s"; empty when it has none, or more that the key decides. */
+static struct str filter_for_addresses(struct buf *out, struct str filter)
+{
+    static const struct str any = {"=*@%s", 5};
+    bool found = false;
+    while (filter.n) {
+        bool here = str_starts(filter, any);
+        if (!here && (filter.p[0] == '%' || filter.p[0] == '!'))
+            return (struct str){0};
+        buf_str(out, here ? STR("=%s") : str_head(filter, 1));
+        filter = str_skip(filter, here ? any.n : 1);
+        found = found || here;
+    }
+    return found ? buf_view(out) : (struct str){0};
+}
+
+bool ldapmap_table_implies(const struct ldapmap_table *addresses,
+                           const struct ldapmap_table *domains)
+{
+    AUTO_BUF out = {0};
+    struct str filter = filter_for_addresses(&out, domains->query_filter);
+    return filter.n && str_eq(filter, addresses->query_filter) && !domains->has_domains &&
+           !domains->dynamic_base && !addresses->dynamic_base && domains->parts.labels == 0 &&
+           !(domains->parts.need & (PART_KEY_DOMAIN | PART_KEY_USER)) &&
+           addresses->conn.scope == domains->conn.scope &&
+           addresses->conn.dereference == domains->conn.dereference &&
+           str_eq(addresses->conn.search_base, domains->conn.search_base) &&
+           ldapmap_conn_same(&addresses->conn, &domains->conn);
+}
+
 size_t ldapmap_table_groups(const struct ldapmap_table *const *tables, size_t count,
                             size_t *group_of)
 {

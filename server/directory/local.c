@@ -1,5 +1,7 @@
 /* Looking for a local user. */
 #include "directory/local.h"
+#include "base/clock.h"
+#include "directory/trace.h"
 
 struct local {
     struct dirset *set;
@@ -9,6 +11,9 @@ struct local {
     void *arg;
     struct box box;
     struct lookup_want limit;
+    struct ldapmap_search search; /* by user_filter; for the trace */
+    int64_t began;
+    bool *stale;
     struct err err;
 };
 
@@ -29,6 +34,8 @@ static void on_limit(void *arg)
 static void on_user(void *arg, const struct search_result *r)
 {
     struct local *l = arg;
+    trace_search(l->set->trace, STR("user_filter"), l->name, &l->search, r, l->began);
+    *l->stale = *l->stale || r->stale;
     if (r->count > 1) {
         err_temp(&l->err, "user_filter matches several entries: %.*s and %.*s",
                  STR_FMT(str_head(r->entries[0].dn, 150)),
@@ -43,16 +50,17 @@ static void on_user(void *arg, const struct search_result *r)
     } else if (box_of_entry(l->set, l->arena, &r->entries[0], l->name, &l->box, &l->err) != 0) {
         cannot_say(l);
     } else {
-        l->limit = (struct lookup_want){.map = &l->set->limit_maps};
+        l->limit = (struct lookup_want){.map = &l->set->limit_maps, .stale = l->stale};
         lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
     }
 }
 
-void local_run(struct dirset *set, struct arena *a, struct str user, local_fn fn, void *arg)
+void local_run(struct dirset *set, struct arena *a, struct str user, bool *stale, local_fn fn,
+               void *arg)
 {
     struct local *l = ARENA_NEW(a, struct local);
     AUTO_BUF filter = {0};
-    *l = (struct local){.set = set, .arena = a, .fn = fn, .arg = arg};
+    *l = (struct local){.set = set, .arena = a, .fn = fn, .arg = arg, .stale = stale};
     if (name_login_read(a, user, &l->name, &l->err) != 0) {
         fn(arg, VERDICT_NO, NULL, "no login name");
         return;
@@ -67,5 +75,7 @@ void local_run(struct dirset *set, struct arena *a, struct str user, local_fn fn
         .timelimit = (int)set->shared.timeout,
         .deref = (int)set->shared.dereference,
     };
-    search_run(set->searcher, a, &search, on_user, l);
+    l->search = search;
+    l->began = set->trace ? clock_real_us() : 0;
+    picture_search(set->picture, set->searcher, a, &search, 0, on_user, l);
 }

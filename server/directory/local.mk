@@ -15,6 +15,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/trace.h %reldir%/trace.c \
 	%reldir%/picture.h %reldir%/picture.c \
 	%reldir%/sync.h %reldir%/sync.c \
+	%reldir%/join.h %reldir%/join.c \
 	%reldir%/lookup.h %reldir%/lookup.c \
 	%reldir%/maps.h %reldir%/maps.c \
 	%reldir%/box.h %reldir%/box.c \

@@ -1,6 +1,7 @@
 /* Asking maps. */
 #include "directory/lookup.h"
 #include "base/clock.h"
+#include "directory/join.h"
 #include "directory/maps.h"
 #include "directory/trace.h"
 
@@ -21,6 +22,7 @@ struct lookup {
     size_t n;
     struct str key;
     const char *const *extra;
+    struct join *join; /* NULL: each search goes by itself */
     lookup_fn fn;
     void *arg;
     size_t pending; /* queries under way */
@@ -57,12 +59,23 @@ static void take_answer(struct asked *q, size_t i)
 static void on_search(void *arg, const struct search_result *r);
 
 /* For whom the search is made: the names of the maps. */
-static void trace_asked(const struct asked *q, const struct search_result *r)
+static struct str asked_for(const struct asked *q)
 {
     AUTO_BUF maps = {0};
     for (size_t i = 0; i < q->n; i++)
         buf_printf(&maps, "%s%s", i ? " " : "", q->wants[i]->map->option);
-    trace_search(q->l->set->trace, buf_view(&maps), q->l->key, &q->search, r, q->began);
+    return arena_str(q->l->arena, buf_view(&maps));
+}
+
+static void send_search(struct asked *q)
+{
+    struct lookup *l = q->l;
+    unsigned flags = q->wants[0]->current ? PICTURE_CURRENT : 0;
+    struct str label = l->set->trace ? asked_for(q) : (struct str){0};
+    q->began = l->set->trace ? clock_real_us() : 0;
+    if (!l->join || q->wants[0]->exists ||
+        !join_add(l->join, q->searcher, &q->search, flags, label, l->key, on_search, q))
+        picture_search(l->set->picture, q->searcher, l->arena, &q->search, flags, on_search, q);
 }
 
 /* The query's next search; false when it is finished. */
@@ -71,9 +84,7 @@ static bool query_continue(struct asked *q)
     struct ldapmap_search search;
     if (ldapmap_query_next(q->query, &search)) {
         q->search = search;
-        q->began = q->l->set->trace ? clock_real_us() : 0;
-        picture_search(q->l->set->picture, q->searcher, q->l->arena, &search,
-                       q->wants[0]->current ? PICTURE_CURRENT : 0, on_search, q);
+        send_search(q);
         return true;
     }
     for (size_t i = 0; i < q->n; i++)
@@ -87,8 +98,8 @@ static void on_search(void *arg, const struct search_result *r)
     for (size_t i = 0; r->stale && i < q->n; i++)
         if (q->wants[i]->stale)
             *q->wants[i]->stale = true;
-    if (q->l->set->trace)
-        trace_asked(q, r);
+    if (q->l->set->trace && !r->told)
+        trace_search(q->l->set->trace, asked_for(q), q->l->key, &q->search, r, q->began);
     for (size_t i = 0; i < r->count; i++)
         ldapmap_query_entry(q->query, &r->entries[i]);
     ldapmap_query_done(q->query, r->code, r->diagnostic);
@@ -208,6 +219,13 @@ static void on_answered_at_once(evutil_socket_t fd, short what, void *arg)
 void lookup_run(struct dirset *set, struct arena *a, struct lookup_want *wants, size_t n,
                 struct str key, const char *const *extra, lookup_fn fn, void *arg)
 {
+    lookup_run_joined(set, a, wants, n, key, extra, NULL, fn, arg);
+}
+
+void lookup_run_joined(struct dirset *set, struct arena *a, struct lookup_want *wants, size_t n,
+                       struct str key, const char *const *extra, struct join *join, lookup_fn fn,
+                       void *arg)
+{
     struct lookup *l = ARENA_NEW(a, struct lookup);
     *l = (struct lookup){.set = set,
                          .arena = a,
@@ -215,6 +233,7 @@ void lookup_run(struct dirset *set, struct arena *a, struct lookup_want *wants, 
                          .n = n,
                          .key = arena_str(a, key),
                          .extra = extra,
+                         .join = join,
                          .fn = fn,
                          .arg = arg};
     for (size_t i = 0; i < n; i++)

@@ -8,6 +8,8 @@
 
 #include "directory/dirset.h"
 
+struct join;
+
 struct lookup_want {
     const struct dirmap *map;
     bool exists;  /* only whether; no values then */
@@ -32,6 +34,10 @@ typedef void (*lookup_fn)(void *arg);
  */
 void lookup_run(struct dirset *set, struct arena *a, struct lookup_want *wants, size_t n,
                 struct str key, const char *const *extra, lookup_fn fn, void *arg);
+/* The same; its first searches go with others of join (join.h), when that is sent. */
+void lookup_run_joined(struct dirset *set, struct arena *a, struct lookup_want *wants, size_t n,
+                       struct str key, const char *const *extra, struct join *join, lookup_fn fn,
+                       void *arg);
 
 /* True when a plain or static source says yes already, without asking anybody. */
 bool lookup_is_listed(const struct dirmap *map, struct str domain);

@@ -158,6 +158,11 @@ static bool drop_older_of(struct picture *p, struct str dn, struct str stamp)
     return any;
 }
 
+bool picture_is_stamp(struct str name)
+{
+    return str_caseeq(name, STR("entryCSN")) || str_caseeq(name, STR("modifyTimestamp"));
+}
+
 static struct str stamp_of(const struct ldapmap_entry *entry)
 {
     static const char *const names[] = {"entryCSN", "modifyTimestamp"};

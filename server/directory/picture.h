@@ -30,6 +30,9 @@ void picture_free(struct picture *p);
 void picture_search(struct picture *p, struct searcher *s, struct arena *a,
                     const struct ldapmap_search *what, unsigned flags, search_fn fn, void *arg);
 
+/* An attribute that is asked for beside those of the search. */
+bool picture_is_stamp(struct str name);
+
 /* True: every change is told from now on (picture_forget is called), so that what is asked from now
  * on stays good for longer; only for searches of this searcher below base. */
 void picture_watched(struct picture *p, const struct searcher *s, struct str base);

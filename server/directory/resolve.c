@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "directory/domains.h"
 #include "directory/graph.h"
+#include "directory/join.h"
 #include "directory/local.h"
 #include "directory/rewrite.h"
 #include "directory/trace.h"
@@ -43,11 +44,12 @@ struct visit {
     size_t pending;
     enum domain_class class;
     struct lookup_want classes[CLASSES];
-    bool class_asked, moved_known, decided;
+    bool class_asked, class_told, moved_known;
     struct lookup_want aliases[KEYS];
     bool alias_asked[KEYS];
     struct lookup_want boxes[KEY_OWN_FULL][BOX_WANTS];
     bool box_asked[KEY_OWN_FULL];
+    struct join *join; /* what is asked now goes as one search where it can; NULL: not now */
 };
 
 static void visit_next(struct resolve *r);
@@ -186,7 +188,34 @@ static void ask(struct visit *v, struct lookup_want *wants, size_t n, struct str
     for (size_t i = 0; i < n; i++)
         wants[i].stale = &v->r->stale;
     v->pending++;
-    lookup_run(v->r->set, v->r->arena, wants, n, key, extra, on_lookup, v);
+    lookup_run_joined(v->r->set, v->r->arena, wants, n, key, extra, v->join, on_lookup, v);
+}
+
+/* All that is asked between the two is asked together. */
+static void ask_begin(struct visit *v)
+{
+    v->join = join_new(v->r->set, v->r->arena);
+    v->pending++;
+}
+
+static void ask_end(struct visit *v)
+{
+    join_send(v->join);
+    v->join = NULL;
+    v->pending--;
+}
+
+static const struct ldapmap_table *first_table(const struct dirmap *map)
+{
+    return map->n && map->v[0].kind == SOURCE_LDAP ? map->v[0].table : NULL;
+}
+
+/* Aliases and mailboxes are found by searches that go as one. */
+static bool has_joined_maps(const struct dirset *set)
+{
+    const struct ldapmap_table *x = first_table(&set->alias_maps);
+    const struct ldapmap_table *y = first_table(&set->mailbox_maps);
+    return x && y && join_fits(x, y);
 }
 
 /* Bare names are asked for where that is free, and among the users of mydestination. */
@@ -221,7 +250,7 @@ static void ask_alias(struct visit *v, size_t i)
 static void ask_catch_all(struct visit *v)
 {
     bool known =
-        v->class == DOMAIN_MAILBOX &&
+        v->class == DOMAIN_MAILBOX && !has_joined_maps(v->r->set) &&
         domains_has_no_catch_all(v->r->set->domains, v->node->addr.domain, clock_mono_ms());
     if (!known)
         ask_alias(v, KEY_DOMAIN);
@@ -280,15 +309,47 @@ static enum domain_class class_known(const struct dirset *set, struct str domain
 
 static void ask_class(struct visit *v)
 {
-    struct dirset *set = v->r->set;
-    v->class = class_known(set, v->node->addr.domain);
-    if (v->class != DOMAIN_UNKNOWN)
-        return;
+    enum domain_class ignored;
     v->class_asked = true;
     for (size_t i = 0; i < CLASSES; i++)
-        v->classes[i] = (struct lookup_want){.map = class_map(set, i, &v->class), .exists = true};
-    v->class = DOMAIN_UNKNOWN;
+        v->classes[i] = (struct lookup_want){.map = class_map(v->r->set, i, &ignored),
+                                             .exists = true};
     ask(v, v->classes, CLASSES, v->node->addr.domain, NULL);
+}
+
+static bool was_said(const struct visit *v)
+{
+    return v->node == v->r->root && !v->r->led_by;
+}
+
+/* An alias found in this table shows that its domain is hosted. */
+static bool proves_domain(const struct dirset *set, const struct map_source *source)
+{
+    enum domain_class class;
+    for (size_t i = 0; i < CLASSES; i++) {
+        const struct ldapmap_table *t = first_table(class_map(set, i, &class));
+        if (t && source && source->kind == SOURCE_LDAP && ldapmap_table_implies(source->table, t))
+            return true;
+    }
+    return false;
+}
+
+/* The domain matters only where no alias leads on, and to tell whose address was said: then a found
+ * alias may show it. Asking for it last spares the search that costs servers most. */
+static bool is_class_last(const struct visit *v)
+{
+    const struct dirmap *aliases = &v->r->set->alias_maps;
+    if (v->node->is_final || aliases->n == 0)
+        return false;
+    return !was_said(v) || proves_domain(v->r->set, &aliases->v[0]);
+}
+
+/* A mailbox may be looked for before the domain is known, where that costs no search. */
+static bool may_be_mailbox(const struct visit *v)
+{
+    const struct dirset *set = v->r->set;
+    return v->class == DOMAIN_MAILBOX || (v->class == DOMAIN_UNKNOWN && has_joined_maps(set) &&
+                                          lookup_has_tables(&set->mailbox_domains));
 }
 
 static void visit_start(struct resolve *r, struct graph_node *node)
@@ -296,15 +357,20 @@ static void visit_start(struct resolve *r, struct graph_node *node)
     struct visit *v = ARENA_NEW(r->arena, struct visit);
     *v = (struct visit){.r = r, .node = node, .pending = 1};
     r->under_way++;
-    ask_class(v);
+    v->class = class_known(r->set, node->addr.domain);
+    v->class_told = v->class == DOMAIN_UNKNOWN;
+    ask_begin(v);
+    if (v->class == DOMAIN_UNKNOWN && !is_class_last(v))
+        ask_class(v);
     if (v->class != DOMAIN_NONE || node != r->root) {
         for (size_t i = 0; i < KEY_DOMAIN; i++)
             ask_alias(v, i);
     }
-    if (v->class == DOMAIN_MAILBOX) {
+    if (may_be_mailbox(v)) {
         ask_catch_all(v);
         ask_boxes(v);
     }
+    ask_end(v);
     on_lookup(v);
 }
 
@@ -422,11 +488,6 @@ static void follow_alias(struct visit *v, size_t key)
         return;
     }
     visit_end(v);
-}
-
-static bool was_said(const struct visit *v)
-{
-    return v->node == v->r->root && !v->r->led_by;
 }
 
 /* No such address: no to whoever said it, a broken alias to whoever was led here. */
@@ -557,7 +618,7 @@ static void end_of_aliases(struct visit *v)
     if (v->class == DOMAIN_MAILBOX)
         end_box(v);
     else if (v->class == DOMAIN_LOCAL)
-        local_run(r->set, r->arena, v->node->addr.user, on_local, v);
+        local_run(r->set, r->arena, v->node->addr.user, &r->stale, on_local, v);
     else if (v->class == DOMAIN_RELAY)
         find_address(r->set, r->arena, &r->set->relay_recipients, &v->node->addr,
                      on_relay_recipient, v);
@@ -576,11 +637,13 @@ static void end_of_aliases(struct visit *v)
 static void decide_end(struct visit *v)
 {
     v->pending = 1;
+    ask_begin(v);
     ask_alias(v, KEY_OWN_FULL);
     ask_alias(v, KEY_OWN_SHORT);
     ask_catch_all(v);
     if (v->class == DOMAIN_MAILBOX)
         ask_boxes(v);
+    ask_end(v);
     if (--v->pending == 0)
         end_of_aliases(v);
 }
@@ -607,6 +670,20 @@ static void on_moved(void *arg, const struct find_result *found)
     }
 }
 
+/* Whether the alias that was found makes the domain's class matter no more. */
+static bool is_class_settled(const struct visit *v, int found, size_t key)
+{
+    if (found == 0)
+        return false;
+    if (!was_said(v))
+        return true;
+    if (key >= KEY_OWN_FULL || !proves_domain(v->r->set, v->aliases[key].source))
+        return false;
+    trace_decision(v->r->set->trace, "%.*s is a hosted domain: the map that says so names this "
+                                     "address too", STR_FMT(v->node->addr.domain));
+    return true;
+}
+
 static void visit_decide(struct visit *v)
 {
     size_t key;
@@ -614,9 +691,9 @@ static void visit_decide(struct visit *v)
         visit_end(v);
         return;
     }
-    if (!v->class_asked && !v->decided)
+    if (!v->class_told)
         trace_class(v, true);
-    v->decided = true;
+    v->class_told = true;
     if (decide_class(v) != 0) {
         visit_fail(v);
         return;
@@ -626,6 +703,10 @@ static void visit_decide(struct visit *v)
         return;
     }
     int found = find_alias(v, &key);
+    if (v->class == DOMAIN_UNKNOWN && found >= 0 && !is_class_settled(v, found, key)) {
+        ask_class(v);
+        return;
+    }
     if (found != 0) {
         if (found > 0)
             follow_alias(v, key);

@@ -17,6 +17,7 @@ struct search_result {
     struct ldapmap_entry *entries;
     size_t count;
     bool stale; /* from before an outage (picture.h): a "no" out of it counts for nothing */
+    bool told;  /* the trace has the search already (join.h) */
 };
 /* From the event loop, never from inside search_run. */
 typedef void (*search_fn)(void *arg, const struct search_result *r);
