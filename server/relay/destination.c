@@ -1,6 +1,6 @@
 /*
- * Where a job goes (transport_maps, relayhost, or the recipients' domain), the TLS policy for that
- * destination, and the login there. The maps are in the directory program.
+ * Where a round of a job goes (what transport_maps said, relayhost, or the recipients' domain), the
+ * TLS policy for that destination, and the login there. The maps are in the directory program.
  */
 #include "base/log.h"
 #include "relay/relay.h"
@@ -97,59 +97,20 @@ static void ask_policy(struct job *j)
 static void go_to(struct job *j, struct str destination)
 {
     struct err e = {0};
-    uint16_t port = (uint16_t)j->settings->cfg->smtp_tcp_port;
-    j->destination = destination;
-    if (route_parse(destination, port, &j->nexthop, &e) != 0)
-        fail(j, true, "5.1.2", e.log);
-    else
-        ask_policy(j);
-}
-
-static void go_on(struct job *j)
-{
     const struct config *cfg = j->settings->cfg;
-    go_to(j, cfg->relayhost.n ? cfg->relayhost : j->domain);
-}
-
-static void take_transport(struct job *j, struct str value)
-{
-    struct err e = {0};
-    struct transport t;
-    struct str text = arena_str(j->arena, value);
-    if (transport_parse(text, &t, &e) != 0) {
-        log_error("transport", LS("domain", j->domain), LZ("why", e.log));
-        fail(j, false, "4.3.5", "the transport for this domain makes no sense");
-    } else if (t.is_error) {
-        trouble_set(&j->trouble, true, arena_strz(j->arena, str_from(t.status)), "", "%.*s",
-                    STR_FMT(t.text));
-        job_no_more(j);
-    } else if (t.nexthop.n) {
-        go_to(j, t.nexthop);
-    } else {
-        go_on(j);
-    }
-}
-
-static void on_transport(void *arg, enum verdict verdict, size_t at, struct str value)
-{
-    struct job *j = arg;
-    (void)at;
-    j->asking = NULL;
-    if (verdict == VERDICT_YES)
-        take_transport(j, value);
-    else if (verdict == VERDICT_NO)
-        go_on(j);
-    else
-        fail(j, false, "4.3.0", "the transport for this domain cannot be looked up now");
-}
-
-void destination_start(struct job *j)
-{
-    struct str keys[TRANSPORT_KEYS];
-    if (j->settings->cfg->transport_maps.n == 0) {
-        go_on(j);
+    uint16_t port = (uint16_t)(j->lmtp ? cfg->lmtp_tcp_port : cfg->smtp_tcp_port);
+    j->destination = destination;
+    if (route_parse(destination, port, &j->nexthop, &e) != 0) {
+        fail(j, true, "5.1.2", e.log);
         return;
     }
-    size_t n = transport_keys(j->domain, keys);
-    j->asking = keys_start(j->relay->directory, "transport_maps", keys, n, ASK_MS, on_transport, j);
+    /* Whoever speaks LMTP is no mail exchanger (RFC 2033 section 5). */
+    j->nexthop.exchangers = j->nexthop.exchangers && !j->lmtp;
+    ask_policy(j);
+}
+
+void destination_start(struct job *j, struct str nexthop)
+{
+    const struct config *cfg = j->settings->cfg;
+    go_to(j, nexthop.n ? nexthop : cfg->relayhost.n ? cfg->relayhost : j->domain);
 }

@@ -1,6 +1,8 @@
 /*
  * The SMTP dialogue as the client: one function a step, and the table of steps. What is sent ahead
- * of its reply (RFC 2920): MAIL and all RCPT, not DATA.
+ * of its reply (RFC 2920): MAIL, all RCPT, and DATA; where CHUNKING is offered (RFC 3030) the whole
+ * message is one BDAT, after the answers to RCPT. LMTP (RFC 2033) differs in its greeting, and in that
+ * each recipient has an answer of its own to the message.
  */
 #include "base/log.h"
 #include "protocol/smtp/dsn.h"
@@ -182,6 +184,11 @@ static void send_mail(struct client *c)
     conn_printf(c->conn, "\r\n");
     while ((c->offers & SMTP_OFFERS_PIPELINING) && c->sent < c->order_n)
         send_rcpt(c);
+    /* Not before BDAT, whose bytes would all be on their way to nobody. */
+    if (c->sent == c->order_n && c->sent && !(c->offers & SMTP_OFFERS_CHUNKING)) {
+        conn_printf(c->conn, "DATA\r\n");
+        c->data_sent = true;
+    }
     c->step = STEP_MAIL;
     client_deadline(c, c->settings->cfg->smtp_mail_timeout);
 }
@@ -191,10 +198,10 @@ static void set_order(struct client *c)
     struct job *j = c->job;
     c->order = arena_array(j->arena, j->rcpts, sizeof *c->order);
     c->taken = arena_array(j->arena, j->rcpts, sizeof *c->taken);
-    c->order_n = c->sent = c->answers = c->accepted = 0;
-    c->mail_refused = false;
+    c->order_n = c->sent = c->answers = c->accepted = c->dots = 0;
+    c->mail_refused = c->data_sent = false;
     for (size_t i = 0; i < j->rcpts; i++)
-        if (j->rcpt[i].fate == FATE_OPEN)
+        if (job_has(j, i) && j->rcpt[i].fate == FATE_OPEN)
             c->order[c->order_n++] = i;
 }
 
@@ -229,6 +236,27 @@ static bool take_mail(struct client *c)
     return true;
 }
 
+static void begin_body(struct client *c, bool bare)
+{
+    c->step = STEP_BODY;
+    c->job->source.bare = bare;
+    client_deadline(c, c->settings->cfg->smtp_data_xfer_timeout);
+    dialogue_write(c);
+}
+
+static void begin_data(struct client *c)
+{
+    if (!c->data_sent && (c->offers & SMTP_OFFERS_CHUNKING)) {
+        conn_printf(c->conn, "BDAT %llu LAST\r\n", (unsigned long long)c->job->source.wire_size);
+        begin_body(c, true);
+        return;
+    }
+    if (!c->data_sent)
+        conn_printf(c->conn, "DATA\r\n");
+    c->step = STEP_DATA;
+    client_deadline(c, c->settings->cfg->smtp_data_init_timeout);
+}
+
 static void note_rcpt(struct client *c, size_t at)
 {
     struct job *j = c->job;
@@ -258,30 +286,55 @@ static bool take_rcpt(struct client *c)
         send_rcpt(c);
         return true;
     }
-    if (c->accepted == 0)
+    if (c->accepted == 0 && !c->data_sent)
         return over(c, false);
-    conn_printf(c->conn, "DATA\r\n");
-    c->step = STEP_DATA;
-    client_deadline(c, c->settings->cfg->smtp_data_init_timeout);
+    begin_data(c);
     return true;
+}
+
+/* Everybody was refused, and DATA was on its way: a server that wants the message all the same gets
+ * one of no lines (RFC 2920 section 3.1). */
+static bool take_data_for_nobody(struct client *c)
+{
+    if (c->reply.code == 354)
+        conn_printf(c->conn, ".\r\n");
+    return over(c, false);
 }
 
 static bool take_data(struct client *c)
 {
+    if (c->accepted == 0)
+        return take_data_for_nobody(c);
     if (c->reply.code != 354) {
         enum fate f = fate_of_code(c->reply.code);
         fate_of_all(c, f == FATE_YES ? FATE_LATER : f, status_of(c), c->reply.text);
         return over(c, false);
     }
-    c->step = STEP_BODY;
-    client_deadline(c, c->settings->cfg->smtp_data_xfer_timeout);
-    dialogue_write(c);
+    begin_body(c, false);
     return true;
+}
+
+/* RFC 2033 section 4.2: the answers come in the order of the recipients that were taken. */
+static bool take_lmtp_dot(struct client *c)
+{
+    struct job *j = c->job;
+    char server[300];
+    while (!c->taken[c->dots])
+        c->dots++;
+    struct recipient *r = &j->rcpt[c->order[c->dots]];
+    enum fate f = fate_of_code(c->reply.code);
+    server_name(c, server);
+    job_recipient(j, c->order[c->dots++], f, status_of(c), server, c->reply.text);
+    r->dsn = f == FATE_YES && (c->offers & SMTP_OFFERS_DSN);
+    client_deadline(c, c->settings->cfg->smtp_data_done_timeout);
+    return --c->accepted > 0 ? true : over(c, true);
 }
 
 static bool take_dot(struct client *c)
 {
     enum fate f = fate_of_code(c->reply.code);
+    if (c->lmtp && c->step == STEP_DOT)
+        return take_lmtp_dot(c);
     /* A yes before the end of the message was sent is no yes. */
     if (c->step == STEP_BODY && f == FATE_YES)
         f = FATE_LATER;
@@ -327,7 +380,8 @@ void dialogue_write(struct client *c)
 static void send_hello(struct client *c, enum step step)
 {
     struct str name = c->settings->cfg->smtp_helo_name;
-    conn_printf(c->conn, "%s %.*s\r\n", step == STEP_EHLO ? "EHLO" : "HELO", STR_FMT(name));
+    const char *verb = step == STEP_HELO ? "HELO" : c->lmtp ? "LHLO" : "EHLO";
+    conn_printf(c->conn, "%s %.*s\r\n", verb, STR_FMT(name));
     c->step = step;
     client_deadline(c, c->settings->cfg->smtp_helo_timeout);
 }
@@ -398,15 +452,17 @@ static bool begin_mail(struct client *c)
 static bool take_ehlo(struct client *c)
 {
     bool good = c->reply.code / 100 == 2;
-    if (!good && c->step == STEP_EHLO && c->reply.code / 100 == 5 && !conn_is_tls(c->conn)) {
+    if (!good && c->step == STEP_EHLO && c->reply.code / 100 == 5 && !c->lmtp &&
+        !conn_is_tls(c->conn)) {
         send_hello(c, STEP_HELO);
         return true;
     }
     if (!good)
-        return give_up_by_reply(c, c->reply.code / 100 == 5);
-    if (str_caseeq(str_from(c->reply.first), c->settings->cfg->myhostname))
+        return give_up_by_reply(c, c->reply.code / 100 == 5 && !c->lmtp); /* LMTP is set by hand */
+    /* LMTP leads to the next program, perhaps of this machine, and no further. */
+    if (!c->lmtp && str_caseeq(str_from(c->reply.first), c->settings->cfg->myhostname))
         return give_up(c, true, "5.4.6", "The mail loops back to this server: the other one has our name");
-    c->offers = c->step == STEP_EHLO ? c->reply.offers : 0;
+    c->offers = c->step == STEP_EHLO ? c->reply.offers & ~c->settings->ignored_offers : 0;
     c->size_limit = c->reply.size;
     return begin_mail(c);
 }

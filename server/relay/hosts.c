@@ -39,6 +39,27 @@ static void take_addresses(struct job *j, const struct dns_answer *a, int family
             add_place(j, family, a->data[i].p);
 }
 
+/* IPv6 stands first in the list. "any" takes turns, from either: where one of the two does not work
+ * the other is among the first that are tried. */
+static void order_places(struct job *j)
+{
+    enum { ANY, V4_FIRST, V6_FIRST };
+    int wanted = j->settings->cfg->smtp_address_preference;
+    struct place *v = arena_array(j->arena, j->place_count + 1, sizeof *v);
+    size_t six = 0, a[2], end[2], n = 0;
+    while (six < j->place_count && !j->places[six].addr.is_v4)
+        six++;
+    bool four = wanted == V4_FIRST || (wanted == ANY && randombytes_random() % 2);
+    a[0] = 0, end[0] = six;
+    a[1] = six, end[1] = j->place_count;
+    while (n < j->place_count) {
+        size_t family = a[four] < end[four] ? four : !four;
+        v[n++] = j->places[a[family]++];
+        four = wanted == ANY ? !family : four;
+    }
+    j->places = v;
+}
+
 void hosts_place(struct job *j)
 {
     if (j->place_count == 0) {
@@ -70,6 +91,7 @@ static void on_a(void *arg, const struct dns_answer *a)
     j->ask = NULL;
     note_answer(j, a);
     take_addresses(j, a, AF_INET);
+    order_places(j);
     dane_start(j);
 }
 

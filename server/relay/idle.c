@@ -9,8 +9,8 @@ struct str idle_key(const struct job *j, const struct place *p, struct arena *a)
 {
     bool by_destination = j->level >= TLS_VERIFY || j->login.n;
     struct str destination = by_destination ? j->destination : (struct str){"", 0};
-    return arena_printf(a, "%s %u %d %.*s %.*s", p->addr.text, p->addr.port, j->level, STR_FMT(p->host),
-                        STR_FMT(destination));
+    return arena_printf(a, "%s %u %d %d %.*s %.*s", p->addr.text, p->addr.port, j->lmtp, j->level, 
+                        STR_FMT(p->host), STR_FMT(destination));
 }
 
 void idle_put(struct client *c)

@@ -47,7 +47,7 @@ static void send_fate(struct job *j, size_t i)
     m.relay_reply.id = j->id;
     m.relay_reply.index = (uint32_t)i;
     m.relay_reply.more = i + 1 < j->rcpts;
-    m.relay_reply.site = j->sessions == 0;
+    m.relay_reply.site = !j->talked;
     m.relay_reply.dsn = r->dsn;
     m.relay_reply.verdict = r->fate == FATE_YES  ? VERDICT_YES
                             : r->fate == FATE_NO ? VERDICT_NO
@@ -71,10 +71,7 @@ static void finish(struct job *j)
 {
     struct relay *relay = j->relay;
     for (size_t i = 0; i < j->rcpts; i++) {
-        struct recipient *r = &j->rcpt[i];
-        if (r->fate == FATE_OPEN)
-            job_recipient(j, i, j->trouble.permanent ? FATE_NO : FATE_LATER, j->trouble.status,
-                          j->trouble.server, j->trouble.text);
+        const struct recipient *r = &j->rcpt[i];
         relay->sent += r->fate == FATE_YES;
         relay->refused += r->fate == FATE_NO;
         relay->deferred += r->fate == FATE_LATER;
@@ -83,6 +80,29 @@ static void finish(struct job *j)
     }
     job_free(j);
     relay_job_ended(relay);
+}
+
+/* Nothing of one round's way is left for the next. */
+static void forget_way(struct job *j)
+{
+    secret_free(&j->login);
+    j->login = (struct secret){0};
+    j->hosts = NULL;
+    j->host_count = j->host_at = j->place_count = j->place_at = 0;
+    j->tried = j->sessions = 0;
+    j->some_unknown = j->plain = j->lmtp = false;
+}
+
+void job_round_over(struct job *j)
+{
+    for (size_t i = 0; i < j->rcpts; i++)
+        if (job_has(j, i) && j->rcpt[i].fate == FATE_OPEN)
+            job_recipient(j, i, j->trouble.permanent ? FATE_NO : FATE_LATER, j->trouble.status,
+                          j->trouble.server, j->trouble.text);
+    j->talked = j->talked || j->sessions;
+    forget_way(j);
+    if (!rounds_next(j))
+        finish(j);
 }
 
 /* --- going on --- */
@@ -100,7 +120,7 @@ void job_recipient(struct job *j, size_t i, enum fate fate, const char *status, 
 static bool is_left(const struct job *j)
 {
     for (size_t i = 0; i < j->rcpts; i++)
-        if (j->rcpt[i].fate == FATE_OPEN || j->rcpt[i].fate == FATE_LATER)
+        if (job_has(j, i) && (j->rcpt[i].fate == FATE_OPEN || j->rcpt[i].fate == FATE_LATER))
             return true;
     return false;
 }
@@ -115,7 +135,7 @@ static bool tried_enough(const struct job *j)
 void job_try(struct job *j, const struct place *p)
 {
     for (size_t i = 0; i < j->rcpts; i++)
-        if (j->rcpt[i].fate == FATE_LATER)
+        if (job_has(j, i) && j->rcpt[i].fate == FATE_LATER)
             j->rcpt[i].fate = FATE_OPEN;
     j->tried++;
     j->plain = false;
@@ -129,13 +149,13 @@ void job_no_more(struct job *j)
     if (j->some_unknown && j->trouble.permanent && j->tried == 0)
         trouble_set(&j->trouble, false, "4.4.3", "",
                     "The addresses of the mail servers could not be looked up");
-    finish(j);
+    job_round_over(j);
 }
 
 static void next(struct job *j)
 {
     if (!is_left(j) || tried_enough(j))
-        finish(j);
+        job_round_over(j);
     else
         hosts_next(j);
 }
@@ -152,7 +172,7 @@ void job_transaction_over(struct job *j, bool may_go_on)
     if (may_go_on)
         next(j);
     else
-        finish(j);
+        job_round_over(j);
 }
 
 /* --- the beginning --- */
@@ -206,8 +226,11 @@ void job_start(struct peer *p, struct msg *m)
         trouble_set(&j->trouble, false, "4.3.0", "", "%s",
                     e.log[0] ? "the message could not be read" : "the envelope is damaged");
         log_error("relay-job", LS("queue_id", j->queue_id), LZ("why", e.log));
-        finish(j);
+        for (size_t i = 0; i < j->rcpts; i++)
+            j->rcpt[i].round = 1;
+        j->round = 1;
+        job_round_over(j);
     } else {
-        destination_start(j);
+        rounds_start(j);
     }
 }

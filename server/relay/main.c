@@ -86,6 +86,19 @@ static int read_relayhost(const struct config *cfg, struct settings *s, struct e
     return 0;
 }
 
+static int read_ignored(const struct config *cfg, struct settings *s, struct err *e)
+{
+    const struct config_list *l = &cfg->smtp_discard_ehlo_keywords;
+    for (size_t i = 0; i < l->n; i++) {
+        unsigned bits = smtp_offers_of(l->v[i]);
+        if (!bits)
+            return err_perm(e, "smtp_discard_ehlo_keywords: \"%.*s\" is no keyword that is used",
+                            STR_FMT(str_head(l->v[i], 60)));
+        s->ignored_offers |= bits;
+    }
+    return 0;
+}
+
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
@@ -97,7 +110,8 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
     if (!bundle_get(b, STR("authorities"), &authorities))
         authorities = (struct str){0};
     s->tls = tls_context(authorities, e);
-    if (!s->tls || read_relayhost(cfg, s, e) != 0 || make_resolver(r, cfg, b, e) != 0) {
+    if (!s->tls || read_relayhost(cfg, s, e) != 0 || read_ignored(cfg, s, e) != 0 ||
+        make_resolver(r, cfg, b, e) != 0) {
         SSL_CTX_free(s->tls);
         free(s);
         return -1;

@@ -1,6 +1,7 @@
 /*
  * The relay program: takes messages from the queue as descriptors and brings them to other servers.
- * RFC 5321 (client side), 3207 (STARTTLS), 2920 (PIPELINING), 1870 (SIZE), 6152, 6531, 7505.
+ * RFC 5321 (client side), 2033 (LMTP), 3207 (STARTTLS), 2920 (PIPELINING), 3030 (CHUNKING),
+ * 1870 (SIZE), 6152, 6531, 7505.
  *
  * Own uid, empty root, event-driven; it opens no file and listens nowhere. A job is one ask of the
  * queue: it finds the destination's hosts (hosts.c), goes through their addresses (job.c), and runs
@@ -25,6 +26,7 @@ struct settings {
     struct config *cfg;
     SSL_CTX *tls;
     struct nexthop relayhost; /* host empty: none */
+    unsigned ignored_offers;  /* of servers' EHLO */
 };
 
 struct relay {
@@ -57,6 +59,8 @@ struct recipient {
     struct str address, orcpt;
     uint8_t notify;
     bool dsn; /* who took it sends the reports that were asked for */
+    struct str way; /* what transport_maps says; empty: nothing */
+    unsigned round; /* 0: its round has not come yet */
     enum fate fate;
     const char *status, *server, *text; /* in the job's arena */
 };
@@ -89,6 +93,10 @@ struct job {
     int fd;
     struct source source;
     struct nexthop nexthop;
+    /* rounds.c */
+    unsigned round;
+    size_t asked;
+    bool lmtp;
     /* destination.c */
     struct str destination; /* as written: what policies are looked up by */
     struct keys_ask *asking;
@@ -110,11 +118,18 @@ struct job {
     size_t tlsa_n;
     struct str tlsa_base;
     /* job.c */
-    unsigned tried, sessions; /* addresses, and those that talked SMTP */
+    unsigned tried, sessions; /* addresses, and those that talked SMTP, of this round */
+    bool talked; /* some server did, in any round */
     struct trouble trouble;   /* the last one that concerned the whole */
     struct client *client;
     bool plain; /* the next try is without TLS */
 };
+
+/* Is it one of the round at hand? */
+static inline bool job_has(const struct job *j, size_t i)
+{
+    return j->rcpt[i].round == j->round;
+}
 
 enum step {
     STEP_CONNECT, STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_HANDSHAKE, STEP_AUTH, STEP_MAIL,
@@ -141,10 +156,13 @@ struct client {
     enum tls_level level;
     bool logged_in;
     unsigned logins; /* answers given to AUTH LOGIN */
+    bool lmtp;
     bool plain;    /* no TLS this time */
     bool reused;   /* this job did not make the connection */
     bool answered; /* this job has had a reply */
     bool mail_refused;
+    bool data_sent; /* with the RCPTs */
+    size_t dots;    /* LMTP: recipients up to here have their answer to the message */
     size_t *order; /* the recipients of this transaction, in the job's arena */
     size_t order_n, sent, answers, accepted;
     bool *taken;   /* beside order: RCPT was answered with yes */
@@ -174,9 +192,17 @@ void job_transaction_over(struct job *j, bool may_go_on);
 void trouble_set(struct trouble *t, bool permanent, const char *status, const char *server,
                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* The recipients of the round get what they lack, and the next round begins, or the job ends. */
+void job_round_over(struct job *j);
+
+/* --- rounds.c --- */
+void rounds_start(struct job *j);
+bool rounds_next(struct job *j); /* false: there is none left */
+
 /* --- destination.c --- */
-/* Where the job goes, and how TLS is used on the way; then hosts_start. */
-void destination_start(struct job *j);
+/* Where the round goes (nexthop empty: as without a map), and how TLS is used on the way; then
+ * hosts_start. */
+void destination_start(struct job *j, struct str nexthop);
 
 /* --- login.c --- */
 enum login_start { LOGIN_NONE, LOGIN_STARTED, LOGIN_IN_CLEAR, LOGIN_NOT_OFFERED };

@@ -58,7 +58,7 @@ void source_rewind(struct source *s)
 static void encode(struct source *s, struct str piece, struct buf *out)
 {
     while (piece.n) {
-        if (s->last == '\n' && piece.p[0] == '.')
+        if (s->last == '\n' && piece.p[0] == '.' && !s->bare)
             buf_byte(out, '.');
         ptrdiff_t end = str_find(piece, '\n');
         size_t n = end < 0 ? piece.n : (size_t)end;
@@ -82,6 +82,7 @@ int source_read(struct source *s, struct buf *out, struct err *e)
         return 1;
     if (s->last != '\n')
         buf_add(out, "\r\n", 2);
-    buf_add(out, ".\r\n", 3);
+    if (!s->bare)
+        buf_add(out, ".\r\n", 3);
     return 0;
 }

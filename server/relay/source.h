@@ -16,14 +16,15 @@ struct source {
     bool eight_bit_head;  /* in the header */
     uint64_t at;          /* the next byte to send */
     char last;            /* the last byte sent, '\n' at the start */
+    bool bare;            /* for BDAT: no doubled dots, no dot at the end */
 };
 
 /* Looks through the whole file: 0, or -1 with a temporary error. */
 int source_open(struct source *s, int fd, uint64_t size, struct err *e);
 void source_rewind(struct source *s);
 
-/* Appends the next piece in wire form. 1: there is more; 0: that was all, with ".\r\n" behind it;
- * -1: a temporary error. */
+/* Appends the next piece in wire form. 1: there is more; 0: that was all, with ".\r\n" behind it
+ * unless it is bare; -1: a temporary error. */
 int source_read(struct source *s, struct buf *out, struct err *e);
 
 #endif

@@ -1,11 +1,14 @@
 /* Transports. */
 #include "relay/transport.h"
+#include "mail/address.h"
 
 #include <stdio.h>
 
+/* --- values --- */
+
 static bool is_status(struct str s)
 {
-    if (s.n < 5 || s.n > 11 || (s.p[0] != '4' && s.p[0] != '5') || s.p[1] != '.')
+    if (s.n < 5 || s.n > 11 || str_find(STR("245"), s.p[0]) < 0 || s.p[1] != '.')
         return false;
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] != '.' && (s.p[i] < '0' || s.p[i] > '9'))
@@ -13,39 +16,78 @@ static bool is_status(struct str s)
     return true;
 }
 
-/* A report of class 4 would be tried again, which is not what error is for. */
-static void take_error(struct str text, struct transport *out)
+/* The class of a status is what the transport does: one of class 4 behind error: would be tried
+ * again, which is not what error is for. */
+static void take_text(struct str text, char class_digit, const char *otherwise, struct transport *out)
 {
     struct str rest = text, word;
-    out->is_error = true;
-    snprintf(out->status, sizeof out->status, "5.0.0");
+    snprintf(out->status, sizeof out->status, "%c.0.0", class_digit);
     if (str_token(&rest, " \t", &word) && is_status(word)) {
-        snprintf(out->status, sizeof out->status, "5%.*s", STR_FMT(str_skip(word, 1)));
+        snprintf(out->status, sizeof out->status, "%c%.*s", class_digit, STR_FMT(str_skip(word, 1)));
         text = str_trim(rest);
     }
-    out->text = text.n ? text : STR("mail for this destination is not taken");
+    out->text = text.n ? text : str_from(otherwise);
+}
+
+static int take_lmtp(struct str nexthop, struct transport *out, struct err *e)
+{
+    if (str_starts(nexthop, STR("unix:")))
+        return err_perm(e, "lmtp:unix: the program that sends mail opens no files; use lmtp:inet:HOST:PORT");
+    if (str_starts(nexthop, STR("inet:")))
+        nexthop = str_skip(nexthop, 5);
+    if (nexthop.n == 0)
+        return err_perm(e, "lmtp: needs a host");
+    out->nexthop = nexthop;
+    return 0;
 }
 
 int transport_parse(struct str text, struct transport *out, struct err *e)
 {
+    static const struct {
+        struct str name;
+        enum transport_kind kind;
+    } known[] = {
+        {STR(""), TRANSPORT_SMTP},         {STR("smtp"), TRANSPORT_SMTP},
+        {STR("relay"), TRANSPORT_SMTP},    {STR("lmtp"), TRANSPORT_LMTP},
+        {STR("error"), TRANSPORT_ERROR},   {STR("retry"), TRANSPORT_RETRY},
+        {STR("discard"), TRANSPORT_DISCARD}, {STR("local"), TRANSPORT_LOCAL},
+        {STR("virtual"), TRANSPORT_LOCAL},
+    };
+    enum { KNOWN = sizeof known / sizeof known[0] };
     ptrdiff_t colon = str_find(text, ':');
-    struct str name = str_head(text, colon < 0 ? text.n : (size_t)colon);
-    struct str rest = colon < 0 ? (struct str){"", 0} : str_trim(str_skip(text, (size_t)colon + 1));
-    *out = (struct transport){.nexthop = rest};
-    if (str_eq(name, STR("error"))) {
-        take_error(rest, out);
-        return 0;
-    }
-    if (colon < 0 || (name.n && !str_eq(name, STR("smtp")) && !str_eq(name, STR("relay"))))
-        return err_perm(e, "\"%.*s\" is none of smtp:NEXTHOP, relay:NEXTHOP, error:TEXT",
-                        STR_FMT(str_head(text, 200)));
+    size_t i = 0;
+    *out = (struct transport){.nexthop = {"", 0}, .text = {"", 0}};
+    while (colon >= 0 && i < KNOWN && !str_eq(str_head(text, (size_t)colon), known[i].name))
+        i++;
+    if (colon < 0 || i == KNOWN)
+        return err_perm(e, "\"%.*s\" is none of smtp:NEXTHOP, relay:NEXTHOP, lmtp:HOST:PORT, "
+                        "error:TEXT, retry:TEXT, discard:", STR_FMT(str_head(text, 200)));
+    struct str rest = str_trim(str_skip(text, (size_t)colon + 1));
+    out->kind = known[i].kind;
+    if (out->kind == TRANSPORT_LMTP)
+        return take_lmtp(rest, out, e);
+    if (out->kind == TRANSPORT_SMTP)
+        out->nexthop = rest;
+    else if (out->kind == TRANSPORT_ERROR)
+        take_text(rest, '5', "mail for this destination is not taken", out);
+    else if (out->kind == TRANSPORT_RETRY)
+        take_text(rest, '4', "mail for this destination is put off", out);
+    else if (out->kind == TRANSPORT_DISCARD)
+        take_text(rest, '2', "thrown away, as transport_maps says", out);
     return 0;
 }
 
-size_t transport_keys(struct str domain, struct str keys[TRANSPORT_KEYS])
+/* --- keys --- */
+
+size_t transport_keys(struct arena *a, struct str address, struct str domain,
+                      struct str delimiters, struct str keys[TRANSPORT_KEYS])
 {
-    struct str rest = domain;
+    struct str rest = domain, user, extension;
     size_t n = 0;
+    ptrdiff_t at = str_rfind(address, '@');
+    keys[n++] = address;
+    if (at > 0 && mail_local_split(str_head(address, (size_t)at), delimiters, &user, &extension))
+        keys[n++] = arena_printf(a, "%.*s@%.*s", STR_FMT(user), STR_FMT(domain));
     keys[n++] = domain;
     for (ptrdiff_t dot; n < TRANSPORT_KEYS - 1 && (dot = str_find(rest, '.')) >= 0; n++) {
         keys[n] = str_skip(rest, (size_t)dot);

@@ -9,12 +9,14 @@ they are told. Every server has an address of its own in 127.0.0.0/8 and all sha
 import base64
 import ipaddress
 import os
+import select
 import socket
 import ssl
 import struct
 import subprocess
 import tempfile
 import threading
+import time
 
 A, SOA, MX, AAAA = 1, 6, 15, 28
 SERVFAIL = "servfail"
@@ -73,14 +75,20 @@ class Dns:
 class Sink:
     """One SMTP server. What it says: greeting, ehlo (lines of extensions), mail, rcpt, data, dot: a
     text or a function; None from a function closes the connection. tls: a context; inject: bytes sent
-    behind the answer to STARTTLS."""
+    behind the answer to STARTTLS. lmtp: LHLO, and an answer to the message for each recipient (dot is
+    asked with the state and the address). eager: 354 though nobody is to have the message. stall: a
+    verb, "handshake" or "body", at which it falls silent. chunks: the sizes that BDAT said."""
 
     def __init__(self, ip, port, name, **say):
         self.name, self.say = name, say
-        self.messages, self.commands, self.connections = [], [], 0
-        self.listener = socket.socket()
+        self.messages, self.commands, self.connections, self.chunks = [], [], 0, []
+        self.ended = threading.Event()
+        self.listener = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if say.get("stall") == "body":
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.listener.bind((ip, port))
+        self.port = self.listener.getsockname()[1]
         self.listener.listen(200)
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -122,6 +130,8 @@ class Sink:
             file.flush()
 
         secured, state = False, None
+        if self.say.get("stall") == "greeting":
+            self.silence(client)
         send(self.reply("greeting", "220 %s ESMTP" % self.name))
         while True:
             line = file.readline()
@@ -130,7 +140,9 @@ class Sink:
             line = line.decode().rstrip("\r\n")
             self.commands.append(line)
             verb = line.split(" ")[0].upper()
-            if verb == "EHLO":
+            if self.say.get("stall") == verb:
+                self.silence(client)
+            if verb == ("LHLO" if self.say.get("lmtp") else "EHLO"):
                 if self.say.get("no_ehlo"):
                     send("500 5.5.1 what?")
                     continue
@@ -147,11 +159,17 @@ class Sink:
                     file.flush()
                 else:
                     send("220 go")
+                if self.say.get("stall") == "handshake":
+                    self.silence(client)
                 client = self.say["tls"].wrap_socket(client, server_side=True)
                 file, secured = client.makefile("rwb"), True
             elif verb == "MAIL":
                 state = {"sender": line[line.index("<") + 1:line.index(">")], "to": [],
-                         "mail": line, "tls": secured}
+                         "mail": line, "tls": secured, "ahead": b""}
+                if self.say.get("look_ahead"):
+                    time.sleep(0.3)
+                    if file.peek(0) or select.select([client], [], [], 0)[0]:
+                        state["ahead"] = file.peek(1)
                 send(self.reply("mail", "250 2.1.0 ok", state["sender"]))
             elif verb == "RCPT":
                 address = line[line.index("<") + 1:line.rindex(">")]
@@ -161,9 +179,17 @@ class Sink:
                 send(said)
             elif verb == "DATA":
                 said = self.reply("data", "354 go on")
+                if not state["to"] and not self.say.get("eager"):
+                    said = "503 5.5.1 for whom?"
                 send(said)
+                if said[0] == "3" and self.say.get("stall") == "body":
+                    self.silence(client)
                 if said[0] == "3":
                     self.data(file, state, send)
+            elif verb == "BDAT":
+                self.chunks.append(int(line.split()[1]))
+                state["data"] = file.read(self.chunks[-1])
+                self.taken(state, send)
             elif verb in ("RSET", "NOOP"):
                 send("250 2.0.0 ok")
             elif verb == "QUIT":
@@ -193,10 +219,31 @@ class Sink:
                 break
             lines.append(line[1:] if line.startswith(b".") else line)
         state["data"] = b"".join(lines)
-        said = self.reply("dot", "250 2.0.0 taken", state)
-        if said and said[0] == "2":
-            self.messages.append(state)
-        send(said)
+        if self.say.get("stall") == ".":
+            time.sleep(30)
+        self.taken(state, send)
+
+    def taken(self, state, send):
+        if not self.say.get("lmtp"):
+            said = self.reply("dot", "250 2.0.0 taken", state)
+            if said and said[0] == "2":
+                self.messages.append(state)
+            send(said)
+            return
+        said = {to: self.reply("dot", "250 2.0.0 taken", state, to) for to in state["to"]}
+        self.messages.append(dict(state, to=[to for to in said if (said[to] or "5")[0] == "2"]))
+        for text in said.values():
+            send(text)
+
+    def silence(self, client):
+        """Reads nothing and says nothing until the other side is gone, or for half a minute."""
+        for _ in range(600):
+            time.sleep(0.05)
+            info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+            if info[0] != 1:  # no longer ESTABLISHED
+                self.ended.set()
+                break
+        raise ValueError
 
     def texts(self):
         return [m["data"].decode("utf-8", "surrogateescape") for m in self.messages]
@@ -231,6 +278,9 @@ class World:
 
     def address(self, name, *ips):
         self.record(name, A, [socket.inet_aton(ip) for ip in ips])
+
+    def address6(self, name, *ips):
+        self.record(name, AAAA, [socket.inet_pton(socket.AF_INET6, ip) for ip in ips])
 
     def new_ip(self):
         self.count += 1

@@ -86,6 +86,12 @@ static void offers(void)
     UNIT_STR(str_from(r.first), "mx.example");
     CU_ASSERT(r.offers == (SMTP_OFFERS_PIPELINING | SMTP_OFFERS_SIZE | SMTP_OFFERS_8BITMIME));
     CU_ASSERT(r.size == 1000);
+    r = (struct smtp_reply){0};
+    CU_ASSERT(feed(&r, "250-mx\r\n250-DSN\r\n250-AUTH\r\n250 chunking\r\n", 7) == SMTP_REPLY_DONE);
+    CU_ASSERT(r.offers == (SMTP_OFFERS_DSN | SMTP_OFFERS_CHUNKING));
+    r = (struct smtp_reply){0};
+    CU_ASSERT(feed(&r, "250-mx\r\n250 AUTH PLAIN XOAUTH2\r\n", 7) == SMTP_REPLY_DONE);
+    CU_ASSERT(r.offers == SMTP_OFFERS_AUTH_PLAIN);
     /* The name of the server offers nothing. */
     r = (struct smtp_reply){0};
     CU_ASSERT(feed(&r, "250-STARTTLS\r\n250 HELP\r\n", 1) == SMTP_REPLY_DONE);
@@ -169,6 +175,11 @@ static void expect_wire(struct str text, const char *want, uint64_t size, bool e
         UNIT_STR(buf_view(&out), want);
         source_rewind(&s);
     }
+    buf_clear(&out);
+    s.bare = true;
+    while (source_read(&s, &out, &e) == 1)
+        ;
+    CU_ASSERT(out.n == size);
     CU_ASSERT(source_open(&s, fd, text.n + 1, &e) == -1);
 }
 
@@ -282,26 +293,59 @@ static void transports(void)
         const char *text, *nexthop;
     } good[] = {{"smtp:[mx.example]:25", "[mx.example]:25"}, {"relay:", ""}, {":", ""},
                 {":hub.example", "hub.example"}, {"smtp: hub.example", "hub.example"}};
-    static const char *const bad[] = {"", "smtp", "uucp:x", "lmtp:unix:/x", "hub.example"};
+    static const char *const bad[] = {"", "smtp", "uucp:x", "lmtp:unix:/x", "lmtp:", "lmtp:inet:",
+                                      "hub.example"};
     struct transport t;
     struct err e = {0};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        CU_ASSERT(transport_parse(str_from(good[i].text), &t, &e) == 0 && !t.is_error);
+        CU_ASSERT(transport_parse(str_from(good[i].text), &t, &e) == 0 && t.kind == TRANSPORT_SMTP);
         UNIT_STR(t.nexthop, good[i].nexthop);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CU_ASSERT(transport_parse(str_from(bad[i]), &t, &e) == -1);
-    CU_ASSERT(transport_parse(STR("error:4.1.6 moved away"), &t, &e) == 0 && t.is_error);
-    UNIT_STR(str_from(t.status), "5.1.6");
-    UNIT_STR(t.text, "moved away");
-    CU_ASSERT(transport_parse(STR("error:no mail"), &t, &e) == 0 && t.is_error);
-    UNIT_STR(str_from(t.status), "5.0.0");
-    UNIT_STR(t.text, "no mail");
+}
+
+static void other_transports(void)
+{
+    static const struct {
+        const char *text;
+        enum transport_kind kind;
+        const char *nexthop, *status, *said;
+    } good[] = {
+        {"lmtp:inet:hub.example:2424", TRANSPORT_LMTP, "hub.example:2424", "", ""},
+        {"lmtp:[::1]:2424", TRANSPORT_LMTP, "[::1]:2424", "", ""},
+        {"error:4.1.6 moved away", TRANSPORT_ERROR, "", "5.1.6", "moved away"},
+        {"error:no mail", TRANSPORT_ERROR, "", "5.0.0", "no mail"},
+        {"retry:5.2.1 not now", TRANSPORT_RETRY, "", "4.2.1", "not now"},
+        {"retry:", TRANSPORT_RETRY, "", "4.0.0", "mail for this destination is put off"},
+        {"discard:silently", TRANSPORT_DISCARD, "", "2.0.0", "silently"},
+        {"virtual:", TRANSPORT_LOCAL, "", "", ""},
+        {"local:x", TRANSPORT_LOCAL, "", "", ""},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct transport t;
+        struct err e = {0};
+        CU_ASSERT(transport_parse(str_from(good[i].text), &t, &e) == 0);
+        CU_ASSERT(t.kind == good[i].kind);
+        UNIT_STR(t.nexthop, good[i].nexthop);
+        UNIT_STR(str_from(t.status), good[i].status);
+        UNIT_STR(t.text, good[i].said);
+    }
+}
+
+static void transport_key_list(void)
+{
+    AUTO_ARENA a = arena_new(512);
     struct str keys[TRANSPORT_KEYS];
-    CU_ASSERT(transport_keys(STR("a.example"), keys) == 3);
-    UNIT_STR(keys[1], ".example");
-    UNIT_STR(keys[2], "*");
-    CU_ASSERT(transport_keys(STR("a.b.c.d.e.f.g.h.i.j.k.l.m.n"), keys) == TRANSPORT_KEYS);
+    CU_ASSERT(transport_keys(a, STR("u+x@a.example"), STR("a.example"), STR("+"), keys) == 5);
+    UNIT_STR(keys[0], "u+x@a.example");
+    UNIT_STR(keys[1], "u@a.example");
+    UNIT_STR(keys[2], "a.example");
+    UNIT_STR(keys[3], ".example");
+    UNIT_STR(keys[4], "*");
+    CU_ASSERT(transport_keys(a, STR("u+x@a.example"), STR("a.example"), STR(""), keys) == 4);
+    CU_ASSERT(transport_keys(a, STR("u+x@a"), STR("a.b.c.d.e.f.g.h.i.j.k.l.m.n"), STR("+"), keys) ==
+              TRANSPORT_KEYS);
     UNIT_STR(keys[TRANSPORT_KEYS - 1], "*");
 }
 
@@ -320,6 +364,8 @@ int main(void)
         {"keys of TLS policies", policy_keys},
         {"TLSA records", tlsa_records},
         {"transports", transports},
+        {"other transports", other_transports},
+        {"keys of transports", transport_key_list},
         {NULL, NULL},
     };
     return unit_main("relay", tests);

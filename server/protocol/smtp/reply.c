@@ -44,25 +44,34 @@ static void take_mechanisms(struct smtp_reply *r, struct str line)
                                                       : 0;
 }
 
-static void take_offer(struct smtp_reply *r, struct str line)
+unsigned smtp_offers_of(struct str keyword)
 {
     static const struct {
         struct str word;
-        unsigned bit;
+        unsigned bits;
     } known[] = {
         {STR("PIPELINING"), SMTP_OFFERS_PIPELINING}, {STR("SIZE"), SMTP_OFFERS_SIZE},
         {STR("8BITMIME"), SMTP_OFFERS_8BITMIME},     {STR("SMTPUTF8"), SMTP_OFFERS_SMTPUTF8},
         {STR("STARTTLS"), SMTP_OFFERS_STARTTLS},     {STR("ENHANCEDSTATUSCODES"), SMTP_OFFERS_STATUSES},
-        {STR("DSN"), SMTP_OFFERS_DSN},
+        {STR("DSN"), SMTP_OFFERS_DSN},               {STR("CHUNKING"), SMTP_OFFERS_CHUNKING},
+        {STR("AUTH"), SMTP_OFFERS_AUTH_PLAIN | SMTP_OFFERS_AUTH_LOGIN},
     };
-    struct str word, value;
-    if (str_casestarts(line, STR("AUTH ")) || str_casestarts(line, STR("AUTH=")))
-        take_mechanisms(r, str_skip(line, 5));
-    if (!str_token(&line, " \t", &word))
-        return;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (str_caseeq(word, known[i].word))
-            r->offers |= known[i].bit;
+        if (str_caseeq(keyword, known[i].word))
+            return known[i].bits;
+    return 0;
+}
+
+static void take_offer(struct smtp_reply *r, struct str line)
+{
+    struct str word, value;
+    if (str_casestarts(line, STR("AUTH ")) || str_casestarts(line, STR("AUTH="))) {
+        take_mechanisms(r, str_skip(line, 5));
+        return;
+    }
+    if (!str_token(&line, " \t", &word) || str_caseeq(word, STR("AUTH")))
+        return;
+    r->offers |= smtp_offers_of(word);
     if (str_caseeq(word, STR("SIZE")) && str_token(&line, " \t", &value))
         str_u64(value, &r->size);
 }

@@ -23,9 +23,10 @@ enum {
     SMTP_OFFERS_SMTPUTF8 = 8,
     SMTP_OFFERS_STARTTLS = 16,
     SMTP_OFFERS_STATUSES = 32, /* ENHANCEDSTATUSCODES */
+    SMTP_OFFERS_DSN = 64,
+    SMTP_OFFERS_CHUNKING = 128,
     SMTP_OFFERS_AUTH_PLAIN = 256,
     SMTP_OFFERS_AUTH_LOGIN = 512,
-    SMTP_OFFERS_DSN = 256,
 };
 
 struct smtp_reply {
@@ -41,5 +42,8 @@ struct smtp_reply {
 /* Takes the next line from *in (and past its end). MORE: feed again, with more input when *in holds
  * no whole line. DONE: *r holds a reply; zero it before the next. BAD: this is no SMTP. */
 enum smtp_reply_event smtp_reply_take(struct smtp_reply *r, struct str *in);
+
+/* The SMTP_OFFERS_* of an EHLO keyword in any case, 0 when it is none of them. */
+unsigned smtp_offers_of(struct str keyword);
 
 #endif
