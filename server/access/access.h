@@ -110,7 +110,8 @@ struct client {
 };
 
 /* --- client.c --- */
-void client_accept(struct access *a, enum service service, int fd);
+/* from: who it is, where the socket's peer is a load balancer; else NULL. */
+void client_accept(struct access *a, enum service service, int fd, const struct addr *from);
 /* Ends the client: everything it holds is freed, its socket closed after the output has left. */
 void client_end(struct client *c);
 /* Says the text and ends. */

@@ -179,7 +179,8 @@ static void turn_away(struct client *c, const char *why)
     client_end(c);
 }
 
-static struct client *client_new(struct access *a, enum service service, int fd)
+static struct client *client_new(struct access *a, enum service service, int fd,
+                                 const struct addr *from)
 {
     struct client *c = MEM_NEW(struct client);
     bool pop3 = service == SERVICE_POP3 || service == SERVICE_POP3S;
@@ -189,12 +190,14 @@ static struct client *client_new(struct access *a, enum service service, int fd)
     snprintf(c->id, sizeof c->id, "%08x%08x", randombytes_random(), randombytes_random());
     c->protocol->start(c);
     c->conn = conn_new(a->program->base, fd, IN_MAX, &client_ops, c);
+    if (from)
+        conn_set_peer(c->conn, from);
     return c;
 }
 
-void client_accept(struct access *a, enum service service, int fd)
+void client_accept(struct access *a, enum service service, int fd, const struct addr *from)
 {
-    struct client *c = client_new(a, service, fd);
+    struct client *c = client_new(a, service, fd, from);
     log_info("connect", LZ("session", c->id), LZ("service", service_name(service)),
              LZ("client", conn_peer(c->conn)->text));
     const char *refusal = why_not(c);

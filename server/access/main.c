@@ -24,9 +24,9 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         close(fd);
 }
 
-static void on_accept(void *arg, enum service service, int fd)
+static void on_accept(void *arg, enum service service, int fd, const struct addr *from)
 {
-    client_accept(arg, service, fd);
+    client_accept(arg, service, fd, from);
 }
 
 static void on_listener(struct program *p, unsigned number, enum service service, int fd)
@@ -73,7 +73,7 @@ static int on_prepare(struct program *p, struct err *e)
     (void)e;
     a->program = p;
     a->directory = rpc_new(p->base, ACCESS, DIRECTORY);
-    a->listeners = front_listeners_new(p->base, on_accept, a);
+    a->listeners = front_listeners_new(p->base, &a->settings, on_accept, a);
     a->waiting = map_new();
     return 0;
 }

@@ -555,3 +555,8 @@ const struct addr *conn_peer(const struct conn *c)
 {
     return &c->peer;
 }
+
+void conn_set_peer(struct conn *c, const struct addr *peer)
+{
+    c->peer = *peer;
+}

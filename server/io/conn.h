@@ -71,5 +71,7 @@ const char *conn_tls_server_name(const struct conn *c); /* SNI, "" when none */
 void conn_finish(struct conn *c);
 
 const struct addr *conn_peer(const struct conn *c);
+/* The client is another one than the socket's peer: that is a load balancer. */
+void conn_set_peer(struct conn *c, const struct addr *peer);
 
 #endif

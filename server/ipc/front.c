@@ -56,8 +56,10 @@ void front_settings_drop(struct front_settings *s)
 
 struct front_listeners {
     struct event_base *base;
-    front_accept_fn fn;
+    struct front_settings *const *settings;
+    behind_fn fn;
     void *arg;
+    struct behind *behind;
     struct map *by_number;
 };
 
@@ -84,6 +86,16 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
     event_add(l->readable, NULL);
 }
 
+static void begin(struct listener *l, int fd)
+{
+    struct front_listeners *all = l->all;
+    const struct front_settings *now = *all->settings;
+    if (now && behind_is_expected(now->cfg, l->service))
+        behind_accept(all->behind, now->cfg, l->service, fd);
+    else
+        all->fn(all->arg, l->service, fd, NULL);
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *l = arg;
@@ -95,7 +107,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
                 rest(l);
             return;
         }
-        l->all->fn(l->all->arg, l->service, got);
+        begin(l, got);
     }
 }
 
@@ -108,10 +120,13 @@ static void listener_free(void *arg)
     free(l);
 }
 
-struct front_listeners *front_listeners_new(struct event_base *base, front_accept_fn fn, void *arg)
+struct front_listeners *front_listeners_new(struct event_base *base,
+                                            struct front_settings *const *settings, behind_fn fn,
+                                            void *arg)
 {
     struct front_listeners *l = MEM_NEW(struct front_listeners);
-    *l = (struct front_listeners){.base = base, .fn = fn, .arg = arg, .by_number = map_new()};
+    *l = (struct front_listeners){.base = base, .settings = settings, .fn = fn, .arg = arg,
+                                  .behind = behind_new(base, fn, arg), .by_number = map_new()};
     return l;
 }
 
@@ -120,6 +135,7 @@ void front_listeners_free(struct front_listeners *l)
     if (!l)
         return;
     map_free(l->by_number, listener_free);
+    behind_free(l->behind);
     free(l);
 }
 

@@ -6,6 +6,7 @@
 #define FACTEUR_IPC_FRONT_H
 
 #include "io/tls.h"
+#include "ipc/behind.h"
 #include "ipc/bundle.h"
 #include "ipc/message.h"
 
@@ -26,10 +27,11 @@ void front_settings_drop(struct front_settings *s); /* NULL is fine */
 
 struct front_listeners;
 
-/* Called for every connection accepted; fd is the callee's. */
-typedef void (*front_accept_fn)(void *arg, enum service service, int fd);
-
-struct front_listeners *front_listeners_new(struct event_base *base, front_accept_fn fn, void *arg);
+/* fn is called for every connection accepted, after a load balancer's header where one is expected by
+ * *settings, which are looked at for each. */
+struct front_listeners *front_listeners_new(struct event_base *base,
+                                            struct front_settings *const *settings, behind_fn fn,
+                                            void *arg);
 void front_listeners_free(struct front_listeners *l); /* closes them; NULL is fine */
 
 /* Takes over fd; a listener with that number is replaced. When no descriptor is left for a new

@@ -7,6 +7,7 @@ libipc_a_SOURCES = \
 	%reldir%/counters.h %reldir%/counters.c \
 	%reldir%/rates.h %reldir%/rates.c \
 	%reldir%/replies.h %reldir%/replies.c \
+	%reldir%/behind.h %reldir%/behind.c \
 	%reldir%/front.h %reldir%/front.c \
 	%reldir%/keys.h %reldir%/keys.c \
 	%reldir%/program.h %reldir%/program.c

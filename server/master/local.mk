@@ -2,7 +2,8 @@ sbin_PROGRAMS += facteurd
 facteurd_SOURCES = \
 	%reldir%/main.c %reldir%/master.h %reldir%/master.c \
 	%reldir%/kinds.h %reldir%/kinds.c \
-	%reldir%/material.h %reldir%/material.c %reldir%/relaying.c %reldir%/findings.c %reldir%/users.c \
+	%reldir%/material.h %reldir%/material.c %reldir%/relaying.c %reldir%/balancers.c \
+	%reldir%/findings.c %reldir%/users.c \
 	%reldir%/files.c %reldir%/tables.c %reldir%/certificates.c %reldir%/places.c \
 	%reldir%/ports.h %reldir%/ports.c \
 	%reldir%/life.c %reldir%/spawn.c %reldir%/child.c %reldir%/links.c \

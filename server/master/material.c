@@ -201,6 +201,7 @@ struct material *material_load(const char *file, struct findings *f)
     check_ldap_files(m, f);
     milters_check(m, f);
     relaying_check(m, f);
+    balancers_check(m, f);
     for (int k = 0; k < KINDS; k++)
         make_bundle(m, (enum kind)k, f);
     return m;

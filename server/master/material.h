@@ -67,6 +67,7 @@ void tables_check(const struct material *m, struct findings *f);
 
 /* Would this be an open relay? */
 void relaying_check(const struct material *m, struct findings *f);
+void balancers_check(const struct material *m, struct findings *f);
 
 /* Adds the "tls:NAME" pieces to out, after trying them. */
 void certificates_add(const struct material *m, struct buf *out, struct findings *f);

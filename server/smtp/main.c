@@ -35,9 +35,9 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
         close(fd);
 }
 
-static void on_accept(void *arg, enum service service, int fd)
+static void on_accept(void *arg, enum service service, int fd, const struct addr *from)
 {
-    session_accept(arg, service, fd);
+    session_accept(arg, service, fd, from);
 }
 
 static void on_listener(struct program *p, unsigned number, enum service service, int fd)
@@ -104,7 +104,7 @@ static bool on_stop(struct program *p)
     if (d->last_moment)
         return true;
     front_listeners_free(d->listeners);
-    d->listeners = front_listeners_new(p->base, on_accept, d);
+    d->listeners = front_listeners_new(p->base, &d->settings, on_accept, d);
     d->last_moment = evtimer_new(p->base, on_last_moment, d);
     event_add(d->last_moment, &tv);
     for (struct session *s = d->sessions, *next; s; s = next) {
@@ -126,7 +126,7 @@ static int on_prepare(struct program *p, struct err *e)
     d->queue = rpc_new(p->base, SMTP, QUEUE);
     d->filter = rpc_new(p->base, SMTP, FILTER);
     d->relay = rpc_new(p->base, SMTP, RELAY);
-    d->listeners = front_listeners_new(p->base, on_accept, d);
+    d->listeners = front_listeners_new(p->base, &d->settings, on_accept, d);
     return 0;
 }
 

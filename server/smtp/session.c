@@ -363,7 +363,8 @@ static bool is_own_address(int fd, const struct addr *peer)
     return memcmp(own.ip, peer->ip, 16) == 0;
 }
 
-static struct session *session_new(struct smtpd *d, enum service service, int fd)
+static struct session *session_new(struct smtpd *d, enum service service, int fd,
+                                   const struct addr *from)
 {
     struct session *s = MEM_NEW(struct session);
     *s = (struct session){.smtpd = d, .settings = front_settings_hold(d->settings), .service = service,
@@ -377,6 +378,8 @@ static struct session *session_new(struct smtpd *d, enum service service, int fd
     s->mail.message.fd = -1;
     snprintf(s->id, sizeof s->id, "%08x%08x", randombytes_random(), randombytes_random());
     s->conn = conn_new(d->program->base, fd, IN_MAX, &session_ops, s);
+    if (from)
+        conn_set_peer(s->conn, from);
     s->peer = *conn_peer(s->conn);
     s->from_here = is_own_address(fd, &s->peer);
     bool old_device =
@@ -385,9 +388,9 @@ static struct session *session_new(struct smtpd *d, enum service service, int fd
     return s;
 }
 
-void session_accept(struct smtpd *d, enum service service, int fd)
+void session_accept(struct smtpd *d, enum service service, int fd, const struct addr *from)
 {
-    struct session *s = session_new(d, service, fd);
+    struct session *s = session_new(d, service, fd, from);
     log_info("connect", LZ("session", s->id), LZ("client", s->peer.text),
              LZ("service", service_name(service)));
     struct turned_away why;

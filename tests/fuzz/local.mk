@@ -31,4 +31,5 @@ include tests/fuzz/imap.mk
 include tests/fuzz/search.mk
 include tests/fuzz/pop3.mk
 include tests/fuzz/milter.mk
+include tests/fuzz/proxy.mk
 include tests/fuzz/smtp.mk

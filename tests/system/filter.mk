@@ -4,3 +4,5 @@ TESTS += tests/system/limits.py
 EXTRA_DIST += tests/system/limits.py
 TESTS += tests/system/lmtp.py
 EXTRA_DIST += tests/system/lmtp.py
+TESTS += tests/system/balancers.py
+EXTRA_DIST += tests/system/balancers.py

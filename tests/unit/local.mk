@@ -21,4 +21,5 @@ include tests/unit/directory.mk
 include tests/unit/pop3.mk
 include tests/unit/relay.mk
 include tests/unit/milter.mk
+include tests/unit/proxy.mk
 include tests/unit/rules.mk
