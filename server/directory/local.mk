@@ -24,6 +24,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/rewrite.h %reldir%/rewrite.c \
 	%reldir%/local.h %reldir%/local.c \
 	%reldir%/access.h %reldir%/access.c \
+	%reldir%/visit.h %reldir%/visit.c \
 	%reldir%/resolve.h %reldir%/resolve.c \
 	%reldir%/login.h %reldir%/login.c \
 	%reldir%/sender.h %reldir%/sender.c

@@ -8,52 +8,13 @@
 #include "directory/local.h"
 #include "directory/rewrite.h"
 #include "directory/trace.h"
+#include "directory/visit.h"
 
 #include <stdlib.h>
 
 #define AT_ONCE 16 /* addresses of one recipient that are looked up at the same time */
 
-enum { KEY_FULL, KEY_SHORT, KEY_OWN_FULL, KEY_OWN_SHORT, KEY_DOMAIN, KEYS };
-enum { CLASSES = 4 };
-
-struct resolve {
-    struct dirset *set;
-    struct arena *arena;
-    unsigned flags;
-    resolve_fn fn;
-    void *arg;
-    struct name_address said;
-    struct graph *graph;
-    struct graph_node *root;
-    const char *led_by; /* the option whose address stands for the one asked; NULL: none */
-    bool changed;       /* the address asked was rewritten */
-    size_t under_way; /* addresses with lookups under way */
-    bool starting;    /* inside the loop of visit_next */
-    bool answered;    /* fn was called; the rest only drains */
-    bool any_remote;
-    bool stale; /* some answer is from before an outage */
-    struct err err;
-    struct resolve_target *targets;
-    size_t count;
-};
-
-/* One address on its way. */
-struct visit {
-    struct resolve *r;
-    struct graph_node *node;
-    size_t pending;
-    enum domain_class class;
-    struct lookup_want classes[CLASSES];
-    bool class_asked, class_told, moved_known;
-    struct lookup_want aliases[KEYS];
-    bool alias_asked[KEYS];
-    struct lookup_want boxes[KEY_OWN_FULL][BOX_WANTS];
-    bool box_asked[KEY_OWN_FULL];
-    struct join *join; /* what is asked now goes as one search where it can; NULL: not now */
-};
-
 static void visit_next(struct resolve *r);
-static void visit_decide(struct visit *v);
 
 /* --- the end --- */
 
@@ -173,205 +134,13 @@ static void end_mailbox(struct visit *v, const struct box *box)
     visit_end(v);
 }
 
-/* --- what is asked about one address --- */
-
-static void on_lookup(void *arg)
-{
-    struct visit *v = arg;
-    if (--v->pending == 0)
-        visit_decide(v);
-}
-
-static void ask(struct visit *v, struct lookup_want *wants, size_t n, struct str key,
-                const char *const *extra)
-{
-    for (size_t i = 0; i < n; i++)
-        wants[i].stale = &v->r->stale;
-    v->pending++;
-    lookup_run_joined(v->r->set, v->r->arena, wants, n, key, extra, v->join, on_lookup, v);
-}
-
-/* All that is asked between the two is asked together. */
-static void ask_begin(struct visit *v)
-{
-    v->join = join_new(v->r->set, v->r->arena);
-    v->pending++;
-}
-
-static void ask_end(struct visit *v)
-{
-    join_send(v->join);
-    v->join = NULL;
-    v->pending--;
-}
-
-static const struct ldapmap_table *first_table(const struct dirmap *map)
-{
-    return map->n && map->v[0].kind == SOURCE_LDAP ? map->v[0].table : NULL;
-}
-
-/* Aliases and mailboxes are found by searches that go as one. */
-static bool has_joined_maps(const struct dirset *set)
-{
-    const struct ldapmap_table *x = first_table(&set->alias_maps);
-    const struct ldapmap_table *y = first_table(&set->mailbox_maps);
-    return x && y && join_fits(x, y);
-}
-
-/* Bare names are asked for where that is free, and among the users of mydestination. */
-static bool has_bare_keys(const struct visit *v)
-{
-    const struct dirset *set = v->r->set;
-    return v->class == DOMAIN_LOCAL || (find_is_own_domain(set, v->node->addr.domain) &&
-                                        !lookup_has_tables(&set->alias_maps));
-}
-
-static struct str alias_key(const struct visit *v, size_t i)
-{
-    const struct name_address *a = &v->node->addr;
-    struct str whole = i == KEY_SHORT || i == KEY_OWN_SHORT ? a->short_key : a->key;
-    if (i == KEY_DOMAIN)
-        return a->at_domain;
-    if (i < KEY_OWN_FULL || whole.n == 0)
-        return whole;
-    return str_head(whole, has_bare_keys(v) ? whole.n - a->at_domain.n : 0);
-}
-
-static void ask_alias(struct visit *v, size_t i)
-{
-    struct str key = alias_key(v, i);
-    if (v->node->is_final || v->alias_asked[i] || key.n == 0 || v->r->set->alias_maps.n == 0)
-        return;
-    v->alias_asked[i] = true;
-    v->aliases[i] = (struct lookup_want){.map = &v->r->set->alias_maps};
-    ask(v, &v->aliases[i], 1, key, NULL);
-}
-
-static void ask_catch_all(struct visit *v)
-{
-    bool known =
-        v->class == DOMAIN_MAILBOX && !has_joined_maps(v->r->set) &&
-        domains_has_no_catch_all(v->r->set->domains, v->node->addr.domain, clock_mono_ms());
-    if (!known)
-        ask_alias(v, KEY_DOMAIN);
-}
-
-static void ask_boxes(struct visit *v)
-{
-    for (size_t i = 0; i < KEY_OWN_FULL; i++) {
-        struct str key = alias_key(v, i);
-        if (v->box_asked[i] || key.n == 0)
-            continue;
-        v->box_asked[i] = true;
-        box_wants(v->r->set, v->boxes[i]);
-        ask(v, v->boxes[i], BOX_WANTS, key, v->r->set->extra_attrs);
-    }
-}
-
-/* The options that give a domain its class; the first that has it counts. */
-static const struct dirmap *class_map(const struct dirset *set, size_t i, enum domain_class *class)
-{
-    static const enum domain_class classes[CLASSES] = {DOMAIN_LOCAL, DOMAIN_MAILBOX, DOMAIN_ALIAS,
-                                                       DOMAIN_RELAY};
-    const struct dirmap *maps[CLASSES] = {&set->local_domains, &set->mailbox_domains,
-                                          &set->alias_domains, &set->relay_domains};
-    *class = classes[i];
-    return maps[i];
-}
-
-/* relay_domains names what lies below its domains too (parent_domain_matches_subdomains). */
-static bool is_listed(const struct dirmap *map, enum domain_class class, struct str domain)
-{
-    ptrdiff_t dot = 0;
-    for (; dot >= 0; domain = str_skip(domain, (size_t)dot + 1)) {
-        if (lookup_is_listed(map, domain))
-            return true;
-        dot = class == DOMAIN_RELAY ? str_find(domain, '.') : -1;
-        if (dot < 0)
-            break;
-    }
-    return false;
-}
-
-/* What is known about the domain without asking. */
-static enum domain_class class_known(const struct dirset *set, struct str domain)
-{
-    enum domain_class class;
-    bool tables = false;
-    for (size_t i = 0; i < CLASSES && !tables; i++) {
-        const struct dirmap *map = class_map(set, i, &class);
-        if (is_listed(map, class, domain))
-            return class;
-        tables = lookup_has_tables(map);
-    }
-    return tables ? domains_class(set->domains, domain, clock_mono_ms()) : DOMAIN_NONE;
-}
-
-static void ask_class(struct visit *v)
-{
-    enum domain_class ignored;
-    v->class_asked = true;
-    for (size_t i = 0; i < CLASSES; i++)
-        v->classes[i] = (struct lookup_want){.map = class_map(v->r->set, i, &ignored),
-                                             .exists = true};
-    ask(v, v->classes, CLASSES, v->node->addr.domain, NULL);
-}
-
-static bool was_said(const struct visit *v)
-{
-    return v->node == v->r->root && !v->r->led_by;
-}
-
-/* An alias found in this table shows that its domain is hosted. */
-static bool proves_domain(const struct dirset *set, const struct map_source *source)
-{
-    enum domain_class class;
-    for (size_t i = 0; i < CLASSES; i++) {
-        const struct ldapmap_table *t = first_table(class_map(set, i, &class));
-        if (t && source && source->kind == SOURCE_LDAP && ldapmap_table_implies(source->table, t))
-            return true;
-    }
-    return false;
-}
-
-/* The domain matters only where no alias leads on, and to tell whose address was said: then a found
- * alias may show it. Asking for it last spares the search that costs servers most. */
-static bool is_class_last(const struct visit *v)
-{
-    const struct dirmap *aliases = &v->r->set->alias_maps;
-    if (v->node->is_final || aliases->n == 0)
-        return false;
-    return !was_said(v) || proves_domain(v->r->set, &aliases->v[0]);
-}
-
-/* A mailbox may be looked for before the domain is known, where that costs no search. */
-static bool may_be_mailbox(const struct visit *v)
-{
-    const struct dirset *set = v->r->set;
-    return v->class == DOMAIN_MAILBOX || (v->class == DOMAIN_UNKNOWN && has_joined_maps(set) &&
-                                          lookup_has_tables(&set->mailbox_domains));
-}
-
 static void visit_start(struct resolve *r, struct graph_node *node)
 {
     struct visit *v = ARENA_NEW(r->arena, struct visit);
     *v = (struct visit){.r = r, .node = node, .pending = 1};
     r->under_way++;
-    v->class = class_known(r->set, node->addr.domain);
-    v->class_told = v->class == DOMAIN_UNKNOWN;
-    ask_begin(v);
-    if (v->class == DOMAIN_UNKNOWN && !is_class_last(v))
-        ask_class(v);
-    if (v->class != DOMAIN_NONE || node != r->root) {
-        for (size_t i = 0; i < KEY_DOMAIN; i++)
-            ask_alias(v, i);
-    }
-    if (may_be_mailbox(v)) {
-        ask_catch_all(v);
-        ask_boxes(v);
-    }
-    ask_end(v);
-    on_lookup(v);
+    visit_ask_first(v);
+    visit_on_lookup(v);
 }
 
 /* Starts what may be started; the last one to end ends all. May free r. */
@@ -391,46 +160,6 @@ static void visit_next(struct resolve *r)
 }
 
 /* --- what the answers mean --- */
-
-static void trace_class(const struct visit *v, bool known)
-{
-    static const char *const meanings[] = {
-        [DOMAIN_UNKNOWN] = "a domain nothing is known of",
-        [DOMAIN_NONE] = "not hosted here",
-        [DOMAIN_LOCAL] = "a domain of mydestination",
-        [DOMAIN_RELAY] = "a domain of relay_domains",
-        [DOMAIN_ALIAS] = "a hosted domain of aliases",
-        [DOMAIN_MAILBOX] = "a hosted domain of mailboxes",
-    };
-    trace_decision(v->r->set->trace, "%.*s is %s%s", STR_FMT(v->node->addr.domain),
-                   meanings[v->class],
-                   known ? " (without asking: listed, or remembered for some seconds)" : "");
-}
-
-/* 0, or -1 when the directory cannot say. */
-static int decide_class(struct visit *v)
-{
-    struct domains *known = v->r->set->domains;
-    if (!v->class_asked)
-        return 0;
-    v->class_asked = false;
-    for (size_t i = 0; i < CLASSES; i++) {
-        struct lookup_want *w = &v->classes[i];
-        enum domain_class class;
-        const struct dirmap *map = class_map(v->r->set, i, &class);
-        if (w->answer == LDAPMAP_CANNOT_SAY)
-            return err_temp(&v->r->err, "%s", w->why);
-        if (w->answer == LDAPMAP_NO && !is_listed(map, class, v->node->addr.domain))
-            continue;
-        v->class = class;
-        domains_keep_class(known, v->node->addr.domain, v->class, clock_mono_ms());
-        trace_class(v, false);
-        return 0;
-    }
-    v->class = DOMAIN_NONE;
-    trace_class(v, false);
-    return 0;
-}
 
 /* The alias that counts: 1 and *out; 0 when there is none; -1 when the directory cannot say. */
 static int find_alias(struct visit *v, size_t *out)
@@ -465,7 +194,7 @@ static int follow_value(struct visit *v, size_t key, const struct ldapmap_value 
             return err_prefix(e, "virtual_alias_maps: %.*s leads to \"%.*s\", which is no address",
                               STR_FMT(str_head(dn, 200)), STR_FMT(str_head(piece, 100)));
         trace_decision(r->set->trace, "%.*s is an alias by its key %.*s: it leads to %.*s",
-                       STR_FMT(from->key), STR_FMT(alias_key(v, key)), STR_FMT(to.printed));
+                       STR_FMT(from->key), STR_FMT(visit_alias_key(v, key)), STR_FMT(to.printed));
         if (graph_edge(r->graph, v->node, &to, e) != 0)
             return -1;
     }
@@ -495,7 +224,7 @@ static void end_unknown(struct visit *v)
 {
     trace_decision(v->r->set->trace, "%.*s is neither an alias nor a mailbox",
                    STR_FMT(v->node->addr.key));
-    if (was_said(v)) {
+    if (visit_was_said(v)) {
         visit_answer(v, VERDICT_NO, "unknown user");
         return;
     }
@@ -540,7 +269,7 @@ static void end_postmaster(struct visit *v)
 
 static bool is_owed_postmaster(const struct visit *v)
 {
-    return v->class != DOMAIN_RELAY && was_said(v) && v->node->addr.is_postmaster && !(v->r->flags & RESOLVE_FINAL) &&
+    return v->class != DOMAIN_RELAY && visit_was_said(v) && v->node->addr.is_postmaster && !(v->r->flags & RESOLVE_FINAL) &&
            (v->class != DOMAIN_NONE || str_eq(v->node->addr.domain, v->r->set->names.myhostname));
 }
 
@@ -548,7 +277,7 @@ static bool is_owed_postmaster(const struct visit *v)
 static bool ask_late_catch_all(struct visit *v)
 {
     v->pending = 1;
-    ask_alias(v, KEY_DOMAIN);
+    visit_ask_alias(v, KEY_DOMAIN);
     return --v->pending > 0;
 }
 
@@ -626,7 +355,7 @@ static void end_of_aliases(struct visit *v)
         end_postmaster(v);
     else if (v->class == DOMAIN_ALIAS)
         end_unknown(v);
-    else if (was_said(v))
+    else if (visit_was_said(v))
         end_elsewhere(v);
     else
         end_remote(v);
@@ -637,13 +366,13 @@ static void end_of_aliases(struct visit *v)
 static void decide_end(struct visit *v)
 {
     v->pending = 1;
-    ask_begin(v);
-    ask_alias(v, KEY_OWN_FULL);
-    ask_alias(v, KEY_OWN_SHORT);
-    ask_catch_all(v);
+    visit_ask_begin(v);
+    visit_ask_alias(v, KEY_OWN_FULL);
+    visit_ask_alias(v, KEY_OWN_SHORT);
+    visit_ask_catch_all(v);
     if (v->class == DOMAIN_MAILBOX)
-        ask_boxes(v);
-    ask_end(v);
+        visit_ask_boxes(v);
+    visit_ask_end(v);
     if (--v->pending == 0)
         end_of_aliases(v);
 }
@@ -660,7 +389,7 @@ static void on_moved(void *arg, const struct find_result *found)
     } else if (found->answer == LDAPMAP_NO) {
         v->moved_known = true;
         decide_end(v);
-    } else if (was_said(v)) {
+    } else if (visit_was_said(v)) {
         struct str to = str_head(found->values[0].value, 180);
         visit_answer(v, VERDICT_NO,
                      arena_printf(r->arena, "5.1.6 User has moved to %.*s", STR_FMT(to)).p);
@@ -670,41 +399,27 @@ static void on_moved(void *arg, const struct find_result *found)
     }
 }
 
-/* Whether the alias that was found makes the domain's class matter no more. */
-static bool is_class_settled(const struct visit *v, int found, size_t key)
+void visit_decide(struct visit *v)
 {
-    if (found == 0)
-        return false;
-    if (!was_said(v))
-        return true;
-    if (key >= KEY_OWN_FULL || !proves_domain(v->r->set, v->aliases[key].source))
-        return false;
-    trace_decision(v->r->set->trace, "%.*s is a hosted domain: the map that says so names this "
-                                     "address too", STR_FMT(v->node->addr.domain));
-    return true;
-}
-
-static void visit_decide(struct visit *v)
-{
-    size_t key;
+    size_t key = KEYS;
     if (v->r->answered) {
         visit_end(v);
         return;
     }
     if (!v->class_told)
-        trace_class(v, true);
+        visit_trace_class(v, true);
     v->class_told = true;
-    if (decide_class(v) != 0) {
+    if (visit_decide_class(v) != 0) {
         visit_fail(v);
         return;
     }
-    if (v->class == DOMAIN_NONE && was_said(v) && !is_owed_postmaster(v)) {
+    if (v->class == DOMAIN_NONE && visit_was_said(v) && !is_owed_postmaster(v)) {
         end_elsewhere(v);
         return;
     }
     int found = find_alias(v, &key);
-    if (v->class == DOMAIN_UNKNOWN && found >= 0 && !is_class_settled(v, found, key)) {
-        ask_class(v);
+    if (v->class == DOMAIN_UNKNOWN && found >= 0 && !visit_is_class_settled(v, found, key)) {
+        visit_ask_class(v);
         return;
     }
     if (found != 0) {

@@ -53,6 +53,8 @@ static void put_rcpt_reply(const struct question *q, enum verdict v, struct str 
                            struct buf *out)
 {
     const struct reply_rcpt *r = reply_rcpt(v);
+    if (v == VERDICT_NOT_HERE)
+        text = (struct str){0}; /* smtpd_relay_restrictions have their own words */
     if (v == VERDICT_YES || v == VERDICT_REMOTE)
         buf_str(out, STR(REPLY_RCPT_YES));
     else

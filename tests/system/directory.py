@@ -252,7 +252,7 @@ def searches_per_recipient():
         same(spent, 40, "searches for 20 recipients")
 
 
-def person(uid, number, *lines):
+def mapped(uid, number, *lines):
     return ("dn: uid=%s,ou=mail,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\n"
             "objectClass: postfixUser\nuid: %s\ncn: %s\nuidNumber: %d\ngidNumber: 20100\n"
             "homeDirectory: /var/vmail/%s\n%s\n\n"
@@ -263,12 +263,12 @@ def joined_searches():
     """One search for alias, catch-all and mailbox answers as three would, whatever the entries say."""
     with PrivateSlapd() as server:
         server.add(
-            person("caps", 20031, "maildrop: Caps@Mail.Example.ORG") +
-            person("led", 20032, "maildrop: led@mail.example.org",
+            mapped("caps", 20031, "maildrop: Caps@Mail.Example.ORG") +
+            mapped("led", 20032, "maildrop: led@mail.example.org",
                    "mailacceptinggeneralid: led@example.com") +
-            person("own", 20033, "maildrop: own@mail.example.org",
+            mapped("own", 20033, "maildrop: own@mail.example.org",
                    "mailacceptinggeneralid: own@mail.example.org") +
-            person("both", 20034, "maildrop: both@mail.example.org",
+            mapped("both", 20034, "maildrop: both@mail.example.org",
                    "mailacceptinggeneralid: BOTH@mail.example.org") +
             "dn: cn=away,ou=mail,dc=example,dc=org\nobjectClass: organizationalRole\n"
             "objectClass: postfixUser\ncn: away\nmailacceptinggeneralid: Led@mail.example.org\n"
