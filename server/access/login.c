@@ -33,7 +33,7 @@ static void on_delay(evutil_socket_t fd, short what, void *arg)
 /* The answer to a wrong password comes late, whatever was wrong. */
 static void refuse_late(struct client *c, enum login_end why)
 {
-    struct timeval tv = {c->settings->cfg->auth_failure_delay, 0};
+    struct timeval tv = {rates_guess_delay(c->settings->cfg, &c->guess), 0};
     c->errors += 2;
     c->access->failures++;
     c->state = CLIENT_WAITS;

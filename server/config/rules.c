@@ -1,5 +1,6 @@
 /* The words of smtpd_*_restrictions. */
 #include "config/rules.h"
+#include "config/endpoint.h"
 
 static const struct {
     struct str name;
@@ -26,6 +27,7 @@ static const struct {
     ROW("reject_unknown_sender_domain", SENDER_UNKNOWN, ALONE),
     ROW("reject_non_fqdn_recipient", RECIPIENT_NOT_FQDN, ALONE),
     ROW("reject_unknown_recipient_domain", RECIPIENT_UNKNOWN, ALONE),
+    ROW("check_policy_service", CHECK_POLICY, TAKES_PLACE),
     ROW("reject_rbl_client", RBL_CLIENT, TAKES_ZONE),
     ROW("reject_rhsbl_helo", RHSBL_HELO, TAKES_ZONE),
     ROW("reject_rhsbl_sender", RHSBL_SENDER, TAKES_ZONE),
@@ -58,7 +60,9 @@ static int unknown(const char *option, struct str name, struct err *e)
     for (size_t i = 0; i < ROWS; i++) {
         if (str_caseeq(table[i].name, name))
             return err_perm(e, "%s: %.*s needs a %s behind it", option, STR_FMT(name),
-                            table[i].argument == RULE_TAKES_MAP ? "map" : "zone");
+                            table[i].argument == RULE_TAKES_MAP     ? "map"
+                            : table[i].argument == RULE_TAKES_PLACE ? "place"
+                                                                    : "zone");
         if (str_distance(name, table[i].name) < str_distance(name, table[best].name))
             best = i;
     }
@@ -72,12 +76,50 @@ static bool is_map(struct str argument)
            str_starts(argument, STR("static:"));
 }
 
+static int check_place(const struct rule_step *step, const char *option, struct err *e)
+{
+    struct config_endpoint at;
+    if (step->rule != RULE_CHECK_POLICY || config_endpoint_parse(step->argument, &at, e) == 0)
+        return 0;
+    return err_prefix(e, "%s", option);
+}
+
+bool rule_names_policy(const struct config *c, struct str place)
+{
+    const struct str lists[] = {c->smtpd_client_restrictions, c->smtpd_helo_restrictions,
+                                c->smtpd_sender_restrictions, c->smtpd_relay_restrictions,
+                                c->smtpd_recipient_restrictions};
+    struct rule_step step;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        for (struct str rest = lists[i]; rule_next(&rest, &step);)
+            if (step.rule == RULE_CHECK_POLICY && str_eq(step.argument, place))
+                return true;
+    return false;
+}
+
+bool rule_is_action(struct str action)
+{
+    static const struct str words[] = {
+        {"OK", 2},    {"permit", 6}, {"DUNNO", 5}, {"REJECT", 6},  {"DEFER", 5},
+        {"HOLD", 4},  {"WARN", 4},   {"INFO", 4},  {"PREPEND", 7}, {"DISCARD", 7},
+        {"DEFER_IF_PERMIT", 15}};
+    struct str word = {0};
+    uint64_t number;
+    str_token(&action, " \t", &word);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (str_caseeq(word, words[i]))
+            return true;
+    return str_u64(word, &number) == 0;
+}
+
 int rule_check(struct str value, const char *option, struct err *e)
 {
     struct rule_step step;
     while (rule_next(&value, &step)) {
         if (step.rule == RULE_NONE)
             return unknown(option, step.name, e);
+        if (check_place(&step, option, e) != 0)
+            return -1;
         if (step.rule >= RULE_CHECK_CLIENT && step.rule <= RULE_CHECK_RECIPIENT &&
             !is_map(step.argument))
             return err_perm(e, "%s: %.*s: \"%.*s\" is none of ldap:FILE, texthash:FILE, "

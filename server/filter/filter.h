@@ -1,9 +1,10 @@
 /*
  * The filter program: shows mail to the configured milters before it is accepted (Sendmail milter
- * protocol 6), on behalf of smtp, which hands it each message as a descriptor and gets edits back.
+ * protocol 6), on behalf of smtp, which hands it each message as a descriptor and gets edits back;
+ * and asks policy servers about recipients.
  *
- * Own uid, empty root, event-driven; it can make no socket and open no file. A connection to a
- * milter comes from the master, which connects to places that the configuration names and no others.
+ * Own uid, empty root, event-driven; it can make no socket and open no file. A connection comes from
+ * the master, which connects to places that the configuration names and no others.
  *
  * A visit is an SMTP session; it has a link to each milter, made at its first MAIL and kept to its
  * end. One ask is under way in a visit at a time; it goes through the links one after the other, and
@@ -33,7 +34,11 @@ struct filter {
     struct settings *settings;
     struct peer *peers;
     struct map *connecting; /* number of the ask → struct link */
+    struct map *calling;    /* the same → struct policy_line */
     uint64_t last_connect;
+    struct policy_line *lines;
+    size_t line_count;
+    uint64_t policies; /* answers of policy servers */
     size_t visit_count;
     uint64_t messages, refusals, failures;
     int null_fd;
@@ -136,6 +141,13 @@ void link_deadline(struct link *l);
 /* Says the event at hand, and those that follow while none is answered. */
 void events_go(struct link *l);
 void events_next(struct link *l);
+
+/* --- policy.c --- */
+void policy_take(struct peer *p, const struct msg_policy_ask *ask);
+/* True: the connection was asked for here. */
+bool policy_connected(struct filter *f, struct msg *m);
+/* The peer is gone; NULL: all are. */
+void policy_forget(struct filter *f, const struct peer *p);
 
 /* --- answers.c --- */
 void answers_take(struct link *l, const struct milter_packet *p);

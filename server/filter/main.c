@@ -20,6 +20,7 @@ static int on_prepare(struct program *p, struct err *e)
     struct filter *f = p->arg;
     f->program = p;
     f->connecting = map_new();
+    f->calling = map_new();
     f->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     return f->null_fd < 0 ? err_perm(e, "/dev/null: %s", strerror(errno)) : 0;
 }
@@ -53,13 +54,18 @@ static void on_peer_message(struct channel *ch, void *arg, struct msg *m)
 {
     struct peer *p = arg;
     (void)ch;
-    if (p->filter->settings)
+    if (!p->filter->settings)
+        return;
+    if (m->type == MSG_policy_ask)
+        policy_take(p, &m->policy_ask);
+    else
         visit_take(p, m);
 }
 
 static void on_peer_close(struct channel *ch, void *arg)
 {
     struct peer *p = arg;
+    policy_forget(p->filter, p);
     map_free(p->visits, visit_free);
     channel_free(ch);
     *p->link = p->next;
@@ -87,7 +93,7 @@ static void on_link(struct program *program, unsigned peer, unsigned index, int 
 
 static void on_message(struct program *p, struct msg *m)
 {
-    if (m->type == MSG_connect_reply)
+    if (m->type == MSG_connect_reply && !policy_connected(p->arg, m))
         link_connected(p->arg, m);
 }
 
@@ -96,9 +102,9 @@ static void on_message(struct program *p, struct msg *m)
 static void on_status(struct program *p, struct buf *out)
 {
     struct filter *f = p->arg;
-    buf_printf(out, "visits=%zu messages=%llu refusals=%llu failures=%llu", f->visit_count,
-               (unsigned long long)f->messages, (unsigned long long)f->refusals,
-               (unsigned long long)f->failures);
+    buf_printf(out, "visits=%zu messages=%llu refusals=%llu policies=%llu failures=%llu",
+               f->visit_count, (unsigned long long)f->messages, (unsigned long long)f->refusals,
+               (unsigned long long)f->policies, (unsigned long long)f->failures);
 }
 
 static void on_end(struct program *p)
@@ -106,7 +112,9 @@ static void on_end(struct program *p)
     struct filter *f = p->arg;
     while (f->peers)
         on_peer_close(f->peers->ch, f->peers);
+    policy_forget(f, NULL);
     map_free(f->connecting, NULL);
+    map_free(f->calling, NULL);
     settings_drop(f->settings);
     close(f->null_fd);
 }

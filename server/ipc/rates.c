@@ -161,6 +161,7 @@ bool rates_guess_begin(struct rates *r, const struct config *cfg, const unsigned
     g->counted = true;
     uint32_t all = rates_add(r, RATE_NETWORK_FAILURES, network);
     uint32_t own = rates_add(r, RATE_USER_FAILURES, (struct str){g->user, g->user_n});
+    g->tries = own;
     if (!is_past(all, cfg->auth_failure_network_limit) && !is_past(own, cfg->auth_failure_user_limit))
         return true;
     rates_guess_forgive(r, g);
@@ -174,4 +175,12 @@ void rates_guess_forgive(struct rates *r, struct rates_guess *g)
     g->counted = false;
     rates_take_back(r, RATE_NETWORK_FAILURES, (struct str){g->network, g->network_n});
     rates_take_back(r, RATE_USER_FAILURES, (struct str){g->user, g->user_n});
+}
+
+int64_t rates_guess_delay(const struct config *cfg, const struct rates_guess *g)
+{
+    int64_t delay = cfg->auth_failure_delay, most = cfg->auth_failure_delay_limit;
+    for (uint32_t i = 1; i < g->tries && delay > 0 && delay < most; i++)
+        delay = 2 * delay < most ? 2 * delay : most;
+    return delay;
 }

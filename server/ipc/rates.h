@@ -41,10 +41,14 @@ struct rates_guess {
     bool counted;
     char network[17], user[320];
     size_t network_n, user_n;
+    uint32_t tries; /* of this user from this network, with this one; 0: nobody counts */
 };
 /* False: there were too many. */
 bool rates_guess_begin(struct rates *r, const struct config *cfg, const unsigned char ip[16],
                        struct str user, struct rates_guess *g);
 void rates_guess_forgive(struct rates *r, struct rates_guess *g);
+/* How long the answer to a wrong one waits, in seconds: auth_failure_delay, twice that after the
+ * second, and so on up to auth_failure_delay_limit. */
+int64_t rates_guess_delay(const struct config *cfg, const struct rates_guess *g);
 
 #endif

@@ -1,10 +1,12 @@
 /*
- * Connections to milters, begun for the filter program, which can make no socket: so it reaches the
- * places that the configuration names and no others, and needs no file system for Unix sockets,
- * whose directories come and go with their servers. They are made as that program's user.
+ * Connections to milters and policy servers, begun for the filter program, which can make no socket:
+ * so it reaches the places that the configuration names and no others, and needs no file system for
+ * Unix sockets, whose directories come and go with their servers. They are made as that program's
+ * user.
  */
 #include "confine/confine.h"
 #include "config/endpoint.h"
+#include "config/rules.h"
 #include "master/master.h"
 
 #include <errno.h>
@@ -26,6 +28,10 @@ void milters_check(const struct material *m, struct findings *f)
     for (size_t i = 0; i < list->n; i++)
         if (config_endpoint_parse(list->v[i], &at, &e) != 0)
             finding_error(f, "smtpd_milters: %s", e.log);
+    struct str action = m->cfg->smtpd_policy_service_default_action;
+    if (!rule_is_action(action))
+        finding_error(f, "smtpd_policy_service_default_action: \"%.*s\" is no action that is known "
+                         "here", STR_FMT(str_head(action, 100)));
 }
 
 static int begin(const struct config_endpoint *at, struct err *e)
@@ -62,7 +68,8 @@ static int begin_as_filter(const struct master *m, const struct config_endpoint 
 static int make(const struct master *m, struct str place, struct err *e)
 {
     struct config_endpoint at;
-    if (!is_named(&m->now->cfg->smtpd_milters, place))
+    const struct config *c = m->now->cfg;
+    if (!is_named(&c->smtpd_milters, place) && !rule_names_policy(c, place))
         return err_perm(e, "the configuration does not name it");
     if (config_endpoint_parse(place, &at, e) != 0)
         return -1;

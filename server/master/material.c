@@ -29,17 +29,19 @@ static void add_table(const struct material *m, const char *option, struct str p
     mem_wipe(text.p, text.n);
 }
 
-/* An element is ldap:FILE, TYPE:SOMETHING of another kind, or a plain word. */
+/* An element is ldap:FILE, TYPE:SOMETHING of another kind, or a plain word. Restrictions have places
+ * of policy servers among them, and are checked as a whole elsewhere. */
 static void add_tables_of(const struct material *m, const struct config_option *o,
                           struct buf *out, struct findings *f)
 {
     struct str rest = m->cfg->value[o - config_options], piece;
+    bool rules = strcmp(o->type, "RULES") == 0;
     while (config_map_piece(&rest, &piece)) {
         if (str_starts(piece, STR("ldap:")))
             add_table(m, o->name, str_skip(piece, 5), out, f);
         else if (config_map_file(piece).n)
             add_table(m, o->name, config_map_file(piece), out, f);
-        else if (str_find(piece, ':') >= 0 && !str_starts(piece, STR("static:")) &&
+        else if (!rules && str_find(piece, ':') >= 0 && !str_starts(piece, STR("static:")) &&
                  !str_starts(piece, STR("inline:")))
             finding_error(f, "%s: \"%.*s\": only ldap:FILE, texthash:FILE, inline:{KEY=VALUE}, "
                           "static:VALUE and plain words are known",

@@ -4,3 +4,4 @@ include server/protocol/smtp/local.mk
 include server/protocol/sasl/local.mk
 include server/protocol/pop3/local.mk
 include server/protocol/milter/local.mk
+include server/protocol/policy/local.mk

@@ -34,7 +34,7 @@ static void log_login(struct session *s, struct str user, const char *result)
 static void refuse(struct session *s, enum verdict v, enum auth_state state)
 {
     s->smtpd->login_failures++;
-    s->reply_delay = session_cfg(s)->auth_failure_delay * 1000;
+    s->reply_delay = rates_guess_delay(session_cfg(s), &s->guess) * 1000;
     reply(s, "%s", reply_login(v, state)->smtp);
 }
 

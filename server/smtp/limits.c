@@ -66,7 +66,7 @@ bool limits_guess(struct session *s, struct str user)
     if (rates_guess_begin(s->smtpd->rates, session_cfg(s), s->peer.ip, user, &s->guess))
         return true;
     log_info("auth-limit", LZ("session", s->id), LZ("client", s->peer.text), LS("user", user));
-    s->reply_delay = session_cfg(s)->auth_failure_delay * 1000;
+    s->reply_delay = rates_guess_delay(session_cfg(s), &s->guess) * 1000;
     s->errors++;
     reply(s, "454 4.7.0 Temporary authentication failure: too many failures, try again later");
     return false;

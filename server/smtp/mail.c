@@ -26,6 +26,7 @@ void mail_free(struct session *s)
     message_free(s);
     map_free(m->seen, NULL);
     free(m->targets.v);
+    buf_free(&m->prepended);
     free(m->lmtp.v);
     free(m->expanded.v);
     arena_free(m->arena);

@@ -1,8 +1,8 @@
 /*
  * smtpd_*_restrictions: what the house asks about client, greeting, sender and recipient. The lists
  * are gone through at RCPT, one after the other, as Postfix does (smtpd_delay_reject): a permit ends
- * its list, a refusal ends all. What needs an answer of others is asked of the directory (tables) and
- * of the relay (DNS).
+ * its list, a refusal ends all. What needs an answer of others is asked of the directory (tables), of
+ * the relay (DNS) and of the filter program (policy servers).
  *
  * None of this lets anybody send to other servers: that is rules_may_relay, and the queue checks it
  * again.
@@ -27,7 +27,7 @@ struct rules {
     struct rule_step step;
     bool warn;      /* the rule at hand only warns */
     bool maybe;     /* defer_if_permit: maybe_text is said unless something worse is */
-    char text[400], maybe_text[400];
+    char text[500], maybe_text[500];
     struct str zone, filter, domain; /* of the DNS list that is asked */
 };
 
@@ -57,16 +57,20 @@ static enum outcome_of_rule refuse(struct rules *r, const char *fmt, ...)
     return REFUSES;
 }
 
-/* Which of the four a rule is about, as replies name it. */
+/* Which of the four a rule is about, as replies name it; a policy server is asked about what its list
+ * is about. */
 static struct str subject_of(struct session *s, const struct rules *r)
 {
     enum rule rule = r->step.rule;
-    struct str path = s->mail.from.path;
-    if (rule == RULE_CHECK_HELO || (rule >= RULE_HELO_INVALID && rule <= RULE_HELO_UNKNOWN))
+    size_t list = rule == RULE_CHECK_POLICY ? r->list : LISTS;
+    if (list == 1 || rule == RULE_CHECK_HELO ||
+        (rule >= RULE_HELO_INVALID && rule <= RULE_HELO_UNKNOWN))
         return arena_printf(r->arena, "<%.200s>: Helo command rejected", s->hello);
-    if (rule == RULE_CHECK_SENDER || rule == RULE_SENDER_NOT_FQDN || rule == RULE_SENDER_UNKNOWN)
-        return arena_printf(r->arena, "<%.*s>: Sender address rejected", STR_FMT(path));
-    if (rule == RULE_CHECK_CLIENT)
+    if (list == 2 || rule == RULE_CHECK_SENDER || rule == RULE_SENDER_NOT_FQDN ||
+        rule == RULE_SENDER_UNKNOWN)
+        return arena_printf(r->arena, "<%.*s>: Sender address rejected",
+                            STR_FMT(s->mail.from.path));
+    if (list == 0 || rule == RULE_CHECK_CLIENT)
         return arena_printf(r->arena, "<%s>: Client host rejected", s->peer.text);
     return arena_printf(r->arena, "<%.*s>: Recipient address rejected", STR_FMT(r->recipient));
 }
@@ -76,7 +80,7 @@ static enum outcome_of_rule refuse_subject(struct session *s, struct rules *r, c
 {
     struct str subject = subject_of(s, r);
     return refuse(r, "%s %.*s: %.*s", status, STR_FMT(str_head(subject, 280)),
-                  STR_FMT(str_head(why, 100)));
+                  STR_FMT(str_head(why, 450)));
 }
 
 static enum outcome_of_rule cannot_say(struct session *s, struct rules *r)
@@ -144,6 +148,16 @@ static enum outcome_of_rule act(struct session *s, struct rules *r, struct str a
     }
     if (str_caseeq(word, STR("DUNNO")))
         return GOES_ON;
+    if (str_caseeq(word, STR("PREPEND"))) {
+        policy_prepend(s, text);
+        return GOES_ON;
+    }
+    if (str_caseeq(word, STR("DISCARD"))) {
+        s->mail.discard = true;
+        log_info("discard", LZ("session", s->id), LS("from", s->mail.from.path),
+                 LS("to", r->recipient), LS("why", text));
+        return PERMITS;
+    }
     if (str_caseeq(word, STR("OK")) || str_caseeq(word, STR("permit")) || is_number(word))
         return PERMITS;
     log_error("access", LZ("session", s->id), LS("table", r->step.argument),
@@ -152,6 +166,11 @@ static enum outcome_of_rule act(struct session *s, struct rules *r, struct str a
 }
 
 static void step(struct session *s, struct rules *r, enum outcome_of_rule o);
+
+static void on_policy(struct session *s, void *arg, struct str action)
+{
+    step(s, arg, act(s, arg, action));
+}
 
 static void on_access(struct session *s, void *arg, struct msg *m)
 {
@@ -370,6 +389,9 @@ static enum outcome_of_rule run(struct session *s, struct rules *r)
         return look_up(s, r, ACCESS_ADDRESS, sender);
     case RULE_CHECK_RECIPIENT:
         return look_up(s, r, ACCESS_ADDRESS, r->recipient);
+    case RULE_CHECK_POLICY:
+        policy_ask(s, r->arena, r->step.argument, r->recipient, on_policy, r);
+        return WAITS;
     case RULE_HELO_UNKNOWN:
         return need_domain(s, r, DNS_ASK_MAIL, helo);
     case RULE_SENDER_UNKNOWN:

@@ -136,6 +136,7 @@ struct mail {
     struct str only_rcpt;  /* the first accepted recipient */
     struct rcpt *rcpt;     /* the one under way */
     struct message message;
+    struct buf prepended;  /* header lines that a table or a policy server wants */
     uint64_t chunk_size, chunk_left; /* of the BDAT chunk at hand */
     bool chunk_last, chunk_stray;    /* stray: out of place, read only to be thrown away */
     struct handing *handing; /* the message is on its way */
@@ -269,6 +270,15 @@ void rules_run(struct session *s, struct arena *a, struct str recipient, bool el
                rules_fn fn);
 /* The client may send to other servers: it has logged in, or its network may. */
 bool rules_may_relay(const struct session *s);
+
+/* --- policy.c --- */
+typedef void (*policy_fn)(struct session *s, void *arg, struct str action);
+/* Asks the policy server at place about a recipient; action: as in an access table, the default one
+ * where there is no answer; it ends with fn. */
+void policy_ask(struct session *s, struct arena *a, struct str place, struct str recipient,
+                policy_fn fn, void *arg);
+/* PREPEND: a line for the message's header, once. */
+void policy_prepend(struct session *s, struct str line);
 
 /* --- probed.c: mailboxes found fit a moment ago, by folded address --- */
 bool probed_lately(const struct smtpd *d, struct str key, uint64_t size);

@@ -81,6 +81,7 @@ static bool begins_with_body(struct str header)
 void trace_build(const struct session *s, struct str header, struct buf *out)
 {
     received(s, out);
+    buf_str(out, buf_view(&s->mail.prepended));
     if (session_is_submission(s))
         add_missing(s, header, out);
     if (begins_with_body(header))

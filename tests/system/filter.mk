@@ -6,3 +6,5 @@ TESTS += tests/system/lmtp.py
 EXTRA_DIST += tests/system/lmtp.py
 TESTS += tests/system/balancers.py
 EXTRA_DIST += tests/system/balancers.py
+TESTS += tests/system/policy.py
+EXTRA_DIST += tests/system/policy.py tests/lib/policy.py

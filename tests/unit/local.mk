@@ -22,4 +22,5 @@ include tests/unit/pop3.mk
 include tests/unit/relay.mk
 include tests/unit/milter.mk
 include tests/unit/proxy.mk
+include tests/unit/policy.mk
 include tests/unit/rules.mk
