@@ -131,6 +131,8 @@ struct ldapmap_entry {
 
 /* The attribute of that name (ASCII case ignored, options must be equal), or NULL. */
 const struct ldapmap_attr *ldapmap_entry_attr(const struct ldapmap_entry *entry, const char *name);
+/* A copy that is all the arena's. */
+void ldapmap_entry_copy(struct arena *a, const struct ldapmap_entry *from, struct ldapmap_entry *to);
 
 enum ldapmap_answer {
     LDAPMAP_CANNOT_SAY, /* see err; never taken for "no" */

@@ -30,6 +30,19 @@ const struct ldapmap_attr *ldapmap_entry_attr(const struct ldapmap_entry *entry,
     return NULL;
 }
 
+void ldapmap_entry_copy(struct arena *a, const struct ldapmap_entry *from, struct ldapmap_entry *to)
+{
+    struct ldapmap_attr *attrs = arena_array(a, from->count + 1, sizeof *attrs);
+    for (size_t i = 0; i < from->count; i++) {
+        struct str *values = arena_array(a, from->attrs[i].count + 1, sizeof *values);
+        for (size_t j = 0; j < from->attrs[i].count; j++)
+            values[j] = arena_str(a, from->attrs[i].values[j]);
+        attrs[i] = (struct ldapmap_attr){arena_str(a, from->attrs[i].name), values,
+                                         from->attrs[i].count};
+    }
+    *to = (struct ldapmap_entry){arena_str(a, from->dn), attrs, from->count};
+}
+
 static bool has_attr(const char *const *attrs, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
@@ -200,21 +213,6 @@ static size_t entry_bytes(const struct ldapmap_entry *entry)
     return n;
 }
 
-static struct ldapmap_entry *copy_entry(struct arena *a, const struct ldapmap_entry *entry)
-{
-    struct ldapmap_entry *out = ARENA_NEW(a, struct ldapmap_entry);
-    struct ldapmap_attr *attrs = arena_array(a, entry->count + 1, sizeof(*attrs));
-    for (size_t i = 0; i < entry->count; i++) {
-        const struct ldapmap_attr *from = &entry->attrs[i];
-        struct str *values = arena_array(a, from->count + 1, sizeof(*values));
-        for (size_t j = 0; j < from->count; j++)
-            values[j] = arena_str(a, from->values[j]);
-        attrs[i] = (struct ldapmap_attr){arena_str(a, from->name), values, from->count};
-    }
-    *out = (struct ldapmap_entry){arena_str(a, entry->dn), attrs, entry->count};
-    return out;
-}
-
 void ldapmap_query_entry(struct ldapmap_query *q, const struct ldapmap_entry *entry)
 {
     struct ldapmap_pile *pile = q->pile;
@@ -234,7 +232,8 @@ void ldapmap_query_entry(struct ldapmap_query *q, const struct ldapmap_entry *en
         pile->entries = grown;
         pile->cap = cap;
     }
-    pile->entries[pile->count++] = copy_entry(q->arena, entry);
+    pile->entries[pile->count] = ARENA_NEW(q->arena, struct ldapmap_entry);
+    ldapmap_entry_copy(q->arena, entry, pile->entries[pile->count++]);
 }
 
 static void fail_code(struct ldapmap_part_query *p, const char *base, int code,

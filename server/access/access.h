@@ -130,6 +130,9 @@ extern const struct access_protocol imap_protocol, pop3_protocol;
 /* --- login.c --- */
 /* Asks the directory; the client must not be read meanwhile. password is not kept. */
 void login_start(struct client *c, struct str user, struct str password);
+/* On with what SASL said: the next challenge, or the login. False: it failed, c->sasl says why and is
+ * the caller's to free. */
+bool login_sasl(struct client *c, enum sasl_event event);
 void login_session_reply(struct access *a, struct msg *m);
 void login_cancel(struct client *c);
 

@@ -119,30 +119,20 @@ static bool do_login(struct client *c, const char *tag, struct imap_cursor *args
     return true;
 }
 
-/* What SASL said: on with the dialogue. */
 static bool sasl_went(struct client *c, enum sasl_event event)
 {
-    if (event == SASL_CONTINUE) {
-        c->state = CLIENT_SASL;
-        conn_printf(c->conn, "+ %s\r\n", c->sasl.challenge);
+    if (login_sasl(c, event))
         return true;
-    }
-    c->state = CLIENT_TALKS;
-    if (event == SASL_DONE) {
-        login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
-                    (struct str){c->sasl.password.p, c->sasl.password.n});
-    } else {
-        c->errors++;
-        if (event == SASL_CANCELLED)
-            say(c, c->imap.tag, "BAD Authentication cancelled.");
-        else if (event == SASL_UNKNOWN)
-            say(c, c->imap.tag, "NO Unknown authentication mechanism.");
-        else if (event == SASL_NO_MEMORY)
-            say(c, c->imap.tag, "NO [UNAVAILABLE] No memory for a password now.");
-        else
-            conn_printf(c->conn, "%s %s %s\r\n", c->imap.tag,
-                        event == SASL_REFUSED ? "NO [AUTHENTICATIONFAILED]" : "BAD", c->sasl.wrong);
-    }
+    c->errors++;
+    if (event == SASL_CANCELLED)
+        say(c, c->imap.tag, "BAD Authentication cancelled.");
+    else if (event == SASL_UNKNOWN)
+        say(c, c->imap.tag, "NO Unknown authentication mechanism.");
+    else if (event == SASL_NO_MEMORY)
+        say(c, c->imap.tag, "NO [UNAVAILABLE] No memory for a password now.");
+    else
+        conn_printf(c->conn, "%s %s %s\r\n", c->imap.tag,
+                    event == SASL_REFUSED ? "NO [AUTHENTICATIONFAILED]" : "BAD", c->sasl.wrong);
     sasl_free(&c->sasl);
     return true;
 }

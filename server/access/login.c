@@ -131,6 +131,22 @@ void login_start(struct client *c, struct str user, struct str password)
     c->ask = rpc_call(c->access->directory, &m, DIRECTORY_MS, on_auth, c);
 }
 
+bool login_sasl(struct client *c, enum sasl_event event)
+{
+    if (event == SASL_CONTINUE) {
+        c->state = CLIENT_SASL;
+        conn_printf(c->conn, "+ %s\r\n", c->sasl.challenge);
+        return true;
+    }
+    c->state = CLIENT_TALKS;
+    if (event != SASL_DONE)
+        return false;
+    login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
+                (struct str){c->sasl.password.p, c->sasl.password.n});
+    sasl_free(&c->sasl);
+    return true;
+}
+
 void login_cancel(struct client *c)
 {
     if (c->state == CLIENT_CHECKING && c->ask)

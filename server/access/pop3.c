@@ -95,19 +95,11 @@ static bool do_pass(struct client *c, const struct pop3_command *cmd)
     return true;
 }
 
-/* What SASL said: on with the dialogue. */
 static bool sasl_went(struct client *c, enum sasl_event event)
 {
-    if (event == SASL_CONTINUE) {
-        c->state = CLIENT_SASL;
-        conn_printf(c->conn, "+ %s\r\n", c->sasl.challenge);
+    if (login_sasl(c, event))
         return true;
-    }
-    c->state = CLIENT_TALKS;
-    if (event == SASL_DONE)
-        login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
-                    (struct str){c->sasl.password.p, c->sasl.password.n});
-    else if (event == SASL_CANCELLED)
+    if (event == SASL_CANCELLED)
         wrong(c, "Authentication cancelled");
     else if (event == SASL_UNKNOWN)
         wrong(c, "Unknown authentication mechanism");

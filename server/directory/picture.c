@@ -263,19 +263,6 @@ static void keep(struct picture *p, struct flight *f, const struct search_result
 
 enum origin { FROM_SERVER, FROM_MEMORY, FROM_BEFORE_OUTAGE };
 
-static void copy_entry(struct arena *a, const struct ldapmap_entry *from, struct ldapmap_entry *to)
-{
-    struct ldapmap_attr *attrs = arena_array(a, from->count + 1, sizeof *attrs);
-    for (size_t i = 0; i < from->count; i++) {
-        struct str *values = arena_array(a, from->attrs[i].count + 1, sizeof *values);
-        for (size_t j = 0; j < from->attrs[i].count; j++)
-            values[j] = arena_str(a, from->attrs[i].values[j]);
-        attrs[i] = (struct ldapmap_attr){arena_str(a, from->attrs[i].name), values,
-                                         from->attrs[i].count};
-    }
-    *to = (struct ldapmap_entry){arena_str(a, from->dn), attrs, from->count};
-}
-
 static void make_ready(struct picture *p, struct waiter *w, const struct search_result *r,
                        enum origin origin)
 {
@@ -286,7 +273,7 @@ static void make_ready(struct picture *p, struct waiter *w, const struct search_
     w->result.diagnostic = arena_str(w->arena, r->diagnostic);
     w->result.entries = arena_array(w->arena, r->count + 1, sizeof *w->result.entries);
     for (size_t i = 0; i < r->count; i++)
-        copy_entry(w->arena, &r->entries[i], &w->result.entries[i]);
+        ldapmap_entry_copy(w->arena, &r->entries[i], &w->result.entries[i]);
     w->next = NULL;
     *p->ready_last = w;
     p->ready_last = &w->next;

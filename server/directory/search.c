@@ -228,21 +228,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- reading --- */
 
-/* What libldap gave lies in the message, which is freed soon. */
-static void own_entry(struct arena *a, struct ldapmap_entry *entry)
-{
-    struct ldapmap_attr *attrs = arena_array(a, entry->count + 1, sizeof *attrs);
-    for (size_t i = 0; i < entry->count; i++) {
-        struct str *values = arena_array(a, entry->attrs[i].count + 1, sizeof *values);
-        for (size_t j = 0; j < entry->attrs[i].count; j++)
-            values[j] = arena_str(a, entry->attrs[i].values[j]);
-        attrs[i] = (struct ldapmap_attr){arena_str(a, entry->attrs[i].name), values,
-                                         entry->attrs[i].count};
-    }
-    entry->dn = arena_str(a, entry->dn);
-    entry->attrs = attrs;
-}
-
 static int take_entry(struct op *o, LDAP *ld, LDAPMessage *m)
 {
     struct search_result *r = &o->result;
@@ -256,9 +241,10 @@ static int take_entry(struct op *o, LDAP *ld, LDAPMessage *m)
         r->entries = v;
         o->cap = cap;
     }
-    int code = ldapmap_conn_entry(o->arena, ld, m, &r->entries[r->count]);
+    struct ldapmap_entry in_message; /* which is freed soon */
+    int code = ldapmap_conn_entry(o->arena, ld, m, &in_message);
     if (code == LDAP_SUCCESS)
-        own_entry(o->arena, &r->entries[r->count++]);
+        ldapmap_entry_copy(o->arena, &in_message, &r->entries[r->count++]);
     return code;
 }
 

@@ -5,25 +5,12 @@
 
 /* --- taking in --- */
 
-static struct ldapmap_entry copy_entry(struct arena *a, const struct ldapmap_entry *from)
-{
-    struct ldapmap_attr *attrs = arena_array(a, from->count + 1, sizeof *attrs);
-    for (size_t i = 0; i < from->count; i++) {
-        struct str *values = arena_array(a, from->attrs[i].count + 1, sizeof *values);
-        for (size_t j = 0; j < from->attrs[i].count; j++)
-            values[j] = arena_str(a, from->attrs[i].values[j]);
-        attrs[i] = (struct ldapmap_attr){arena_str(a, from->attrs[i].name), values,
-                                         from->attrs[i].count};
-    }
-    return (struct ldapmap_entry){arena_str(a, from->dn), attrs, from->count};
-}
-
 void lint_take(void *lint, const struct ldapmap_entry *entry)
 {
     struct lint *l = lint;
     struct lint_entry *x = ARENA_NEW(l->arena, struct lint_entry);
     uint64_t uid;
-    x->e = copy_entry(l->arena, entry);
+    ldapmap_entry_copy(l->arena, entry, &x->e);
     x->is_person = lint_attr(x, l->home_attr) || lint_attr(x, l->uid_attr) ||
                    lint_attr(x, l->gid_attr);
     *l->last = x;

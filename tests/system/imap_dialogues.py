@@ -167,17 +167,15 @@ def run_one(path, session, directory):
                       directives=directives(maildir, arguments)).run()
 
 
-def main():
-    session = os.path.join(BUILD, "session")
-    home = os.path.join(SRC, "tests", "dialogues", "imap")
+def run_all(kind, session, one):
+    home = os.path.join(SRC, "tests", "dialogues", kind)
     names = sys.argv[1:] or sorted(f[:-4] for f in os.listdir(home) if f.endswith(".txt"))
-    os.environ["TZ"] = "UTC"
     failed = 0
     print("1..%d" % len(names), flush=True)
     for number, name in enumerate(names, 1):
-        directory = tempfile.mkdtemp(prefix="facteur-imap.")
+        directory = tempfile.mkdtemp(prefix="facteur-%s." % kind)
         try:
-            run_one(os.path.join(home, name + ".txt"), session, directory)
+            one(os.path.join(home, name + ".txt"), session, directory)
             print("ok %d - %s" % (number, name), flush=True)
         except (dialogue.DialogueError, OSError, subprocess.SubprocessError) as e:
             failed += 1
@@ -186,6 +184,11 @@ def main():
         finally:
             shutil.rmtree(directory, ignore_errors=True)
     return failed > 0
+
+
+def main():
+    os.environ["TZ"] = "UTC"
+    return run_all("imap", os.path.join(BUILD, "session"), run_one)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """ENVELOPE, BODYSTRUCTURE and size of the difficult messages, and of others made from them by chance,
-beside those of Dovecot's imap program on a private maildir. Skipped where Dovecot is not installed."""
+beside those of Dovecot's imap program on a private maildir."""
 import glob, os, random, re, shutil, subprocess, sys, tempfile
 
 SRC = os.environ.get("FACTEUR_SRCDIR", ".")
@@ -130,9 +130,6 @@ def made_by_chance(messages):
 
 
 def main():
-    if not os.access(IMAP, os.X_OK):
-        print("1..0 # SKIP Dovecot's imap program is not installed")
-        return 0
     names = sorted(glob.glob(f"{SRC}/tests/corpus/mime/*.eml"))
     messages = [open(n, "rb").read() for n in names]
     plain = [m for n, m in zip(names, messages) if os.path.basename(n)[:-4] not in DIFFERENT]
@@ -145,8 +142,8 @@ def main():
     finally:
         shutil.rmtree(tmp)
     if not theirs:
-        print("1..0 # SKIP Dovecot's imap program does not run here")
-        return 0
+        print("1..1\nnot ok 1 - Dovecot's imap program does not run here")
+        return 1
     print(f"1..{len(names) + 1}")
     failed = 0
     for i, name in enumerate(names):

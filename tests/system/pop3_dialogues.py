@@ -73,24 +73,10 @@ def run_one(path, session, directory):
 def main():
     shared = tempfile.mkdtemp(prefix="facteur-pop3.")
     os.chmod(shared, 0o755)
-    session = shutil.copy(os.path.join(BUILD, "session"), shared)  # the build may be closed to others
-    home = os.path.join(SRC, "tests", "dialogues", "pop3")
-    names = sys.argv[1:] or sorted(f[:-4] for f in os.listdir(home) if f.endswith(".txt"))
-    failed = 0
-    print("1..%d" % len(names), flush=True)
-    for number, name in enumerate(names, 1):
-        directory = tempfile.mkdtemp(prefix="facteur-pop3.")
-        try:
-            run_one(os.path.join(home, name + ".txt"), session, directory)
-            print("ok %d - %s" % (number, name), flush=True)
-        except (dialogue.DialogueError, OSError, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %d - %s" % (number, name))
-            print(re.sub("^", "# ", str(e), flags=re.M), flush=True)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-    shutil.rmtree(shared, ignore_errors=True)
-    return failed > 0
+    try:  # the build may be closed to others
+        return imap_dialogues.run_all("pop3", shutil.copy(os.path.join(BUILD, "session"), shared), run_one)
+    finally:
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -137,9 +137,6 @@ def classic_schema(directory):
 
 def main():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    if shutil.which("slapd") is None or shutil.which("ldapsearch") is None:
-        print("1..0 # SKIP slapd or ldap-utils is not installed")
-        return 0
     directory = tempfile.mkdtemp(prefix="private-slapd-")
     try:
         with PrivateSlapd() as slapd:
