@@ -13,10 +13,10 @@ struct network {
     int64_t seen;
 };
 
-/* Times of tries, those under way included; the oldest first. */
+/* Times of wrong ones, the oldest first, and how many are under way. */
 struct tries {
     int64_t at[GUARD_LIMIT_MAX];
-    unsigned n;
+    unsigned n, under_way;
 };
 
 struct account {
@@ -24,6 +24,8 @@ struct account {
     uint64_t name;
     struct tries strangers, own;
     struct network known[GUARD_NETWORKS_MAX];
+    struct guard_try *waiting; /* the oldest first */
+    unsigned waiting_n;
 };
 
 struct guard {
@@ -62,17 +64,26 @@ static struct account *find(struct guard *g, uint64_t name)
     return a;
 }
 
+/* The oldest one that nobody waits at gives way. */
+static void make_room(struct guard *g)
+{
+    struct account *a = g->oldest;
+    while (a && a->waiting)
+        a = a->newer;
+    if (!a)
+        return;
+    unlink_account(g, a);
+    map_take(g->accounts, key_of(&a->name));
+    free(a);
+}
+
 static struct account *find_or_add(struct guard *g, uint64_t name)
 {
     struct account *a = find(g, name);
     if (a)
         return a;
-    if (map_count(g->accounts) >= GUARD_ACCOUNTS_MAX) {
-        a = g->oldest;
-        unlink_account(g, a);
-        map_take(g->accounts, key_of(&a->name));
-        free(a);
-    }
+    if (map_count(g->accounts) >= GUARD_ACCOUNTS_MAX)
+        make_room(g);
     a = MEM_NEW(struct account);
     a->name = name;
     map_put(g->accounts, key_of(&name), a);
@@ -103,77 +114,107 @@ static void remember(struct account *a, uint64_t name, int64_t now)
 
 /* --- tries --- */
 
-static void drop_first(struct tries *t, unsigned n)
-{
-    memmove(t->at, t->at + n, (t->n - n) * sizeof t->at[0]);
-    t->n -= n;
-}
-
-static bool add(struct tries *t, unsigned limit, int64_t now, int64_t ms)
+static void forget_old(struct tries *t, int64_t now, int64_t ms)
 {
     unsigned old = 0;
     while (old < t->n && now - t->at[old] >= ms)
         old++;
-    drop_first(t, old);
-    if (t->n >= limit)
+    memmove(t->at, t->at + old, (t->n - old) * sizeof t->at[0]);
+    t->n -= old;
+}
+
+static bool wait_for_others(struct account *a, struct guard_try *t)
+{
+    struct guard_try **end = &a->waiting;
+    if (!t->again || a->waiting_n >= GUARD_WAITING_MAX)
         return false;
-    t->at[t->n++] = now;
+    while (*end)
+        end = &(*end)->next;
+    *end = t;
+    a->waiting_n++;
     return true;
 }
 
-static bool take_back(struct tries *t, int64_t at)
-{
-    for (unsigned i = t->n; i-- > 0;)
-        if (t->at[i] == at) {
-            memmove(t->at + i, t->at + i + 1, (t->n - i - 1) * sizeof t->at[0]);
-            t->n--;
-            return true;
-        }
-    return false;
-}
-
-bool guard_begin(struct guard *g, const struct guard_rules *rules, struct str account,
-                 const unsigned char ip[16], struct guard_try *t)
+enum guard_answer guard_begin(struct guard *g, const struct guard_rules *rules, struct str account,
+                              const unsigned char ip[16], struct guard_try *t)
 {
     char room[17];
     unsigned limit = rules->limit < GUARD_LIMIT_MAX ? rules->limit : GUARD_LIMIT_MAX;
     int64_t now = clock_mono_ms();
-    *t = (struct guard_try){0};
+    *t = (struct guard_try){.again = t->again, .arg = t->arg};
     if (limit == 0 || config_network_match(rules->exceptions, ip))
-        return true;
-    *t = (struct guard_try){true, map_hash(account), map_hash(rates_network(ip, room)), now};
+        return GUARD_GO;
+    t->account = map_hash(account);
+    t->network = map_hash(rates_network(ip, room));
     struct account *a = find_or_add(g, t->account);
-    bool is_known = known(a, t->network, now) != NULL;
     unsigned half = limit > 1 ? limit / 2 : 1;
-    t->counted = add(is_known ? &a->own : &a->strangers, is_known ? limit - half + (limit == 1) : half,
-                     now, rules->ms);
-    return t->counted;
+    t->own = known(a, t->network, now) != NULL;
+    if (t->own)
+        half = limit - half + (limit == 1);
+    struct tries *tries = t->own ? &a->own : &a->strangers;
+    forget_old(tries, now, rules->ms);
+    if (tries->n >= half)
+        return GUARD_TOO_MANY;
+    if (tries->n + tries->under_way >= half)
+        return wait_for_others(a, t) ? GUARD_WAIT : GUARD_TOO_MANY;
+    tries->under_way++;
+    t->counted = true;
+    return GUARD_GO;
 }
 
 /* --- the end of a try --- */
 
-void guard_right(struct guard *g, struct guard_try *t)
+static struct account *end_try(struct guard *g, struct guard_try *t)
 {
     struct account *a = t->counted ? find_or_add(g, t->account) : NULL;
+    struct tries *tries = a ? (t->own ? &a->own : &a->strangers) : NULL;
     t->counted = false;
+    if (tries && tries->under_way)
+        tries->under_way--;
+    return a;
+}
+
+/* All of them, since they may be of the other half; those that still have no place wait anew. */
+static void wake(struct account *a)
+{
+    struct guard_try *all = a->waiting;
+    a->waiting = NULL;
+    a->waiting_n = 0;
+    while (all) {
+        struct guard_try *t = all;
+        all = t->next;
+        t->next = NULL;
+        t->again(t->arg);
+    }
+}
+
+void guard_right(struct guard *g, struct guard_try *t)
+{
+    struct account *a = end_try(g, t);
     if (!a)
         return;
     a->strangers.n = a->own.n = 0;
     remember(a, t->network, clock_mono_ms());
+    wake(a);
 }
 
 void guard_wrong(struct guard *g, struct guard_try *t)
 {
-    (void)g;
-    t->counted = false;
+    bool own = t->own;
+    struct account *a = end_try(g, t);
+    if (!a)
+        return;
+    struct tries *tries = own ? &a->own : &a->strangers;
+    if (tries->n < GUARD_LIMIT_MAX)
+        tries->at[tries->n++] = clock_mono_ms();
+    wake(a);
 }
 
 void guard_forgive(struct guard *g, struct guard_try *t)
 {
-    struct account *a = t->counted ? find(g, t->account) : NULL;
-    t->counted = false;
-    if (a && !take_back(&a->strangers, t->at))
-        take_back(&a->own, t->at);
+    struct account *a = end_try(g, t);
+    if (a)
+        wake(a);
 }
 
 /* --- all --- */

@@ -128,28 +128,35 @@ static int bind_dn(struct login *l, struct str *out)
     return 0;
 }
 
-static bool may_try(struct login *l, struct str account)
+/* False: it has ended, or again is called later. */
+static bool may_try(struct login *l, struct str account, void (*again)(void *login))
 {
-    if (!l->guarded || guard_begin(l->set->guard, &l->set->guarding, account, l->ip, &l->try))
-        return true;
-    l->state = AUTH_TOO_MANY;
-    end(l, VERDICT_CANNOT_SAY, "too many wrong passwords for this account");
-    return false;
+    l->try = (struct guard_try){.again = again, .arg = l};
+    enum guard_answer answer = GUARD_GO;
+    if (l->guarded)
+        answer = guard_begin(l->set->guard, &l->set->guarding, account, l->ip, &l->try);
+    if (answer == GUARD_TOO_MANY) {
+        l->state = AUTH_TOO_MANY;
+        end(l, VERDICT_CANNOT_SAY, "too many wrong passwords for this account");
+    }
+    return answer == GUARD_GO;
 }
 
-static void check_password(struct login *l, struct str dn)
+static void check_password(void *arg)
 {
+    struct login *l = arg;
     struct str account = name_dn(l->arena, l->box.dn);
-    if (may_try(l, account.n ? account : l->box.dn))
-        binder_run(l->set->binder, dn, &l->password, on_bound, l);
+    if (may_try(l, account.n ? account : l->box.dn, check_password))
+        binder_run(l->set->binder, l->bind_as, &l->password, on_bound, l);
 }
 
 /* Names that nobody has are counted too, or the limit would tell who is somebody. */
-static void no_entry(struct login *l)
+static void no_entry(void *arg)
 {
+    struct login *l = arg;
     if (l->checking) {
         end(l, VERDICT_NO, "user_filter matches no entry");
-    } else if (may_try(l, l->name)) {
+    } else if (may_try(l, l->name, no_entry)) {
         guard_wrong(l->set->guard, &l->try);
         end(l, VERDICT_NO, "user_filter matches no entry");
     }
@@ -157,26 +164,25 @@ static void no_entry(struct login *l)
 
 static void bind_as_user(struct login *l)
 {
-    struct str dn;
     if (l->checking && !l->broken) {
         end(l, VERDICT_YES, "");
         return;
     }
-    if (l->checking || bind_dn(l, &dn) != 0) {
+    if (l->checking || bind_dn(l, &l->bind_as) != 0) {
         cannot_say(l);
         return;
     }
     if (l->set->trace) {
-        l->bind_as = dn;
         l->began = clock_real_us();
-        trace_decision(l->set->trace, "the password is checked by binding as %.*s", STR_FMT(dn));
+        trace_decision(l->set->trace, "the password is checked by binding as %.*s",
+                       STR_FMT(l->bind_as));
     }
     if (l->password.n == 0 && l->broken)
         cannot_say(l);
     else if (l->password.n == 0)
         end(l, VERDICT_CANNOT_SAY, "no password was given to explain with");
     else
-        check_password(l, dn);
+        check_password(l);
 }
 
 /* --- the entry --- */

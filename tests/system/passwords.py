@@ -164,6 +164,14 @@ def right_passwords_do_not_count():
     tap.same(imap("usual", "usual-secret"), "yes")
 
 
+def many_at_once():
+    """A mail program opens all its connections together: none of them is one too many."""
+    with directory() as d:
+        d.wait_connected()
+        tags = [d.ask("auth", "usual", "usual-secret", "imap", "", "203.0.113.77") for _ in range(40)]
+        tap.same({d.wait(t, 30).verdict for t in tags}, {"yes"})
+
+
 # --- strangers ---
 
 def strangers():
@@ -212,6 +220,7 @@ if __name__ == "__main__":
         failed = tap.run([
             ("what a password policy says", states), ("the words for it, in each protocol", words),
             ("right passwords do not count", right_passwords_do_not_count),
+            ("many logins of one user at once", many_at_once),
             ("strangers cannot lock anybody out", strangers),
             ("strangers, over the wire", strangers_over_the_wire)])
     sys.exit(failed > 0)

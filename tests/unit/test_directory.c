@@ -143,8 +143,8 @@ static bool wrong_from(struct guard *g, unsigned limit, const char *account, con
 {
     static const struct config_list none;
     const struct guard_rules r = {limit, 600000, &none};
-    struct guard_try t;
-    bool may = guard_begin(g, &r, str_from(account), ip, &t);
+    struct guard_try t = {0};
+    bool may = guard_begin(g, &r, str_from(account), ip, &t) == GUARD_GO;
     if (may)
         guard_wrong(g, &t);
     return may;
@@ -154,8 +154,8 @@ static void right_from(struct guard *g, const char *account, const unsigned char
 {
     static const struct config_list none;
     const struct guard_rules r = {20, 600000, &none};
-    struct guard_try t;
-    CU_ASSERT(guard_begin(g, &r, str_from(account), ip, &t));
+    struct guard_try t = {0};
+    CU_ASSERT(guard_begin(g, &r, str_from(account), ip, &t) == GUARD_GO);
     guard_right(g, &t);
 }
 
@@ -183,18 +183,78 @@ static void guard_ends(void)
 {
     static const struct config_list none;
     const struct guard_rules r = {2, 600000, &none}, short_time = {2, 0, &none};
-    struct guard_try t, second;
+    struct guard_try t = {0}, second = {0};
     struct guard *g = guard_new();
     for (int i = 0; i < 5; i++) {
-        CU_ASSERT(guard_begin(g, &r, STR("x"), away, &t));
-        CU_ASSERT(!guard_begin(g, &r, STR("x"), away, &second));
+        CU_ASSERT(guard_begin(g, &r, STR("x"), away, &t) == GUARD_GO);
+        CU_ASSERT(guard_begin(g, &r, STR("x"), away, &second) == GUARD_TOO_MANY);
         guard_wrong(g, &second); /* was not counted */
         guard_forgive(g, &t);
         guard_forgive(g, &t);
     }
     CU_ASSERT(wrong_from(g, 2, "x", away));
     CU_ASSERT(!wrong_from(g, 2, "x", away));
-    CU_ASSERT(guard_begin(g, &short_time, STR("x"), away, &t)); /* time is over */
+    CU_ASSERT(guard_begin(g, &short_time, STR("x"), away, &t) == GUARD_GO); /* time is over */
+    guard_free(g);
+}
+
+/* One of many tries for an account at the same time; each may wait for others. */
+struct visitor {
+    struct guard *g;
+    struct guard_try try;
+    enum guard_answer answer;
+};
+
+static void visitor_begin(void *arg)
+{
+    static const struct config_list none;
+    const struct guard_rules r = {8, 600000, &none};
+    struct visitor *v = arg;
+    v->try.again = visitor_begin;
+    v->try.arg = v;
+    v->answer = guard_begin(v->g, &r, STR("x"), away, &v->try);
+}
+
+static size_t count_answers(const struct visitor *v, size_t n, enum guard_answer answer)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++)
+        found += v[i].answer == answer;
+    return found;
+}
+
+/* A mail program opens ten connections at once: with the right password all of them get in, with a
+ * wrong one no more than the limit's half reach the directory. */
+static void guard_waits(void)
+{
+    struct guard *g = guard_new();
+    struct visitor all[GUARD_WAITING_MAX + 10] = {0};
+    size_t n = sizeof all / sizeof all[0], going = 0;
+    for (size_t i = 0; i < n; i++) {
+        all[i].g = g;
+        visitor_begin(&all[i]);
+    }
+    CU_ASSERT(count_answers(all, n, GUARD_GO) == 4);
+    CU_ASSERT(count_answers(all, n, GUARD_WAIT) == GUARD_WAITING_MAX);
+    CU_ASSERT(count_answers(all, n, GUARD_TOO_MANY) == 6);
+    guard_forgive(g, &all[0].try);
+    CU_ASSERT(all[4].answer == GUARD_GO && all[5].answer == GUARD_WAIT);
+    for (size_t i = 1; i < n - 6; i++) {
+        CU_ASSERT(all[i].answer == GUARD_GO);
+        guard_right(g, &all[i].try);
+        going++;
+    }
+    CU_ASSERT(going == n - 7);
+    guard_free(g);
+
+    g = guard_new();
+    for (size_t i = 0; i < 20; i++) {
+        all[i] = (struct visitor){.g = g};
+        visitor_begin(&all[i]);
+    }
+    for (size_t i = 0; i < 4; i++)
+        guard_wrong(g, &all[i].try);
+    CU_ASSERT(count_answers(all + 4, 16, GUARD_TOO_MANY) == 16);
     guard_free(g);
 }
 
@@ -247,6 +307,7 @@ int main(void)
         {"what policies say beside a result", bind_states},
         {"strangers have their own half of the tries", guard_strangers},
         {"tries end, are forgiven, and get old", guard_ends},
+        {"tries at once wait for each other", guard_waits},
         {"all other results of binds say nothing", bind_results_that_say_nothing},
         {"domains are remembered for a moment, and not when they are unknown", domains_are_forgotten},
         {"an address has its keys", test_address_keys},
