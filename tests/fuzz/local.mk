@@ -1,35 +1,120 @@
-# Fuzzers: "make fuzz" builds them with clang (FUZZ_CC) beside the normal build and runs each for
-# FUZZ_SECONDS on its part of tests/corpus. A finding is left as crash-… in the build folder.
-EXTRA_DIST += \
-	%reldir%/fuzz_mime.c %reldir%/fuzz_address.c %reldir%/fuzz_header.c %reldir%/mail.dict
-
-FUZZ_CC = clang
+# Fuzzers. "make check" compiles what they try a second time, with AddressSanitizer and UBSan, and runs
+# each over its corpora and, for FUZZ_CHECK_SECONDS, over changed ones (tests/fuzz/replay.c). "make fuzz"
+# has clang and libFuzzer, which see what an input reaches: FUZZ_SECONDS each, one after the other, in
+# fuzz-build/; what is new there stays in fuzz-build/corpus.
+FUZZERS = fuzz_mime fuzz_address fuzz_header fuzz_imap_command fuzz_thread fuzz_pop3 fuzz_milter \
+	fuzz_smtp_command fuzz_smtp_data fuzz_smtp_values fuzz_config fuzz_message fuzz_relay \
+	fuzz_ldapmap fuzz_store fuzz_squeeze fuzz_session_imap fuzz_session_pop3 fuzz_proxy
 FUZZ_SECONDS = 60
-FUZZ_FLAGS = -g -O1 -std=gnu17 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-	-DFACTEUR_SANITIZERS=1
-FUZZ_MAIL_FILES = $(libmail_a_SOURCES) $(libbase_a_SOURCES)
-FUZZ_MAIL_LIBS = $(SODIUM_LIBS) $(UNISTRING_LIBS) $(IDN2_LIBS) -lpthread
-FUZZ_MAIL = fuzz_mime fuzz_address fuzz_header
+FUZZ_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZ_LINK = -fsanitize=address,undefined
+FUZZ_OPTIMIZE = -g -O1 -fno-omit-frame-pointer -fPIE -UNDEBUG -DFACTEUR_SANITIZERS=1
 
-$(FUZZ_MAIL): config.h $(FUZZ_MAIL_FILES) $(FUZZ_MAIL:%=tests/fuzz/%.c)
-	$(AM_V_CC)$(FUZZ_CC) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(FUZZ_FLAGS) -o $@ \
-		$(top_srcdir)/tests/fuzz/$@.c \
-		$$(for f in $(FUZZ_MAIL_FILES); do case $$f in \
-			*.c) echo $(top_srcdir)/$$f;; esac; done) $(FUZZ_MAIL_LIBS)
+check_LIBRARIES += libfuzzed.a
+libfuzzed_a_SOURCES = $(libbase_a_SOURCES) $(libmail_a_SOURCES) $(libsmtp_a_SOURCES) \
+	$(libsasl_a_SOURCES) $(libimap_a_SOURCES) $(libpop3_a_SOURCES) $(libmilter_a_SOURCES) \
+	$(libconfig_a_SOURCES) $(librelay_a_SOURCES) $(libldapmap_a_SOURCES) $(libstore_a_SOURCES) \
+	$(libsession_a_SOURCES) server/ipc/message.c server/ipc/bundle.c \
+	server/io/proxy.c server/io/addr.c
+libfuzzed_a_CFLAGS = $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 
-fuzz-mail: $(FUZZ_MAIL)
-	for f in $(FUZZ_MAIL); do \
-		mkdir -p fuzz-corpus/$$f && ./$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 \
-			-print_final_stats=1 -dict=$(top_srcdir)/tests/fuzz/mail.dict \
-			fuzz-corpus/$$f $(top_srcdir)/tests/corpus/mime || exit 1; \
-	done
+# The functions, and the program around them that is not libFuzzer.
+check_LIBRARIES += libfuzzreplay.a
+libfuzzreplay_a_SOURCES = %reldir%/replay.c
+libfuzzreplay_a_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+FUZZ_MAIN = libfuzzreplay.a
+FUZZ_LIBS = libfuzzed.a $(SODIUM_LIBS) $(UNISTRING_LIBS) $(IDN2_LIBS) $(SQLITE_LIBS) $(ZLIB_LIBS) \
+	$(LDAP_LIBS) -lpthread
 
-fuzz: fuzz-mail
-.PHONY: fuzz fuzz-mail
-CLEANFILES += $(FUZZ_MAIL)
-include tests/fuzz/imap.mk
-include tests/fuzz/search.mk
-include tests/fuzz/pop3.mk
-include tests/fuzz/milter.mk
-include tests/fuzz/proxy.mk
-include tests/fuzz/smtp.mk
+check_PROGRAMS += $(FUZZERS)
+fuzz_mime_SOURCES = %reldir%/fuzz_mime.c
+fuzz_mime_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_mime_LDFLAGS = $(FUZZ_LINK)
+fuzz_mime_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_address_SOURCES = %reldir%/fuzz_address.c
+fuzz_address_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_address_LDFLAGS = $(FUZZ_LINK)
+fuzz_address_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_header_SOURCES = %reldir%/fuzz_header.c
+fuzz_header_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_header_LDFLAGS = $(FUZZ_LINK)
+fuzz_header_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_imap_command_SOURCES = %reldir%/fuzz_imap_command.c
+fuzz_imap_command_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_imap_command_LDFLAGS = $(FUZZ_LINK)
+fuzz_imap_command_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_thread_SOURCES = %reldir%/fuzz_thread.c
+fuzz_thread_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_thread_LDFLAGS = $(FUZZ_LINK)
+fuzz_thread_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_proxy_SOURCES = %reldir%/fuzz_proxy.c
+fuzz_proxy_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_proxy_LDFLAGS = $(FUZZ_LINK)
+fuzz_proxy_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_pop3_SOURCES = %reldir%/fuzz_pop3.c
+fuzz_pop3_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_pop3_LDFLAGS = $(FUZZ_LINK)
+fuzz_pop3_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_milter_SOURCES = %reldir%/fuzz_milter.c
+fuzz_milter_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_milter_LDFLAGS = $(FUZZ_LINK)
+fuzz_milter_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_smtp_command_SOURCES = %reldir%/fuzz_smtp_command.c
+fuzz_smtp_command_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_smtp_command_LDFLAGS = $(FUZZ_LINK)
+fuzz_smtp_command_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_smtp_data_SOURCES = %reldir%/fuzz_smtp_data.c
+fuzz_smtp_data_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_smtp_data_LDFLAGS = $(FUZZ_LINK)
+fuzz_smtp_data_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_smtp_values_SOURCES = %reldir%/fuzz_smtp_values.c
+fuzz_smtp_values_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_smtp_values_LDFLAGS = $(FUZZ_LINK)
+fuzz_smtp_values_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_config_SOURCES = %reldir%/fuzz_config.c
+fuzz_config_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_config_LDFLAGS = $(FUZZ_LINK)
+fuzz_config_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_message_SOURCES = %reldir%/fuzz_message.c
+fuzz_message_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_message_LDFLAGS = $(FUZZ_LINK)
+fuzz_message_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_relay_SOURCES = %reldir%/fuzz_relay.c
+fuzz_relay_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_relay_LDFLAGS = $(FUZZ_LINK)
+fuzz_relay_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_ldapmap_SOURCES = %reldir%/fuzz_ldapmap.c
+fuzz_ldapmap_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_ldapmap_LDFLAGS = $(FUZZ_LINK)
+fuzz_ldapmap_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_store_SOURCES = %reldir%/fuzz_store.c %reldir%/fuzz_place.c %reldir%/fuzz_place.h
+fuzz_store_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_store_LDFLAGS = $(FUZZ_LINK)
+fuzz_store_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_squeeze_SOURCES = %reldir%/fuzz_squeeze.c
+fuzz_squeeze_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_squeeze_LDFLAGS = $(FUZZ_LINK)
+fuzz_squeeze_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_session_imap_SOURCES = %reldir%/fuzz_session_imap.c \
+	%reldir%/fuzz_session.c %reldir%/fuzz_session.h %reldir%/fuzz_place.c %reldir%/fuzz_place.h
+fuzz_session_imap_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_session_imap_LDFLAGS = $(FUZZ_LINK)
+fuzz_session_imap_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_session_pop3_SOURCES = %reldir%/fuzz_session_pop3.c \
+	%reldir%/fuzz_session.c %reldir%/fuzz_session.h %reldir%/fuzz_place.c %reldir%/fuzz_place.h
+fuzz_session_pop3_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_session_pop3_LDFLAGS = $(FUZZ_LINK)
+fuzz_session_pop3_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+
+FUZZ_DICTIONARIES = %reldir%/mail.dict %reldir%/imap.dict %reldir%/pop3.dict %reldir%/smtp.dict \
+	%reldir%/proxy.dict
+EXTRA_DIST += %reldir%/run %reldir%/corpora $(FUZZ_DICTIONARIES) tests/corpus %reldir%/replay.py
+TESTS += %reldir%/replay.py
+fuzz-programs: $(FUZZERS)
+fuzz:
+	$(MKDIR_P) fuzz-build
+	test -f fuzz-build/Makefile || (cd fuzz-build && $(abs_top_srcdir)/configure -q CC=clang)
+	cd fuzz-build && $(MAKE) fuzz-programs FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer,address,undefined \
+	  FUZZ_CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+	cd fuzz-build && $(SHELL) $(abs_top_srcdir)/%reldir%/run $(abs_top_srcdir) $(FUZZ_SECONDS) $(FUZZERS)
+.PHONY: fuzz fuzz-programs
