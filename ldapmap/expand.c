@@ -195,10 +195,11 @@ int ldapmap_escape_filter(struct buf *out, struct str value)
     return escape_bytes(out, value, "*()\\", 4);
 }
 
-/* RFC 4514, section 2.4. Blanks and "#" need it at the ends only; it is allowed everywhere. */
+/* RFC 4514, section 2.4. Blanks and "#" need it at the ends only; it is allowed everywhere. libldap
+ * takes line ends there for blanks, and drops them. */
 int ldapmap_escape_dn(struct buf *out, struct str value)
 {
-    return escape_bytes(out, value, " \t\"#+,;<>\\", 10);
+    return escape_bytes(out, value, " \t\r\n\"#+,;<>\\", 12);
 }
 
 struct str ldapmap_key_fold(struct arena *a, struct str key)

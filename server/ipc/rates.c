@@ -153,7 +153,7 @@ bool rates_guess_begin(struct rates *r, const struct config *cfg, const unsigned
         return true;
     struct str network = rates_network(ip, g->network);
     g->network_n = network.n;
-    user = str_head(user, sizeof g->user - network.n);
+    user = str_head(str_trim(user), sizeof g->user - network.n); /* blanks make no other user */
     memcpy(g->user, network.p, network.n);
     memcpy(g->user + network.n, user.p, user.n);
     g->user_n = network.n + user.n;

@@ -222,7 +222,7 @@ static void set_subscription(struct imap_session *s, struct imap_cursor *args, b
 {
     struct str name;
     struct err e = {0};
-    if (get_one_name(s, args, &name) != 0)
+    if (get_one_name(s, args, &name) != 0 || (on && imap_refuse_spelling(s, name)))
         return;
     if (store_subscriptions_set(s->settings->maildir_fd, without_separator(name), on, &e) != 0)
         imap_reply_error(s, &e);

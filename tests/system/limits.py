@@ -113,6 +113,7 @@ def main(mail):
             raise AssertionError("the right password was looked at")
         mail.imap("bruno").logout()
         tap.same(wrong("pop3", "AMELIE"), "later", "the case of a name is no way round")
+        tap.same(wrong("smtp", " amelie "), "later", "nor are blanks around it")
 
     def guesses_by_network():
         use(auth_failure_network_limit=3, auth_failure_exceptions="")

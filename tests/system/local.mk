@@ -24,3 +24,4 @@ include tests/system/tools.mk
 include tests/system/filter.mk
 include tests/system/rules.mk
 include tests/system/passwords.mk
+include tests/system/probes.mk

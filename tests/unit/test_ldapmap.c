@@ -278,8 +278,8 @@ static void escapes(void)
     CU_ASSERT_EQUAL(ldapmap_escape_filter(&out, STR("a*(b)\\\0é")), 0);
     UNIT_STR(buf_view(&out), "a\\2A\\28b\\29\\5C\\00é");
     buf_clear(&out);
-    CU_ASSERT_EQUAL(ldapmap_escape_dn(&out, STR(" #a+b,c;d<e>f\\g\"h=é\t")), 0);
-    UNIT_STR(buf_view(&out), "\\20\\23a\\2Bb\\2Cc\\3Bd\\3Ce\\3Ef\\5Cg\\22h=é\\09");
+    CU_ASSERT_EQUAL(ldapmap_escape_dn(&out, STR(" #a+b,c;d<e>f\\g\"h=é\t\r\n")), 0);
+    UNIT_STR(buf_view(&out), "\\20\\23a\\2Bb\\2Cc\\3Bd\\3Ce\\3Ef\\5Cg\\22h=é\\09\\0D\\0A");
     struct buf tight = BUF_MAX(4);
     CU_ASSERT_EQUAL(ldapmap_escape_filter(&tight, STR("***")), -1);
     buf_free(&tight);
