@@ -530,6 +530,12 @@ int conn_tls_bits(const struct conn *c)
     return conn_is_tls(c) ? SSL_get_cipher_bits(c->ssl, NULL) : 0;
 }
 
+const char *conn_tls_doubt(const struct conn *c)
+{
+    long code = conn_is_tls(c) ? SSL_get_verify_result(c->ssl) : X509_V_OK;
+    return code == X509_V_OK ? "" : X509_verify_cert_error_string(code);
+}
+
 const char *conn_tls_server_name(const struct conn *c)
 {
     const char *name = c->ssl ? SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name) : NULL;

@@ -65,6 +65,8 @@ bool conn_is_tls(const struct conn *c);
 const char *conn_tls_protocol(const struct conn *c); /* "TLSv1.3"; "" without TLS */
 const char *conn_tls_cipher(const struct conn *c);   /* "TLS_AES_256_GCM_SHA384" */
 int conn_tls_bits(const struct conn *c);
+/* What is wrong with the peer's certificate, where that did not end the handshake; "" when nothing. */
+const char *conn_tls_doubt(const struct conn *c);
 const char *conn_tls_server_name(const struct conn *c); /* SNI, "" when none */
 
 /* Sends what is queued (at most for 10 s), says goodbye in TLS, closes, frees. No callbacks follow. */

@@ -114,9 +114,9 @@ static void add_authorities(const struct material *m, struct buf *out, struct fi
     int level = m->cfg->smtp_tls_security_level;
     AUTO_FREE char *file = mem_strdup(m->cfg->smtp_tls_CAfile);
     AUTO_BUF text = {0};
-    if (file[0] == '\0' && (level == VERIFY || level == SECURE))
+    if (file[0] == '\0' && (level == VERIFY || level == SECURE || m->cfg->smtp_mta_sts))
         finding_error(f, "smtp_tls_CAfile: is needed for smtp_tls_security_level = verify or secure, "
-                         "as /etc/ssl/certs/ca-certificates.crt");
+                         "and for smtp_mta_sts, as /etc/ssl/certs/ca-certificates.crt");
     else if (file[0] && file_read(m, "smtp_tls_CAfile", file, false, &text, f) == 0)
         bundle_add(out, STR("authorities"), buf_view(&text));
 }

@@ -221,7 +221,7 @@ static void client_new(struct job *j, const struct place *p)
     struct client *c = MEM_NEW(struct client);
     *c = (struct client){.relay = j->relay, .settings = j->settings, .job = j, .addr = p->addr,
                          .fd = -1, .step = STEP_CONNECT, .plain = j->plain,
-                         .level = j->level, .lmtp = j->lmtp};
+                         .level = j->level, .watched = j->sts_watched, .lmtp = j->lmtp};
     c->settings->holders++;
     c->arena = arena_new(512);
     c->host = arena_str(c->arena, p->host);

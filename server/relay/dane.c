@@ -9,7 +9,7 @@
 static void done(struct job *j, enum tls_level level)
 {
     j->level = level;
-    hosts_place(j);
+    enforce_host(j);
 }
 
 static void pass_by(struct job *j, const char *why)

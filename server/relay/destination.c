@@ -33,7 +33,7 @@ static void on_login(void *arg, enum verdict verdict, size_t at, struct str valu
             return;
         }
     }
-    hosts_start(j);
+    enforce_start(j);
 }
 
 static void ask_login(struct job *j)
@@ -41,7 +41,7 @@ static void ask_login(struct job *j)
     const struct str keys[] = {j->destination, j->nexthop.host};
     const struct config *cfg = j->settings->cfg;
     if (!cfg->smtp_sasl_auth_enable || cfg->smtp_sasl_password_maps.n == 0)
-        hosts_start(j);
+        enforce_start(j);
     else
         j->asking = keys_start(j->relay->directory, "smtp_sasl_password_maps", keys, 2, ASK_MS,
                                on_login, j);
@@ -53,6 +53,7 @@ static void take_policy(struct job *j, struct str value)
 {
     struct err e = {0};
     struct str text = arena_str(j->arena, value);
+    j->policy_said = true;
     if (tls_policy_parse(text, &j->policy, &e) != 0) {
         log_error("tls-policy", LS("destination", j->destination), LS("policy", value),
                   LZ("why", e.log));
@@ -83,6 +84,7 @@ static void ask_policy(struct job *j)
 {
     struct str keys[TLS_POLICY_KEYS];
     const struct config *cfg = j->settings->cfg;
+    j->policy_said = false;
     j->policy = (struct tls_policy){.level = (enum tls_level)cfg->smtp_tls_security_level};
     if (cfg->smtp_tls_policy_maps.n == 0) {
         ask_login(j);

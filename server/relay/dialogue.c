@@ -409,6 +409,7 @@ static bool take_greeting(struct client *c)
 
 static bool log_in(struct client *c)
 {
+    enforce_watch(c);
     switch (login_start(c)) {
     case LOGIN_STARTED:
         return true;

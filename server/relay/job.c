@@ -29,6 +29,7 @@ void job_free(struct job *j)
 {
     dns_cancel(j->ask);
     keys_cancel(j->asking);
+    strict_cancel(j->waiting);
     secret_free(&j->login);
     client_free(j->client);
     *j->link = j->next;
@@ -99,6 +100,7 @@ void job_round_over(struct job *j)
         if (job_has(j, i) && j->rcpt[i].fate == FATE_OPEN)
             job_recipient(j, i, j->trouble.permanent ? FATE_NO : FATE_LATER, j->trouble.status,
                           j->trouble.server, j->trouble.text);
+    enforce_over(j);
     j->talked = j->talked || j->sessions;
     forget_way(j);
     if (!rounds_next(j))

@@ -3,11 +3,13 @@ librelay_a_SOURCES = \
 	%reldir%/source.h %reldir%/source.c \
 	%reldir%/route.h %reldir%/route.c \
 	%reldir%/policy.h %reldir%/policy.c \
-	%reldir%/transport.h %reldir%/transport.c
+	%reldir%/transport.h %reldir%/transport.c \
+	%reldir%/sts.h %reldir%/sts.c
 facteurlibexec_PROGRAMS += relay
 relay_SOURCES = \
 	%reldir%/relay.h %reldir%/main.c \
-	%reldir%/dns.h %reldir%/dns.c \
+	%reldir%/dns.h %reldir%/dns.c %reldir%/web.h %reldir%/web.c \
+	%reldir%/strict.h %reldir%/strict.c %reldir%/enforce.c \
 	%reldir%/tls.c %reldir%/job.c %reldir%/hosts.c %reldir%/client.c %reldir%/dialogue.c \
 	%reldir%/idle.c %reldir%/dane.c %reldir%/rounds.c %reldir%/destination.c %reldir%/login.c %reldir%/ask.c
-relay_LDADD = librelay.a libsmtp.a $(MAIL_LIBS) $(IPC_LIBS) $(UNBOUND_LIBS)
+relay_LDADD = librelay.a libsmtp.a $(MAIL_LIBS) $(IPC_LIBS) $(UNBOUND_LIBS) $(CURL_LIBS)

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "relay/relay.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ static int on_prepare(struct program *p, struct err *e)
         take_nameserver(r, line);
     /* Error texts and random numbers are loaded while files can be. */
     SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
+    curl_global_init(CURL_GLOBAL_DEFAULT);
     return 0;
 }
 
@@ -74,7 +76,10 @@ static int make_resolver(struct relay *r, const struct config *cfg, const struct
         anchors = (struct str){0};
     r->dns = dns_new(r->program->base, cfg->dns_servers.n ? &cfg->dns_servers : &r->resolvers,
                      anchors, e);
-    return r->dns ? 0 : -1;
+    if (!r->dns)
+        return -1;
+    r->strict = strict_new(r->program->base, r->dns);
+    return 0;
 }
 
 static int read_relayhost(const struct config *cfg, struct settings *s, struct err *e)
@@ -116,6 +121,7 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
         free(s);
         return -1;
     }
+    strict_trust(r->strict, authorities);
     settings_drop(r->settings);
     r->settings = s;
     return 0;
@@ -214,6 +220,7 @@ static void on_end(struct program *p)
         on_close(r->peers->ch, r->peers);
     idle_end_all(r);
     rpc_free(r->directory);
+    strict_free(r->strict);
     dns_free(r->dns);
     settings_drop(r->settings);
     arena_free(r->arena);

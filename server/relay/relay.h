@@ -19,6 +19,7 @@
 #include "relay/policy.h"
 #include "relay/route.h"
 #include "relay/source.h"
+#include "relay/strict.h"
 #include "relay/transport.h"
 
 struct settings {
@@ -33,6 +34,7 @@ struct relay {
     struct program *program;
     struct settings *settings;
     struct dns *dns;
+    struct strict *strict;
     struct rpc *directory;
     struct config_list resolvers; /* of resolv.conf, read before the root was empty */
     struct arena *arena;
@@ -101,7 +103,14 @@ struct job {
     struct str destination; /* as written: what policies are looked up by */
     struct keys_ask *asking;
     struct tls_policy policy;
+    bool policy_said; /* by smtp_tls_policy_maps */
     struct secret login; /* "user:password"; empty: none */
+    /* enforce.c */
+    struct strict_wait *waiting;
+    enum sts_mode sts;
+    struct str *sts_mx;
+    size_t sts_mx_n;
+    bool sts_watched; /* of the host at hand: what enforce would not allow is logged */
     /* hosts.c */
     struct dns_ask *ask;
     struct exchanger *hosts;
@@ -158,6 +167,7 @@ struct client {
     unsigned logins; /* answers given to AUTH LOGIN */
     bool lmtp;
     bool plain;    /* no TLS this time */
+    bool watched;  /* job's sts_watched */
     bool reused;   /* this job did not make the connection */
     bool answered; /* this job has had a reply */
     bool mail_refused;
@@ -201,7 +211,7 @@ bool rounds_next(struct job *j); /* false: there is none left */
 
 /* --- destination.c --- */
 /* Where the round goes (nexthop empty: as without a map), and how TLS is used on the way; then
- * hosts_start. */
+ * enforce_start. */
 void destination_start(struct job *j, struct str nexthop);
 
 /* --- login.c --- */
@@ -209,8 +219,14 @@ enum login_start { LOGIN_NONE, LOGIN_STARTED, LOGIN_IN_CLEAR, LOGIN_NOT_OFFERED 
 enum login_start login_start(struct client *c); /* before MAIL; STARTED: AUTH is sent */
 bool login_continue(struct client *c); /* after 334; false: it makes no sense */
 
+/* --- enforce.c: MTA-STS --- */
+void enforce_start(struct job *j); /* then hosts_start */
+void enforce_host(struct job *j);  /* the level of the host at hand is known; then hosts_place */
+void enforce_watch(const struct client *c); /* before MAIL, or the login */
+void enforce_over(struct job *j); /* the round is; its recipients have their fates */
+
 /* --- dane.c --- */
-void dane_start(struct job *j); /* then hosts_place */
+void dane_start(struct job *j); /* then enforce_host */
 
 /* --- ask.c: the DNS, for others --- */
 void ask_start(struct peer *p, const struct msg_dns_ask *m);

@@ -3,6 +3,7 @@
 #include "relay/policy.h"
 #include "relay/route.h"
 #include "relay/source.h"
+#include "relay/sts.h"
 #include "relay/transport.h"
 #include "tests/unit/unit.h"
 
@@ -349,6 +350,56 @@ static void transport_key_list(void)
     UNIT_STR(keys[TRANSPORT_KEYS - 1], "*");
 }
 
+/* --- MTA-STS --- */
+
+static bool record(struct str rdata, const char *want)
+{
+    AUTO_BUF room = {0};
+    struct str id;
+    if (!sts_record_read(rdata, &room, &id))
+        return false;
+    UNIT_STR(id, want);
+    return true;
+}
+
+static void sts_records(void)
+{
+    CU_ASSERT(record(STR("\x0ev=STSv1; id=1;"), "1"));
+    CU_ASSERT(record(STR("\x09v=STSv1; \x08id=20aB;"), "20aB"));
+    CU_ASSERT(record(STR("\x13v=STSv1; x=y; id=22"), "22"));
+    CU_ASSERT(!record(STR("\x0fv=STSv1; id=1;"), ""));
+    CU_ASSERT(!record(STR("\x0ev=STSv2; id=1;"), ""));
+    CU_ASSERT(!record(STR("\x08v=STSv1;"), ""));
+    CU_ASSERT(!record(STR("\x0ev=STSv1; id=-;"), ""));
+    CU_ASSERT(!record((struct str){"", 0}, ""));
+}
+
+static void sts_policies(void)
+{
+    struct sts_policy p;
+    struct err e = {0};
+    CU_ASSERT(sts_policy_parse(STR("version: STSv1\r\nmode: enforce\nmx: mx.example\r\nx: y\n"
+                                   "mx:*.Example.net\r\nmax_age: 99999999999\r\nmode: none"),
+                               &p, &e) == 0);
+    CU_ASSERT(p.mode == STS_ENFORCE && p.mx_n == 2 && p.max_age_s == 31557600);
+    CU_ASSERT(sts_match(p.mx, p.mx_n, STR("MX.example")));
+    CU_ASSERT(sts_match(p.mx, p.mx_n, STR("a.example.net")));
+    CU_ASSERT(!sts_match(p.mx, p.mx_n, STR("a.b.example.net")));
+    CU_ASSERT(!sts_match(p.mx, p.mx_n, STR("example.net")));
+    CU_ASSERT(!sts_match(p.mx, p.mx_n, STR(".example.net")));
+    CU_ASSERT(!sts_match(p.mx, p.mx_n, STR("a.mx.example")));
+    CU_ASSERT(sts_policy_parse(STR("version: STSv1\nmode: none\nmax_age: 1\n"), &p, &e) == 0);
+    CU_ASSERT(p.mode == STS_NONE && p.mx_n == 0);
+    static const char *const bad[] = {
+        "", "hello", "version: STSv1\nmode: enforce\nmax_age: 1\n",
+        "version: STSv2\nmode: none\nmax_age: 1\n", "mode: none\nmax_age: 1\n",
+        "version: STSv1\nmode: maybe\nmax_age: 1\n", "version: STSv1\nmode: none\nmax_age: -1\n",
+        "version: STSv1\nmode: none\n", "version: STSv1\nmode: testing\nmx: a b\nmax_age: 1\n",
+        "version: STSv1\nmode: testing\nmx: *.*.a\nmax_age: 1\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CU_ASSERT(sts_policy_parse(str_from(bad[i]), &p, &e) == -1);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -366,6 +417,8 @@ int main(void)
         {"transports", transports},
         {"other transports", other_transports},
         {"keys of transports", transport_key_list},
+        {"MTA-STS records", sts_records},
+        {"MTA-STS policies", sts_policies},
         {NULL, NULL},
     };
     return unit_main("relay", tests);
