@@ -5,7 +5,7 @@ import threading
 
 class Policy:
     """answer: a string, or a function from the attributes (a dict) to one; None: silence; "": closes.
-    once: closes each connection after its first answer, behind our back."""
+    once: closes each connection when a second question begins to come."""
 
     def __init__(self, answer="DUNNO", once=False):
         self.answer, self.once, self.seen, self.connections = answer, once, [], 0
@@ -38,6 +38,7 @@ class Policy:
                         self.wfile.write(said.encode() if "\n" in said
                                          else ("action=%s\n\n" % said).encode())
                     if policy.once:
+                        self.rfile.readline()
                         return
 
         class Server(socketserver.ThreadingTCPServer):
