@@ -30,16 +30,16 @@ static struct str number(char text[24], unsigned n)
 static void connect_macros(const struct visit *v, struct milter_macros *m)
 {
     const struct config *cfg = v->settings->cfg;
-    char port[24], place[80];
-    snprintf(place, sizeof place, "unknown [%.*s]", STR_FMT(v->client));
+    char port[24], place[340];
+    snprintf(place, sizeof place, "%.*s [%.*s]", STR_FMT(v->name), STR_FMT(v->client));
     milter_macros_add(m, "j", cfg->myhostname);
     milter_macros_add(m, "_", str_from(place));
     milter_macros_add(m, "{daemon_name}", cfg->milter_macro_daemon_name);
     milter_macros_add(m, "v", STR("Facteur"));
     milter_macros_add(m, "{client_addr}", v->client);
     milter_macros_add(m, "{client_port}", number(port, v->port));
-    milter_macros_add(m, "{client_name}", STR("unknown"));
-    milter_macros_add(m, "{client_ptr}", STR("unknown"));
+    milter_macros_add(m, "{client_name}", v->name);
+    milter_macros_add(m, "{client_ptr}", v->reverse);
 }
 
 static void helo_macros(const struct visit *v, struct milter_macros *m)
@@ -96,7 +96,8 @@ static void put_connect(struct link *l, struct buf *out)
     bool v4 = str_find(v->client, ':') < 0;
     snprintf(host, sizeof host, "[%.*s]", STR_FMT(v->client));
     put_macros(l, MILTER_CONNECT, out);
-    milter_put_connect(out, str_from(host), v4, v->port, v->client);
+    milter_put_connect(out, str_eq(v->name, STR("unknown")) ? str_from(host) : v->name, v4, v->port,
+                       v->client);
 }
 
 /* False: there is no such field (any more). */

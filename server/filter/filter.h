@@ -96,7 +96,7 @@ struct visit {
     struct settings *settings;
     uint64_t session;
     struct arena *arena;
-    struct str client, helo, tls_protocol, tls_cipher, login;
+    struct str client, name, reverse, helo, tls_protocol, tls_cipher, login;
     uint16_t port;
     unsigned tls_bits;
     struct arena *mail_arena;

@@ -30,6 +30,7 @@ static struct visit *visit_new(struct peer *p, const struct msg_filter_mail_ask 
     struct arena *a = arena_new(ARENA_FIRST);
     *v = (struct visit){.peer = p, .settings = p->filter->settings, .session = ask->session,
                         .arena = a, .client = arena_str(a, ask->client),
+                        .name = arena_str(a, ask->name), .reverse = arena_str(a, ask->reverse),
                         .port = (uint16_t)ask->port, .message = {.fd = -1}};
     v->settings->holders++;
     p->filter->visit_count++;

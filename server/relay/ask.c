@@ -1,6 +1,6 @@
 /*
  * DNS for the programs that reach no network themselves: does a domain take mail, is there such a
- * host, what does a DNS list say (RFC 5782).
+ * host, what does a DNS list say (RFC 5782), what is a client's name.
  */
 #include "relay/relay.h"
 
@@ -13,6 +13,8 @@ struct question {
     uint64_t id;
     unsigned kind;
     char name[301];
+    unsigned char ip[16]; /* whose name is wanted, and how long it is */
+    size_t ip_n;
     struct dns_ask *ask;
     enum dns_type type;
     struct buf values;
@@ -92,6 +94,56 @@ static void on_list(struct question *q, const struct dns_answer *a)
     }
 }
 
+/* RFC 1035 section 3.5, RFC 3596 section 2.5. 0, or -1 when the text is no address. */
+static int client_reverse(struct question *q)
+{
+    bool v4 = inet_pton(AF_INET, q->name, q->ip) == 1;
+    AUTO_BUF out = {0};
+    if (!v4 && inet_pton(AF_INET6, q->name, q->ip) != 1)
+        return -1;
+    q->ip_n = v4 ? 4 : 16;
+    for (size_t i = q->ip_n; i-- > 0;)
+        if (v4)
+            buf_printf(&out, "%u.", q->ip[i]);
+        else
+            buf_printf(&out, "%x.%x.", q->ip[i] & 15u, q->ip[i] >> 4);
+    snprintf(q->name, sizeof q->name, "%s%s", buf_z(&out), v4 ? "in-addr.arpa" : "ip6.arpa");
+    return 0;
+}
+
+/* A name that ends like an address would pass for one in tables. */
+static bool is_client_name(const char *name)
+{
+    const char *dot = strrchr(name, '.'), *top = dot ? dot + 1 : name;
+    return top[strspn(top, "0123456789")] != '\0';
+}
+
+static void on_client_name(struct question *q, const struct dns_answer *a)
+{
+    char name[256];
+    if (a->status != DNS_FOUND || a->n == 0 || route_name(a->data[0], name) != 0 ||
+        !is_client_name(name)) {
+        reply(q, VERDICT_NO, STR(""));
+        return;
+    }
+    buf_str(&q->values, str_from(name));
+    snprintf(q->name, sizeof q->name, "%s", name);
+    look(q, q->ip_n == 4 ? DNS_A : DNS_AAAA);
+}
+
+static void on_client(struct question *q, const struct dns_answer *a)
+{
+    enum verdict v = VERDICT_NO;
+    if (q->type == DNS_PTR) {
+        on_client_name(q, a);
+        return;
+    }
+    for (size_t i = 0; a->status == DNS_FOUND && i < a->n; i++)
+        if (str_eq(a->data[i], (struct str){(const char *)q->ip, q->ip_n}))
+            v = VERDICT_YES;
+    reply(q, v, STR(""));
+}
+
 static void on_answer(void *arg, const struct dns_answer *a)
 {
     struct question *q = arg;
@@ -100,6 +152,8 @@ static void on_answer(void *arg, const struct dns_answer *a)
         reply(q, VERDICT_CANNOT_SAY, str_from(a->why));
     else if (q->kind == DNS_ASK_LIST)
         on_list(q, a);
+    else if (q->kind == DNS_ASK_CLIENT)
+        on_client(q, a);
     else
         on_mail_domain(q, a);
 }
@@ -108,6 +162,11 @@ static void look(struct question *q, enum dns_type type)
 {
     q->type = type;
     q->ask = dns_start(q->peer->relay->dns, str_from(q->name), type, on_answer, q);
+}
+
+static enum dns_type first_type(unsigned kind)
+{
+    return kind == DNS_ASK_CLIENT ? DNS_PTR : kind == DNS_ASK_MAIL ? DNS_MX : DNS_A;
 }
 
 void ask_start(struct peer *p, const struct msg_dns_ask *m)
@@ -119,8 +178,9 @@ void ask_start(struct peer *p, const struct msg_dns_ask *m)
         q->next->link = &q->next;
     p->questions = q;
     memcpy(q->name, m->name.p, m->name.n);
-    if (!p->relay->dns || m->name.n == 0 || !str_is_graph(m->name))
+    if (!p->relay->dns || m->name.n == 0 || !str_is_graph(m->name) ||
+        (q->kind == DNS_ASK_CLIENT && client_reverse(q) != 0))
         reply(q, VERDICT_CANNOT_SAY, STR("cannot ask for that"));
     else
-        look(q, q->kind == DNS_ASK_LIST ? DNS_A : q->kind == DNS_ASK_HOST ? DNS_A : DNS_MX);
+        look(q, first_type(q->kind));
 }

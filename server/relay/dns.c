@@ -189,6 +189,11 @@ static int set_up(struct dns *d, const struct config_list *servers, struct str a
     int r = ub_ctx_async(d->ctx, 1);
     if (r == 0)
         r = ub_ctx_set_option(d->ctx, "do-not-query-localhost:", "no");
+    /* The house's own networks have names too. */
+    if (r == 0)
+        r = ub_ctx_set_option(d->ctx, "unblock-lan-zones:", "yes");
+    if (r == 0)
+        r = ub_ctx_set_option(d->ctx, "insecure-lan-zones:", "yes");
     if (r != 0)
         return err_perm(e, "libunbound: %s", ub_strerror(r));
     if (add_anchors(d, anchors, e) != 0)

@@ -13,7 +13,7 @@
 
 #include <event2/event.h>
 
-enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 enum dns_status { DNS_CANNOT_SAY, DNS_FOUND, DNS_NO_RECORDS, DNS_NO_NAME };
 
 struct dns_answer {

@@ -121,26 +121,30 @@ static struct wait *wait_new(struct session *s, filter_fn go, filter_fn refused,
     return w;
 }
 
-void filter_mail(struct session *s, filter_fn go, filter_fn refused)
+static void mail_with_names(struct session *s, void *arg)
 {
     struct msg m = MSG_INIT(filter_mail_ask);
-    if (!filter_is_wanted(s)) {
-        go(s);
-        return;
-    }
     if (!s->filter_number)
         s->filter_number = ++s->smtpd->last_filtered;
     s->mail.filtered = true;
     m.filter_mail_ask = (struct msg_filter_mail_ask){
         .session = s->filter_number, .client = str_from(s->peer.text), .port = s->peer.port,
         .helo = str_from(s->hello), .login = str_from(s->login), .message = s->mail.id,
-        .sender = s->mail.from.path};
+        .sender = s->mail.from.path, .name = names_verified(s), .reverse = names_reverse(s)};
     if (session_is_tls(s)) {
         m.filter_mail_ask.tls_protocol = str_head(str_from(conn_tls_protocol(s->conn)), 20);
         m.filter_mail_ask.tls_cipher = str_head(str_from(conn_tls_cipher(s->conn)), 100);
         m.filter_mail_ask.tls_bits = (uint32_t)conn_tls_bits(s->conn);
     }
-    ask(s, s->smtpd->filter, &m, ASK_FILTER_MS, on_answer, wait_new(s, go, refused, "MAIL"));
+    ask(s, s->smtpd->filter, &m, ASK_FILTER_MS, on_answer, arg);
+}
+
+void filter_mail(struct session *s, filter_fn go, filter_fn refused)
+{
+    if (filter_is_wanted(s))
+        names_need(s, mail_with_names, wait_new(s, go, refused, "MAIL"));
+    else
+        go(s);
 }
 
 void filter_rcpt(struct session *s, struct str address, filter_fn go, filter_fn refused)

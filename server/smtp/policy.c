@@ -8,11 +8,10 @@
 struct policy_wait {
     policy_fn fn;
     void *arg;
-    struct str place;
+    struct str place, recipient;
 };
 
-/* Everything that SMTPD_POLICY_README names and we know. A name for the client's address would have
- * to be looked up; nobody does that here. */
+/* Everything that SMTPD_POLICY_README names and we know. */
 static void put_client(const struct session *s, struct buf *out)
 {
     policy_put(out, "protocol_state", STR("RCPT"));
@@ -20,8 +19,8 @@ static void put_client(const struct session *s, struct buf *out)
                                      : s->esmtp         ? STR("ESMTP")
                                                         : STR("SMTP"));
     policy_put(out, "client_address", str_from(s->peer.text));
-    policy_put(out, "client_name", STR("unknown"));
-    policy_put(out, "reverse_client_name", STR("unknown"));
+    policy_put(out, "client_name", names_verified(s));
+    policy_put(out, "reverse_client_name", names_reverse(s));
     policy_put_number(out, "client_port", s->peer.port);
     policy_put(out, "helo_name", str_from(s->hello));
     policy_put(out, "sasl_method", s->login ? STR("PLAIN") : STR(""));
@@ -64,17 +63,23 @@ static void on_answer(struct session *s, void *arg, struct msg *m)
     w->fn(s, w->arg, session_cfg(s)->smtpd_policy_service_default_action);
 }
 
-void policy_ask(struct session *s, struct arena *a, struct str place, struct str recipient,
-                policy_fn fn, void *arg)
+static void on_names(struct session *s, void *arg)
 {
     struct msg m = MSG_INIT(policy_ask);
     AUTO_BUF text = {0};
-    struct policy_wait *w = ARENA_NEW(a, struct policy_wait);
-    *w = (struct policy_wait){fn, arg, place};
-    put_request(s, recipient, &text);
-    m.policy_ask.place = place;
+    struct policy_wait *w = arg;
+    put_request(s, w->recipient, &text);
+    m.policy_ask.place = w->place;
     m.policy_ask.attributes = buf_view(&text);
     ask(s, s->smtpd->filter, &m, ASK_FILTER_MS, on_answer, w);
+}
+
+void policy_ask(struct session *s, struct arena *a, struct str place, struct str recipient,
+                policy_fn fn, void *arg)
+{
+    struct policy_wait *w = ARENA_NEW(a, struct policy_wait);
+    *w = (struct policy_wait){fn, arg, place, recipient};
+    names_need(s, on_names, w);
 }
 
 /* --- PREPEND --- */

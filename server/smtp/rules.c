@@ -70,8 +70,11 @@ static struct str subject_of(struct session *s, const struct rules *r)
         rule == RULE_SENDER_UNKNOWN)
         return arena_printf(r->arena, "<%.*s>: Sender address rejected",
                             STR_FMT(s->mail.from.path));
-    if (list == 0 || rule == RULE_CHECK_CLIENT)
-        return arena_printf(r->arena, "<%s>: Client host rejected", s->peer.text);
+    if (list == 0 || rule == RULE_CHECK_CLIENT || rule == RULE_CHECK_REVERSE)
+        return arena_printf(r->arena, "<%.*s[%s]>: Client host rejected",
+                            STR_FMT(rule == RULE_CHECK_REVERSE ? names_reverse(s)
+                                                               : names_verified(s)),
+                            s->peer.text);
     return arena_printf(r->arena, "<%.*s>: Recipient address rejected", STR_FMT(r->recipient));
 }
 
@@ -182,15 +185,31 @@ static void on_access(struct session *s, void *arg, struct msg *m)
         step(s, r, v == VERDICT_NO ? GOES_ON : cannot_say(s, r));
 }
 
-static enum outcome_of_rule look_up(struct session *s, struct rules *r, uint8_t kind,
-                                    struct str subject)
+static enum outcome_of_rule look_up_with(struct session *s, struct rules *r, uint8_t kind,
+                                         struct str subject, ask_fn fn)
 {
     struct msg m = MSG_INIT(access_ask);
     m.access_ask.kind = kind;
     m.access_ask.table = r->step.argument;
     m.access_ask.subject = subject.n ? subject : STR("<>");
-    ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_access, r);
+    ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, fn, r);
     return WAITS;
+}
+
+static enum outcome_of_rule look_up(struct session *s, struct rules *r, uint8_t kind,
+                                    struct str subject)
+{
+    return look_up_with(s, r, kind, subject, on_access);
+}
+
+/* The client's name, with the domains above it, then its address. */
+static void on_name_access(struct session *s, void *arg, struct msg *m)
+{
+    struct rules *r = arg;
+    if (m && m->access_reply.verdict == VERDICT_NO)
+        look_up(s, r, ACCESS_CLIENT, str_from(s->peer.text));
+    else
+        on_access(s, r, m);
 }
 
 /* --- names --- */
@@ -297,6 +316,8 @@ static void on_listed(struct session *s, void *arg, struct msg *m)
     AUTO_BUF what = {0};
     if (r->step.rule == RULE_RBL_CLIENT)
         buf_printf(&what, "Client host [%s]", s->peer.text);
+    else if (r->step.rule == RULE_RHSBL_CLIENT || r->step.rule == RULE_RHSBL_REVERSE)
+        buf_printf(&what, "Client host [%.*s]", STR_FMT(str_head(r->domain, 100)));
     else if (r->step.rule == RULE_RHSBL_HELO)
         buf_printf(&what, "Helo command [%.*s]", STR_FMT(str_head(r->domain, 100)));
     else
@@ -363,6 +384,40 @@ static enum outcome_of_rule destination_rule(struct rules *r)
     }
 }
 
+static enum outcome_of_rule name_list(struct session *s, struct rules *r, struct str name)
+{
+    return str_eq(name, STR("unknown")) ? GOES_ON : ask_list(s, r, name);
+}
+
+static enum outcome_of_rule client_rule(struct session *s, struct rules *r)
+{
+    struct str name = names_verified(s), reverse = names_reverse(s);
+    switch (r->step.rule) {
+    case RULE_CHECK_CLIENT:
+        return look_up_with(s, r, ACCESS_DOMAIN, name, on_name_access);
+    case RULE_CHECK_REVERSE:
+        return look_up_with(s, r, ACCESS_DOMAIN, reverse, on_name_access);
+    case RULE_RHSBL_CLIENT:
+        return name_list(s, r, name);
+    case RULE_RHSBL_REVERSE:
+        return name_list(s, r, reverse);
+    case RULE_CLIENT_UNKNOWN:
+        return s->names.verified[0]
+                   ? GOES_ON
+                   : refuse(r, "450 4.7.25 Client host rejected: cannot find your hostname, [%s]",
+                            s->peer.text);
+    default:
+        return s->names.reverse[0] ? GOES_ON
+                                   : refuse(r, "450 4.7.25 Client host rejected: cannot find your "
+                                               "reverse hostname, [%s]", s->peer.text);
+    }
+}
+
+static void on_names(struct session *s, void *arg)
+{
+    step(s, arg, client_rule(s, arg));
+}
+
 static enum outcome_of_rule run(struct session *s, struct rules *r)
 {
     struct str helo = str_from(s->hello), sender = s->mail.from.path;
@@ -382,7 +437,15 @@ static enum outcome_of_rule run(struct session *s, struct rules *r)
     case RULE_DEFER_ELSEWHERE:
         return destination_rule(r);
     case RULE_CHECK_CLIENT:
-        return look_up(s, r, ACCESS_CLIENT, str_from(s->peer.text));
+    case RULE_CHECK_REVERSE:
+    case RULE_CLIENT_UNKNOWN:
+    case RULE_REVERSE_UNKNOWN:
+    case RULE_RHSBL_CLIENT:
+    case RULE_RHSBL_REVERSE:
+        if (names_known(s))
+            return client_rule(s, r);
+        names_need(s, on_names, r);
+        return WAITS;
     case RULE_CHECK_HELO:
         return look_up(s, r, ACCESS_DOMAIN, helo);
     case RULE_CHECK_SENDER:

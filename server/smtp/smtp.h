@@ -148,6 +148,16 @@ struct mail {
     bool hold;             /* to be held in the queue */
 };
 
+/* Of the client's address; empty: unknown. */
+typedef void (*names_fn)(struct session *s, void *arg);
+struct client_names {
+    bool asked;
+    char verified[MAIL_DOMAIN_MAX + 1]; /* leads back to the address */
+    char reverse[MAIL_DOMAIN_MAX + 1];  /* what the address's record says */
+    names_fn fn; /* who waits for them */
+    void *arg;
+};
+
 struct session {
     struct smtpd *smtpd;
     struct front_settings *settings;
@@ -160,6 +170,7 @@ struct session {
     enum reading reading;
     struct smtp_reader reader;
     char hello[MAIL_DOMAIN_MAX + 1];
+    struct client_names names;
     bool esmtp;
     const char *verb;       /* of the command at hand, for the log */
     struct mail mail;
@@ -270,6 +281,14 @@ void rules_run(struct session *s, struct arena *a, struct str recipient, bool el
                rules_fn fn);
 /* The client may send to other servers: it has logged in, or its network may. */
 bool rules_may_relay(const struct session *s);
+
+/* --- names.c --- */
+/* fn comes when the DNS was asked for the client's names: from inside when it was, or when
+ * smtpd_peername_lookup is off. One waits at a time. */
+void names_need(struct session *s, names_fn fn, void *arg);
+bool names_known(const struct session *s);
+struct str names_verified(const struct session *s); /* "unknown" when there is none */
+struct str names_reverse(const struct session *s);
 
 /* --- policy.c --- */
 typedef void (*policy_fn)(struct session *s, void *arg, struct str action);

@@ -43,8 +43,9 @@ static void date(struct buf *out)
 static void received(const struct session *s, struct buf *out)
 {
     const char *helo = s->hello[0] ? s->hello : "unknown";
-    buf_printf(out, "Received: from %s ([%s%s])\n", helo, s->peer.is_v4 ? "" : "IPv6:",
-               s->peer.text);
+    bool named = s->names.verified[0] != '\0';
+    buf_printf(out, "Received: from %s (%s%s[%s%s])\n", helo, s->names.verified, named ? " " : "",
+               s->peer.is_v4 ? "" : "IPv6:", s->peer.text);
     tls_comment(s, out);
     buf_printf(out, "\tby %.*s (Facteur) with ", STR_FMT(session_cfg(s)->myhostname));
     with_protocol(s, out);

@@ -8,3 +8,5 @@ TESTS += tests/system/balancers.py
 EXTRA_DIST += tests/system/balancers.py
 TESTS += tests/system/policy.py
 EXTRA_DIST += tests/system/policy.py tests/lib/policy.py
+TESTS += tests/system/client_names.py
+EXTRA_DIST += tests/system/client_names.py

@@ -73,7 +73,7 @@ def main(mail):
         house.got("told")
         order = "".join(c for c in s.commands if c not in "D")
         tap.true(re.fullmatch("OCHMRRTL+NB+E(Q)?", order), order)
-        tap.same(s.connect.split(b"\0")[0], b"[127.0.0.1]")
+        tap.same(s.connect.split(b"\0")[0], b"localhost")
         tap.same((s.helo, s.sender, s.rcpts),
                  ("client.example", "<%s>" % SENDER, ["<%s>" % TO, "<bruno@example.net>"]))
         tap.same([h[0] for h in s.headers], ["From", "To", "Subject", "X-Fold"])

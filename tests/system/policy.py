@@ -72,7 +72,7 @@ def main(mail):
         seen = policy.seen[-1]
         for name, value in (("request", "smtpd_access_policy"), ("protocol_state", "RCPT"),
                             ("protocol_name", "ESMTP"), ("client_address", "127.0.0.1"),
-                            ("client_name", "unknown"), ("helo_name", "client.example"),
+                            ("client_name", "localhost"), ("reverse_client_name", "localhost"), ("helo_name", "client.example"),
                             ("sender", SENDER), ("recipient", TO), ("size", "1234"),
                             ("sasl_username", ""), ("encryption_protocol", ""), ("recipient_count", "0")):
             tap.same(seen.get(name), value, name)
@@ -109,7 +109,7 @@ def main(mail):
 
     def which_list():
         policy.answer = "REJECT no"
-        for where, what in (("client", "<127.0.0.1>: Client host"), ("helo", "<client.example>: Helo command"),
+        for where, what in (("client", "<localhost[127.0.0.1]>: Client host"), ("helo", "<client.example>: Helo command"),
                             ("sender", "<%s>: Sender address" % SENDER),
                             ("relay", "<%s>: Recipient address" % TO)):
             use("smtpd_%s_restrictions" % where,

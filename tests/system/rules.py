@@ -198,7 +198,7 @@ def main(house, mail, world):
 
     def client_helo_recipient_access():
         house.set(smtpd_client_restrictions="check_client_access inline:{{127.0.0 = REJECT not from here}}")
-        tap.has(house.rcpt("amelie@example.com"), "554 5.7.1 <127.0.0.1>: Client host rejected: not from here")
+        tap.has(house.rcpt("amelie@example.com"), "554 5.7.1 <localhost[127.0.0.1]>: Client host rejected: not from here")
         house.set(smtpd_client_restrictions="check_client_access inline:{127.0.0=OK} reject")
         tap.has(house.rcpt("amelie@example.com"), "250 ")
         house.set(smtpd_helo_restrictions="check_helo_access inline:{known.example=REJECT}")
