@@ -12,7 +12,8 @@ libstore_a_SOURCES = \
 	%reldir%/watch.h %reldir%/index.c %reldir%/index_rows.c %reldir%/index_piece.c \
 	%reldir%/index.h %reldir%/index_private.h \
 	%reldir%/copy.c %reldir%/copy.h %reldir%/database.c %reldir%/database.h \
-	%reldir%/quota.c %reldir%/deliver.c %reldir%/text.c %reldir%/text.h
+	%reldir%/quota.c %reldir%/deliver.c %reldir%/text.c %reldir%/text.h \
+	%reldir%/text_grams.c %reldir%/text_grams.h
 
 # For programs that open mailboxes.
 STORE_LIBS = libstore.a $(BASE_LIBS) $(SQLITE_LIBS)

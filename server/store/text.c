@@ -2,6 +2,7 @@
 #include "store/text.h"
 
 #include "store/database.h"
+#include "store/text_grams.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -13,7 +14,7 @@
 
 #define FILE_NAME "facteur.text.sqlite"
 #define APPLICATION_ID 0x46616354 /* "FacT" */
-#define LAYOUT 1
+#define LAYOUT 2
 #define AGAIN_MS 60000
 #define NEEDLE_TRIGRAMS 48 /* of a long needle; more would find no fewer */
 #define DEAD_MIN 10000     /* messages that must be gone before the index is made anew */
@@ -22,7 +23,11 @@
  * into anyhow. Without content: expunged text stays only as trigrams, until the index is made anew. */
 #define FTS(name)                                                                                  \
     "CREATE VIRTUAL TABLE " name " USING fts5(t, content='', detail=none, columnsize=0,"           \
-    " tokenize='trigram case_sensitive 1');"
+    " tokenize='" TEXT_GRAMS "');"                                                                \
+    /* Written in pieces of 2 MiB. Merges go in small steps and late: one that has to be whole would keep \
+     * a client waiting, and those of every few pieces cost more than all the rest. */                    \
+    "INSERT INTO " name "(" name ", rank) VALUES('hashsize', 2097152), ('automerge', 16),"          \
+    " ('crisismerge', 64);"
 
 static const char schema[] =
     "CREATE TABLE about(live INTEGER NOT NULL, dead INTEGER NOT NULL) STRICT;"
@@ -64,6 +69,7 @@ struct store_text {
     int64_t not_before; /* monotonic ms: do not try again earlier */
     uint64_t opened;    /* how often; a part of the version */
     bool in_change;
+    int64_t added;      /* messages of this change, which are counted at its end */
 };
 
 uint64_t store_text_base(struct str base)
@@ -212,6 +218,8 @@ static int open_database(struct store_text *t)
         return -1;
     }
     sqlite3_extended_result_codes(t->file.db, 1);
+    if (text_grams_register(t->file.db) != 0)
+        return trouble(t);
     if (check_layout(t) != 0 ||
         execute(t, "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY;"
                    "PRAGMA cell_size_check=1") != 0)
@@ -395,12 +403,16 @@ int store_text_begin(struct store_text *t)
     if (ready(t) != 0 || run(t, t->st[DO_BEGIN]) != 0)
         return -1;
     t->in_change = true;
+    t->added = 0;
     return 0;
 }
 
 int store_text_commit(struct store_text *t)
 {
     if (!t->file.db || !t->in_change)
+        return -1;
+    /* Once: an UPDATE could be taken back alone, and FTS5 writes out what it holds before each such one. */
+    if (t->added && run(t, with(t, DO_COUNT, t->added, 0, 0)) != 0)
         return -1;
     t->in_change = false;
     return run(t, t->st[DO_COMMIT]);
@@ -425,7 +437,8 @@ int store_text_add(struct store_text *t, int64_t folder, uint32_t uid, uint64_t 
         return 0;
     if (add_text(t, DO_ADD_BODY, id, *body) != 0 || add_text(t, DO_ADD_HEAD, id, *head) != 0)
         return -1;
-    return run(t, with(t, DO_COUNT, 1, 0, 0));
+    t->added++;
+    return 0;
 }
 
 int store_text_set_upto(struct store_text *t, int64_t folder, uint32_t upto)

@@ -173,10 +173,38 @@ static void renewal(void)
     store_text_free(t);
 }
 
+/* The tokenizer tells a message's trigrams once each; what it remembers of others must not hide any. */
+static void repeated(void)
+{
+    enum { MANY = 65537 };
+    struct store_text *t = store_text_new(dir);
+    int64_t folder = fill(t);
+    AUTO_BUF b = {0};
+    struct str empty = STR(""), rare = STR("QUI"), often = STR("DAS");
+    for (unsigned i = 0; i < 30000; i++) /* more trigrams than it remembers, and some that are too long */
+        buf_printf(&b, "%x %s", i * 7919u, i % 100 ? "" : "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e");
+    buf_str(&b, STR("ZULETZT"));
+    struct str body = buf_view(&b);
+    CU_ASSERT(store_text_begin(t) == 0 && store_text_add(t, folder, 100, 1, &empty, &body) == 0);
+    for (uint32_t i = 1; i <= MANY; i++) { /* it counts messages in 16 bits */
+        const struct str *x = i == 1 || i >= MANY - 2 ? &rare : &often;
+        CU_ASSERT_FATAL(store_text_add(t, folder, 100 + i, 1, &empty, x) == 0);
+    }
+    CU_ASSERT(store_text_commit(t) == 0);
+    check_find(t, folder, STORE_TEXT_BODY, "QUI", "101 65635 65636 65637 ");
+    check_find(t, folder, STORE_TEXT_BODY, "ZULETZT", "100 ");
+    check_find(t, folder, STORE_TEXT_BODY, "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e", "100 ");
+    char last[16];
+    snprintf(last, sizeof last, "%x", 29999u * 7919u);
+    check_find(t, folder, STORE_TEXT_BODY, last, "100 ");
+    store_text_free(t);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
         {"finding", finding}, {"knowing", knowing}, {"damage", damage}, {"renewal", renewal},
+        {"repeated", repeated},
         {NULL, NULL},
     };
     if (!mkdtemp(top) || (dir = open(top, O_RDONLY | O_DIRECTORY)) < 0)
