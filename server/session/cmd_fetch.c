@@ -7,6 +7,8 @@
 
 #include <time.h>
 
+#define PIECES_FROM 200 /* messages; fewer are read quicker than a large folder is put into the index */
+
 struct fetch {
     struct imap_session *s;
     struct imap_fetch what;
@@ -15,6 +17,7 @@ struct fetch {
     bool peek, header, whole, measure; /* what the items need */
     bool small;  /* all of it, when it is cheap to have */
     bool decode; /* parts that can be decoded */
+    bool pieces; /* the index may have something of them */
     size_t gone, failed;
 };
 
@@ -41,6 +44,7 @@ static void plan(struct fetch *f)
     f->peek = true;
     for (size_t i = 0; i < f->what.n; i++) {
         const struct imap_fetch_item *item = &f->what.items[i];
+        f->pieces |= piece_of(item) || item->kind == IMAP_FETCH_EMAILID;
         f->peek &= item->peek ||
                    (item->kind != IMAP_FETCH_SECTION && item->kind != IMAP_FETCH_BINARY);
         switch (item->kind) {
@@ -329,6 +333,8 @@ void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args)
     if (!modify(&f, &at, &set))
         return;
     plan(&f);
+    if (f.pieces && at.n >= PIECES_FROM)
+        store_mailbox_prepare(s->mailbox);
     f.arena = arena_new(16384);
     f.piece = arena_array(s->arena, f.what.n, sizeof *f.piece);
     for (size_t i = 0; i < at.n && !s->out.failed; i++)

@@ -1,4 +1,5 @@
 /* SEARCH, SORT, THREAD and their UID forms (RFC 3501 6.4.4, RFC 5256). */
+#include "session/search_match.h"
 #include "session/search_order.h"
 #include "session/search_run.h"
 
@@ -16,6 +17,8 @@ static int find(struct imap_session *s, struct imap_cursor *args, get_arguments 
         imap_reply_bad(s, "No CHARSET after ENABLE UTF8=ACCEPT");
         return -1;
     }
+    if (sorted || search_looks_inside(what->root))
+        store_mailbox_prepare(s->mailbox);
     if (search_begin(s, what) != 0)
         return -1;
     return search_find(s, what, sorted, found);

@@ -3,6 +3,7 @@
 
 #include "session/search_run.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 void imap_unselect(struct imap_session *s)
@@ -15,12 +16,22 @@ void imap_unselect(struct imap_session *s)
     search_leave(s);
 }
 
+#define PAUSE_MS 25
+
+static bool client_pauses(const struct imap_session *s)
+{
+    struct pollfd p = {.fd = s->in_fd, .events = POLLIN};
+    return !imap_input_pending(s) && poll(&p, 1, PAUSE_MS) == 0;
+}
+
 void imap_quiet(struct imap_session *s)
 {
     if (!s->mailbox)
         return;
     output_flush(&s->out);
-    if (store_mailbox_unsettled(s->mailbox))
+    /* A client that goes on at once is not to wait for it: SELECT is followed by FETCH as a rule. */
+    if (store_mailbox_unsettled(s->mailbox) &&
+        (!store_mailbox_is_new(s->mailbox) || client_pauses(s)))
         store_mailbox_settle(s->mailbox, true);
     store_index_tidy(s->index);
 }

@@ -36,6 +36,8 @@ void imap_nap(struct imap_session *s)
     }
     s->nap_at = INT64_MAX;
     search_text_free(s);
+    if (s->mailbox && store_mailbox_unsettled(s->mailbox)) /* IDLE came right after SELECT */
+        store_mailbox_settle(s->mailbox, true);
     if (s->mailbox)
         (void)store_mailbox_sleep(s->mailbox);
     store_index_rest(s->index);

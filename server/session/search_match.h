@@ -31,6 +31,9 @@ struct search_match {
  * the order of their cost. 0, or -1 when a string is not in the charset. */
 int search_prepare(struct imap_session *s, struct imap_search *node, struct str charset);
 
+/* Does it need more of a message than the picture of the mailbox tells? */
+bool search_looks_inside(const struct imap_search *root);
+
 /* "Name: value" decoded, as TEXT looks through it; out is overwritten. */
 void search_field_text(struct mail_conv *c, const struct mail_field *f, struct buf *out);
 

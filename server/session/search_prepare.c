@@ -29,6 +29,11 @@ static int cost(const struct imap_search *node)
     }
 }
 
+bool search_looks_inside(const struct imap_search *root)
+{
+    return cost(root) > 1;
+}
+
 /* The order of the keys of AND and OR does not matter to what they mean. */
 static void sort_kids(struct imap_search *node)
 {

@@ -96,6 +96,8 @@ uint64_t store_mailbox_highest(const struct store_mailbox *mb);
 void store_mailbox_settle(struct store_mailbox *mb, bool bulk);
 /* Is something left for a quiet moment? */
 bool store_mailbox_unsettled(const struct store_mailbox *mb);
+/* Is it a first look at a large folder, of which the index has nothing? That can wait for a longer one. */
+bool store_mailbox_is_new(const struct store_mailbox *mb);
 /* Calls fn for ranges of UIDs that vanished after a mod-sequence, unordered; they may overlap, and hold
  * UIDs that never were. UIDs of messages that are there are not among them when the caller leaves those out. */
 void store_mailbox_vanished(struct store_mailbox *mb, uint64_t since,
@@ -105,6 +107,9 @@ void store_mailbox_vanished(struct store_mailbox *mb, uint64_t since,
 int store_mailbox_guard(struct store_mailbox *mb);
 
 /* ---- pieces of answers that the index keeps ---- */
+/* Before a command that asks for pieces of many messages: they need the rows that a first look left for a
+ * quiet moment. As settle does, it may find more messages. */
+void store_mailbox_prepare(struct store_mailbox *mb);
 bool store_mailbox_piece(struct store_mailbox *mb, size_t index, enum store_piece kind,
                          struct str *out); /* good until the next call of this room */
 void store_mailbox_keep(struct store_mailbox *mb, size_t index, enum store_piece kind, struct str text);

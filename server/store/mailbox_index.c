@@ -422,6 +422,11 @@ bool store_mailbox_unsettled(const struct store_mailbox *mb)
     return mb->index && (mb->later || mb->unwritten || mb->measured || mb->lost.n);
 }
 
+bool store_mailbox_is_new(const struct store_mailbox *mb)
+{
+    return mb->later;
+}
+
 int store_mailbox_guard(struct store_mailbox *mb)
 {
     return mb->index && store_index_begin(mb->index) == 0 && mailbox_follow(mb) == 0 ? 0 : 1;
@@ -460,6 +465,17 @@ void store_mailbox_vanished(struct store_mailbox *mb, uint64_t since,
 static bool has_pieces(struct store_mailbox *mb, const struct store_msg *m)
 {
     return mb->index && mb->folder_id && !m->rebased && mb->known;
+}
+
+#define SETTLE_AGAIN_MS 2000
+
+/* Not again and again where it cannot be. */
+void store_mailbox_prepare(struct store_mailbox *mb)
+{
+    if (!mb->later || clock_mono_ms() < mb->later_at)
+        return;
+    mb->later_at = clock_mono_ms() + SETTLE_AGAIN_MS;
+    store_mailbox_settle(mb, true);
 }
 
 bool store_mailbox_piece(struct store_mailbox *mb, size_t index, enum store_piece kind,

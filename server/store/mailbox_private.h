@@ -37,7 +37,8 @@ struct store_mailbox {
     struct buf lost;        /* UIDs that left the view and are not in the index's log yet */
     bool unwritten;         /* messages with changed, stale or gone that the index lacks */
     bool measured;          /* sizes and dates that the index lacks, which can wait */
-    bool later;             /* they are many: written in a quiet moment */
+    bool later;             /* they are many: written in a quiet moment, or before pieces */
+    int64_t later_at;       /* monotonic ms: not tried for pieces earlier */
 
     struct mailbox_memo *memo; /* what the client knows, until the messages are there again; or NULL */
     bool asleep;   /* the messages are not in memory */

@@ -123,16 +123,21 @@ static bool micros(struct str rest, uint64_t *value)
     return false;
 }
 
-int store_name_cmp(struct str a, struct str b)
+struct store_name_order store_name_order(struct str base)
 {
-    uint64_t x, y;
-    struct str after_a = digits(a, &x), after_b = digits(b, &y);
-    if (x != y)
-        return x < y ? -1 : 1;
-    if (after_a.n && after_b.n && after_a.p[0] == '.' && after_b.p[0] == '.' &&
-        micros(after_a, &x) && micros(after_b, &y) && x != y)
-        return x < y ? -1 : 1;
-    return str_cmp(a, b);
+    struct store_name_order o = {.base = base};
+    struct str rest = digits(base, &o.seconds);
+    o.has_micros = rest.n && rest.p[0] == '.' && micros(rest, &o.micros);
+    return o;
+}
+
+int store_name_cmp(const struct store_name_order *a, const struct store_name_order *b)
+{
+    if (a->seconds != b->seconds)
+        return a->seconds < b->seconds ? -1 : 1;
+    if (a->has_micros && b->has_micros && a->micros != b->micros)
+        return a->micros < b->micros ? -1 : 1;
+    return str_cmp(a->base, b->base);
 }
 
 void store_name_host(char out[128])

@@ -38,8 +38,15 @@ bool store_name_parse(struct str file, struct store_name *out);
 void store_name_format(struct buf *out, struct str base, struct str old, uint8_t flags,
                        uint32_t keywords);
 
-/* The order in which new files get UIDs, Dovecot's: seconds, then microseconds ("M123"), then bytes. */
-int store_name_cmp(struct str a, struct str b);
+/* The order in which new files get UIDs, Dovecot's: seconds, then microseconds ("M123"), then bytes. Read
+ * once, so that a sort need not read each name again and again. base is a view. */
+struct store_name_order {
+    struct str base;
+    uint64_t seconds, micros;
+    bool has_micros;
+};
+struct store_name_order store_name_order(struct str base);
+int store_name_cmp(const struct store_name_order *a, const struct store_name_order *b);
 
 /* The host as it stands in names: '/' as \057, ':' as \072, ',' as \054, bounded. */
 void store_name_host(char out[128]);

@@ -247,21 +247,25 @@ static int match(struct scan *s)
 
 /* ---- numbering ---- */
 
-static int by_arrival(const void *x, const void *y, void *ctx)
+struct arrival {
+    struct store_name_order order;
+    uint32_t entry;
+};
+
+static int by_arrival(const void *x, const void *y)
 {
-    const struct scan *s = ctx;
-    const struct store_entry *a = &s->entry[*(const uint32_t *)x], *b = &s->entry[*(const uint32_t *)y];
-    return store_name_cmp(base_of(s, a), base_of(s, b));
+    const struct arrival *a = x, *b = y;
+    return store_name_cmp(&a->order, &b->order);
 }
 
-static int number_sorted(struct scan *s, const uint32_t *order, size_t n)
+static int number_sorted(struct scan *s, const struct arrival *order, size_t n)
 {
     struct store_uidlist *u = &s->f->uids;
     size_t first = 0;
     for (size_t i = 0; i < n; i++) {
-        struct store_entry *m = &s->entry[order[i]];
-        if (i > 0 && str_eq(base_of(s, m), base_of(s, &s->entry[order[first]]))) {
-            if (resolve(s, &s->entry[order[first]], m) != 0)
+        struct store_entry *m = &s->entry[order[i].entry];
+        if (i > 0 && str_eq(base_of(s, m), base_of(s, &s->entry[order[first].entry]))) {
+            if (resolve(s, &s->entry[order[first].entry], m) != 0)
                 return -1;
             continue;
         }
@@ -277,7 +281,7 @@ static int number_sorted(struct scan *s, const uint32_t *order, size_t n)
 /* Gives UIDs to the entries that have none; a file that is no longer there waits for the next scan. */
 static int number(struct scan *s)
 {
-    uint32_t *order = mem_array(s->unknown, sizeof *order);
+    struct arrival *order = mem_array(s->unknown, sizeof *order);
     size_t n = 0;
     struct stat st;
     for (size_t i = 0; i < s->count; i++) {
@@ -285,13 +289,13 @@ static int number(struct scan *s)
         if (m->name_len == 0 || m->uid != 0)
             continue;
         if (fstatat(dir_of(s, m), name_of(s, m), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-            order[n++] = (uint32_t)i;
+            order[n++] = (struct arrival){store_name_order(base_of(s, m)), (uint32_t)i};
         } else {
             s->again = true;
             drop_entry(m);
         }
     }
-    qsort_r(order, n, sizeof *order, by_arrival, s);
+    qsort(order, n, sizeof *order, by_arrival);
     int r = number_sorted(s, order, n);
     free(order);
     return r;
