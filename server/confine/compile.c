@@ -62,6 +62,16 @@ static void allow_tasks(const struct policy *p)
     }
 }
 
+/* What allow_tasks and allow_signals leave out, taken from a filter below this one. */
+static void deny_company(void)
+{
+    rule_arg(SCMP_ACT_ERRNO(EPERM), "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    rule(SCMP_ACT_ERRNO(EPERM), "fork");
+    rule(SCMP_ACT_ERRNO(EPERM), "vfork");
+    rule(SCMP_ACT_ERRNO(EPERM), "kill");
+    rule_arg(SCMP_ACT_ERRNO(EPERM), "tgkill", SCMP_A0(SCMP_CMP_NE, POLICY_OWN_PID));
+}
+
 /* Our own process may always be ended: abort(3). */
 static void allow_signals(const struct policy *p)
 {
@@ -130,6 +140,8 @@ static void compile(const struct policy *p)
         for (size_t i = 0; i < POLICY_FAMILIES && p->families[i]; i++)
             rule_arg(SCMP_ACT_ALLOW, "socket", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)p->families[i]));
     }
+    if (p->alone)
+        deny_company();
     print_program(p->name);
     seccomp_release(ctx);
 }

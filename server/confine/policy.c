@@ -65,8 +65,12 @@ static calls sanitizers = {
     "pidfd_open", "stat", "access", "mmap", "mprotect", "prlimit64", "setrlimit", NULL,
 };
 #define GROUND ground, sanitizers
+#define CHILDREN NULL
+#define ALONE false
 #else
 #define GROUND ground
+#define CHILDREN children
+#define ALONE true
 #endif
 
 /* For nobody, the master included. */
@@ -108,7 +112,10 @@ const struct policy policies[] = {
                 become_owner, restrict_self, children},
      .forks = true,
      .signals = true},
-    {.name = "owner", /* a session, after it became the mailbox's owner */
-     .groups = {GROUND, talk, memory_files, files, change_files, watch_files}},
+    {.name = "owner", /* a session, after it became the mailbox's owner: what its parent's list has
+                       * beyond what it needs. Short, since the kernel compiles it for each login. */
+     .groups = {give_files, become_owner, restrict_self, CHILDREN},
+     .allows_all = true,
+     .alone = ALONE},
     {.name = NULL},
 };

@@ -12,13 +12,14 @@
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
-enum converter_kind { CONV_NONE, CONV_UTF8, CONV_ICONV };
+enum converter_kind { CONV_NONE, CONV_UTF8, CONV_ICONV, CONV_TABLE };
 
 struct converter {
     enum converter_kind kind;
     iconv_t cd;
     bool ascii; /* bytes below 0x80 mean themselves, whatever stands before */
     bool keep;  /* opened by mail_conv_preload */
+    char (*table)[4]; /* 256: the UTF-8 of each byte, filled with NUL; of NULs alone: none */
 };
 
 struct mail_conv {
@@ -39,6 +40,7 @@ static void converter_free(void *p)
     struct converter *v = p;
     if (v->kind == CONV_ICONV)
         iconv_close(v->cd);
+    free(v->table);
     free(v);
 }
 
@@ -157,6 +159,101 @@ static struct converter *converter_get(struct mail_conv *c, struct str charset)
     return v;
 }
 
+/* --- tables --- */
+
+static size_t table_len(const char entry[4])
+{
+    size_t n = 0;
+    while (n < 4 && entry[n])
+        n++;
+    return n;
+}
+
+/* True when the bytes make the same text together as each alone: the charset has no state. */
+static bool makes(iconv_t cd, char *in, size_t n, struct str want)
+{
+    char out[512 * 4], *pi = in, *po = out;
+    size_t ni = n, no = sizeof out;
+    iconv(cd, NULL, NULL, NULL, NULL);
+    return iconv(cd, &pi, &ni, &po, &no) != (size_t)-1 && iconv(cd, NULL, NULL, &po, &no) == 0 &&
+           str_eq((struct str){out, (size_t)(po - out)}, want);
+}
+
+/* False when some byte is but the beginning of a character. */
+static bool fill_table(iconv_t cd, char (*table)[4])
+{
+    for (unsigned i = 1; i < 256; i++) {
+        char in[1] = {(char)i}, out[8] = {0}, *pi = in, *po = out;
+        size_t ni = 1, no = sizeof out;
+        iconv(cd, NULL, NULL, NULL, NULL);
+        bool fine = iconv(cd, &pi, &ni, &po, &no) != (size_t)-1 &&
+                    iconv(cd, NULL, NULL, &po, &no) == 0 && po <= out + 4;
+        if (fine ? po == out : errno != EILSEQ)
+            return false;
+        if (fine)
+            memcpy(table[i], out, 4);
+    }
+    return table['A'][0] == 'A';
+}
+
+/* Each byte after each other one. */
+static bool is_stateless(iconv_t cd, char (*table)[4])
+{
+    AUTO_BUF want = {0};
+    for (unsigned i = 1; i < 256; i++) {
+        char in[512];
+        size_t n = 0;
+        want.n = 0;
+        for (unsigned k = 1; k < 256; k++) {
+            if (table[i][0] == '\0' || table[k][0] == '\0')
+                continue;
+            in[n++] = (char)i;
+            in[n++] = (char)k;
+            buf_add(&want, table[i], table_len(table[i]));
+            buf_add(&want, table[k], table_len(table[k]));
+        }
+        if (!makes(cd, in, n, buf_view(&want)))
+            return false;
+    }
+    return true;
+}
+
+/* A charset of single bytes needs its library no longer: mapped, it would be copied at each fork. */
+static void use_table(struct converter *v)
+{
+    char(*table)[4] = mem_array(256, sizeof *table);
+    if (!fill_table(v->cd, table) || !is_stateless(v->cd, table)) {
+        free(table);
+        return;
+    }
+    iconv_close(v->cd);
+    v->kind = CONV_TABLE;
+    v->table = table;
+}
+
+static int add_table(char (*table)[4], struct str in, struct buf *out)
+{
+    char block[1024];
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        const char *entry = table[(unsigned char)in.p[i]];
+        size_t len = table_len(entry);
+        if (n + 4 > sizeof block) {
+            if (buf_add(out, block, n) != 0)
+                return -1;
+            n = 0;
+        }
+        if (len)
+            memcpy(block + n, entry, len);
+        else if (in.p[i] == '\0')
+            block[n] = '\0', len = 1;
+        else
+            memcpy(block + n, replacement, len = 3);
+        n += len;
+    }
+    return buf_add(out, block, n);
+}
+
 void mail_conv_preload(struct mail_conv *c)
 {
     static const char *const names[] = {
@@ -169,8 +266,12 @@ void mail_conv_preload(struct mail_conv *c)
         "ks_c_5601-1987", "iso-2022-kr", "tis-620",     "windows-874",  "utf-7",      "utf-16",
         "utf-16le",     "utf-16be",     "macintosh",    "cp437",        "cp850",      "cp866",
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        converter_get(c, str_from(names[i]))->keep = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct converter *v = converter_get(c, str_from(names[i]));
+        v->keep = true;
+        if (v->kind == CONV_ICONV)
+            use_table(v);
+    }
 }
 
 bool mail_conv_known(struct mail_conv *c, struct str charset)
@@ -258,5 +359,5 @@ int mail_conv_utf8(struct mail_conv *c, struct str charset, struct str in, struc
         return add_unknown(in, out);
     if (v->ascii && all_ascii(in))
         return buf_str(out, in);
-    return add_iconv(v->cd, in, out);
+    return v->kind == CONV_TABLE ? add_table(v->table, in, out) : add_iconv(v->cd, in, out);
 }

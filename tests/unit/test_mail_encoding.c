@@ -193,6 +193,35 @@ static void charset_cache(void)
     mail_conv_free(NULL);
 }
 
+/* What was opened early says what iconv says, of every byte after every other one. */
+static void charset_tables(void)
+{
+    static const char *const names[] = {
+        "iso-8859-1", "iso-8859-3", "iso-8859-6", "iso-8859-7", "iso-8859-8", "iso-8859-15",
+        "windows-1250", "windows-1252", "windows-1255", "windows-1256", "windows-1258", "koi8-r",
+        "tis-620", "windows-874", "macintosh", "cp437", "euc-jp", "gb18030", "iso-2022-jp",
+        "shift_jis", "big5", "utf-16le"};
+    struct mail_conv *early = mail_conv_new(), *late = mail_conv_new();
+    mail_conv_preload(early);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        for (unsigned first = 0; first < 256; first++) {
+            char in[512];
+            for (unsigned k = 0; k < 256; k++) {
+                in[2 * k] = (char)first;
+                in[2 * k + 1] = (char)k;
+            }
+            AUTO_BUF a = {0};
+            AUTO_BUF b = {0};
+            struct str text = {in, sizeof in}, name = str_from(names[i]);
+            CU_ASSERT(mail_conv_utf8(early, name, text, &a) == 0);
+            CU_ASSERT(mail_conv_utf8(late, name, text, &b) == 0);
+            CU_ASSERT(str_eq(buf_view(&a), buf_view(&b)));
+        }
+    }
+    mail_conv_free(early);
+    mail_conv_free(late);
+}
+
 /* --- encoded words --- */
 
 static const struct {
@@ -313,6 +342,7 @@ int main(void)
         {"quoted-printable, long runs of blanks", quoted_printable_blanks},
         {"charsets", charsets},
         {"charset cache", charset_cache},
+        {"charsets opened early and late say the same", charset_tables},
         {"encoded words", encoded_words},
         {"i;unicode-casemap", casemap},
         {"i;unicode-casemap of ASCII", casemap_ascii},
