@@ -47,7 +47,8 @@ static void question_end(struct question *q)
 
 static const char *verdict_name(enum verdict v)
 {
-    static const char *const names[] = {"cannot-say", "yes", "no", "not-here", "remote"};
+    static const char *const names[] = {"cannot-say", "yes", "no", "not-here", "remote", "full",
+                                        "refused"};
     return names[v];
 }
 

@@ -146,6 +146,20 @@ static void take_home(const struct dirset *set, const struct ldapmap_entry *entr
                                attr ? attr->count : 0);
 }
 
+/* State, forwarding and room; entry may be NULL. */
+static int take_account(const struct dirset *set, const struct ldapmap_entry *entry,
+                        struct box *out, struct err *e)
+{
+    out->limit = set->cfg->virtual_mailbox_limit;
+    if (account_read(set->cfg, entry, &out->account, e) != 0)
+        return -1;
+    struct str quota = out->account.quota;
+    if (quota.p && read_size(str_trim(quota), &out->limit) != 0)
+        return err_temp(e, "%.*s: %.*s \"%.*s\" is no size", DN(entry->dn),
+                        STR_FMT(set->cfg->account_quota_attribute), STR_FMT(str_head(quota, 50)));
+    return 0;
+}
+
 enum verdict box_read(const struct dirset *set, struct arena *a,
                       const struct lookup_want wants[BOX_WANTS], struct box *out, struct err *e)
 {
@@ -164,10 +178,10 @@ enum verdict box_read(const struct dirset *set, struct arena *a,
     if (read_id(set, a, &wants[BOX_UID], &out->m.uid, e) != 0 ||
         read_id(set, a, &wants[BOX_GID], &out->m.gid, e) != 0)
         return VERDICT_CANNOT_SAY;
-    out->limit = set->cfg->virtual_mailbox_limit;
-    if (box_limit(&wants[BOX_LIMIT], &out->limit, e) != 0)
-        return VERDICT_CANNOT_SAY;
     const struct ldapmap_entry *entry = lookup_entry(maildir, 0);
+    if (take_account(set, entry, out, e) != 0 ||
+        box_limit(&wants[BOX_LIMIT], &out->limit, e) != 0)
+        return VERDICT_CANNOT_SAY;
     take_home(set, entry, out);
     if (entry) {
         out->dn = entry->dn;
@@ -223,12 +237,14 @@ static int entry_paths(const struct dirset *set, struct arena *a, const struct l
 int box_of_entry(const struct dirset *set, struct arena *a, const struct ldapmap_entry *entry,
                  struct str name, struct box *out, struct err *e)
 {
-    *out = (struct box){.dn = entry->dn, .limit = set->cfg->virtual_mailbox_limit};
+    *out = (struct box){.dn = entry->dn};
     if (entry_id(set, entry, set->uid_attr, &out->m.uid, e) != 0 ||
         entry_id(set, entry, set->gid_attr, &out->m.gid, e) != 0 ||
         entry_paths(set, a, entry, &out->m, e) != 0)
         return -1;
     take_login(set, entry, name, out);
+    if (take_account(set, entry, out, e) != 0)
+        return -1;
     if (out->login.n == 0 || out->login.n > NAME_LOGIN_MAX || !str_is_text(out->login))
         return err_temp(e, "%.*s has no %s that can be a login name", DN(entry->dn),
                         set->name_attr);

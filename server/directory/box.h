@@ -6,6 +6,7 @@
 #ifndef FACTEUR_DIRECTORY_BOX_H
 #define FACTEUR_DIRECTORY_BOX_H
 
+#include "directory/account.h"
 #include "directory/lookup.h"
 #include "ipc/message.h"
 
@@ -14,6 +15,7 @@ struct box {
     struct str dn;    /* of the entry; empty when the maps are not LDAP's */
     uint64_t limit;   /* bytes; 0: none */
     struct str login; /* value of user_name_attribute; may be empty */
+    struct account account;
 };
 
 enum { BOX_MAILDIR, BOX_UID, BOX_GID, BOX_LIMIT, BOX_WANTS };

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "directory/access.h"
+#include "directory/account.h"
 #include "directory/domains.h"
 #include "directory/maps.h"
 #include "directory/rewrite.h"
@@ -238,7 +239,13 @@ static int read_user_attrs(struct dirset *s, struct err *e)
     s->name_attr = arena_strz(s->arena, s->cfg->user_name_attribute);
     const char *all[] = {s->home_attr, s->uid_attr, s->gid_attr, s->name_attr, NULL};
     memcpy(s->extra_attrs, all, sizeof all);
-    return 0;
+    memcpy(s->asked_attrs, all, sizeof all);
+    const struct str more[] = {s->cfg->account_state_attribute, s->cfg->account_forward_attribute,
+                               s->cfg->account_quota_attribute};
+    for (size_t i = 0, n = 4; i < sizeof more / sizeof more[0]; i++)
+        if (more[i].n)
+            s->asked_attrs[n++] = arena_strz(s->arena, more[i]);
+    return account_check_map(s->cfg, e);
 }
 
 static int read_mail_location(struct dirset *s, struct err *e)

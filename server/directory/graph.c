@@ -108,14 +108,24 @@ struct graph_node *graph_first(const struct graph *g)
 
 enum { WHITE, GREY, BLACK };
 
-/* A circle is sound when the address it comes back to keeps a copy itself: two people may forward
- * to each other. An explicit stack, for paths may be as long as there are nodes. */
+struct frame {
+    struct graph_node *node;
+    size_t at;
+};
+
+/* A circle, from the address it comes back to, is sound when one of it keeps a copy itself: two
+ * people may forward to each other, and one to another address of his own. */
+static bool is_sound(const struct frame *top, const struct graph_node *to)
+{
+    while (top->node != to && !top->node->keeps)
+        top--;
+    return top->node->keeps;
+}
+
+/* An explicit stack, for paths may be as long as there are nodes. */
 int graph_check_loops(struct graph *g, struct err *e)
 {
-    struct frame {
-        struct graph_node *node;
-        size_t at;
-    } *stack = arena_array(g->arena, g->nodes + 1, sizeof *stack);
+    struct frame *stack = arena_array(g->arena, g->nodes + 1, sizeof *stack);
     size_t depth = 0;
     stack[depth++] = (struct frame){g->root, 0};
     g->root->colour = GREY;
@@ -127,7 +137,7 @@ int graph_check_loops(struct graph *g, struct err *e)
             continue;
         }
         struct graph_node *to = f->node->to[f->at++];
-        if (to->colour == GREY && !to->keeps)
+        if (to->colour == GREY && !is_sound(f, to))
             return err_temp(e, "alias loop: %.*s leads to %.*s, which leads back to it",
                             STR_FMT(to->addr.key), STR_FMT(f->node->addr.key));
         if (to->colour != WHITE)

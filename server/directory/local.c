@@ -70,7 +70,7 @@ void local_run(struct dirset *set, struct arena *a, struct str user, bool *stale
         .base = arena_strz(a, set->shared.search_base),
         .scope = (int)set->shared.scope,
         .filter = arena_strz(a, buf_view(&filter)),
-        .attrs = set->extra_attrs,
+        .attrs = set->asked_attrs,
         .sizelimit = 2, /* one is wanted, a second one is a fault */
         .timelimit = (int)set->shared.timeout,
         .deref = (int)set->shared.dereference,

@@ -70,6 +70,17 @@ static void on_limit(void *arg)
         end(l, VERDICT_YES, "");
 }
 
+/* Only who knows the password is told. */
+static void end_locked_out(struct login *l)
+{
+    bool disabled = l->box.account.state == ACCOUNT_DISABLED;
+    trace_decision(l->set->trace, "the account is %s: nobody may log in",
+                   account_state_name(l->box.account.state));
+    if (disabled)
+        l->state = AUTH_DISABLED;
+    end(l, disabled ? VERDICT_NO : VERDICT_REFUSED, "the account's state lets nobody log in");
+}
+
 /* What a password policy let us know, for who looks after the users. */
 static void log_policy(const struct login *l, const struct bind_result *r)
 {
@@ -101,6 +112,8 @@ static void on_bound(void *arg, const struct bind_result *r)
     }
     if (verdict == VERDICT_YES && l->broken) {
         cannot_say(l);
+    } else if (verdict == VERDICT_YES && l->box.account.state != ACCOUNT_ACTIVE) {
+        end_locked_out(l);
     } else if (verdict == VERDICT_YES && l->set->limit_maps.n) {
         l->limit = (struct lookup_want){.map = &l->set->limit_maps};
         lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
@@ -165,7 +178,8 @@ static void no_entry(void *arg)
 static void bind_as_user(struct login *l)
 {
     if (l->checking && !l->broken) {
-        end(l, VERDICT_YES, "");
+        bool active = l->box.account.state == ACCOUNT_ACTIVE;
+        end(l, active ? VERDICT_YES : VERDICT_NO, active ? "" : "the account's state changed");
         return;
     }
     if (l->checking || bind_dn(l, &l->bind_as) != 0) {
@@ -232,7 +246,7 @@ static void search_user(struct login *l)
         .base = arena_strz(l->arena, set->shared.search_base),
         .scope = (int)set->shared.scope,
         .filter = arena_strz(l->arena, buf_view(&filter)),
-        .attrs = set->extra_attrs,
+        .attrs = set->asked_attrs,
         .sizelimit = 2, /* one is wanted, a second one is a fault */
         .timelimit = (int)set->shared.timeout,
         .deref = (int)set->shared.dereference,

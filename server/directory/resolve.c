@@ -75,6 +75,24 @@ static void collect_targets(struct resolve *r)
     map_free(seen, NULL);
 }
 
+/* Of several people those who are disabled are left out, or the mail is kept for them. */
+static bool is_all_disabled(const struct resolve *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->targets[i].remote || r->targets[i].box.account.state != ACCOUNT_DISABLED)
+            return false;
+    return r->any_disabled;
+}
+
+static void end_disabled(struct resolve *r)
+{
+    err_temp(&r->err, "the account is disabled");
+    if (r->set->cfg->account_disabled_action == ACCOUNT_DEFER)
+        answer(r, VERDICT_CANNOT_SAY, "Mailbox disabled for now");
+    else
+        answer(r, VERDICT_REFUSED, "Mailbox disabled");
+}
+
 static void all_visited(struct resolve *r)
 {
     if (r->answered)
@@ -84,7 +102,9 @@ static void all_visited(struct resolve *r)
         return;
     }
     collect_targets(r);
-    if (r->any_remote) {
+    if (is_all_disabled(r)) {
+        end_disabled(r);
+    } else if (r->any_remote) {
         answer(r, VERDICT_REMOTE, "the address leads to another server");
     } else if (r->count == 0) {
         err_temp(&r->err, "the aliases lead to no mailbox");
@@ -123,8 +143,64 @@ static void end_remote(struct visit *v)
     visit_end(v);
 }
 
+/* Where the account's mail goes beside its mailbox. Its own address there is the mailbox itself. */
+static int follow_forward(struct visit *v, const struct account *account)
+{
+    struct resolve *r = v->r;
+    for (size_t i = 0; i < account->forward_count; i++) {
+        struct name_address to;
+        if (name_address_read(r->arena, &r->set->names, account->forward[i], &to, &r->err) != 0) {
+            r->err.kind = ERR_TEMPORARY;
+            return err_prefix(&r->err, "%.*s is forwarded to \"%.*s\", which is no address",
+                              STR_FMT(str_head(v->node->addr.key, 150)),
+                              STR_FMT(str_head(account->forward[i], 100)));
+        }
+        if (str_eq(to.key, v->node->addr.key))
+            continue;
+        trace_decision(r->set->trace, "%.*s is forwarded to %.*s", STR_FMT(v->node->addr.key),
+                       STR_FMT(to.printed));
+        if (graph_edge(r->graph, v->node, &to, &r->err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A mailbox asked for as such, by the queue, is not forwarded again unless it keeps nothing. */
+static bool is_forwarded(const struct visit *v, const struct account *account)
+{
+    bool alone = v->r->flags & RESOLVE_FINAL && v->node == v->r->root;
+    return account->forward_count &&
+           (account->state == ACCOUNT_FORWARD ||
+            (!alone && account->state != ACCOUNT_DISABLED));
+}
+
+/* Nothing is lost to a disabled account that is put off or kept. */
+static bool takes_mail(struct visit *v, const struct account *account)
+{
+    struct resolve *r = v->r;
+    if (account->state == ACCOUNT_FORWARD)
+        return false;
+    if (account->state != ACCOUNT_DISABLED || r->set->cfg->account_disabled_action == ACCOUNT_KEEP)
+        return true;
+    trace_decision(r->set->trace, "%.*s is disabled: account_disabled_action decides",
+                   STR_FMT(v->node->addr.printed));
+    r->any_disabled = true;
+    return r->set->cfg->account_disabled_action == ACCOUNT_DEFER;
+}
+
 static void end_mailbox(struct visit *v, const struct box *box)
 {
+    if (is_forwarded(v, &box->account)) {
+        v->node->keeps = box->account.state != ACCOUNT_FORWARD;
+        if (follow_forward(v, &box->account) != 0) {
+            visit_fail(v);
+            return;
+        }
+    }
+    if (!takes_mail(v, &box->account)) {
+        visit_end(v);
+        return;
+    }
     struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
     trace_decision(v->r->set->trace, "%.*s is a mailbox: %.*s, uid %u, gid %u, home %.*s",
                    STR_FMT(v->node->addr.printed), STR_FMT(box->m.maildir), box->m.uid, box->m.gid,

@@ -94,7 +94,7 @@ void visit_ask_boxes(struct visit *v)
             continue;
         v->box_asked[i] = true;
         box_wants(v->r->set, v->boxes[i]);
-        ask(v, v->boxes[i], BOX_WANTS, key, v->r->set->extra_attrs);
+        ask(v, v->boxes[i], BOX_WANTS, key, v->r->set->asked_attrs);
     }
 }
 

@@ -29,6 +29,7 @@ struct resolve {
     bool starting;    /* inside the loop of visit_next */
     bool answered;    /* fn was called; the rest only drains */
     bool any_remote;
+    bool any_disabled; /* some mailbox takes no mail now */
     bool stale; /* some answer is from before an outage */
     struct err err;
     struct resolve_target *targets;

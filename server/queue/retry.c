@@ -222,15 +222,15 @@ static void end_open(struct queue_attempt *a, const struct msg_resolve_reply *r)
         queue_attempt_finish(a, QUEUE_RETRY, "the directory cannot say", r->text);
 }
 
-/* A mailbox leads to itself alone; the grants of anything else are given back. */
+/* A mailbox leads to itself alone, or, when it has come to forward its mail only, to others. */
 static void take_targets(struct queue_attempt *a, const struct msg_targets *t)
 {
-    for (size_t i = 0; i < t->n; i++) {
-        if (a->targets++ == 0)
-            a->grant = t->v[i].grant;
-        else
-            give_back(a, &t->v[i].grant);
+    if (a->targets == 0 && t->n == 1) {
+        a->grant = t->v[0].grant;
+        t->v[0].grant = (struct grant){0};
     }
+    a->targets += (unsigned)t->n;
+    take_leads(a, t);
 }
 
 static void on_resolved(void *arg, struct msg *reply)
@@ -256,10 +256,9 @@ static void on_resolved(void *arg, struct msg *reply)
         return;
     }
     give_back(a, &a->grant);
-    if (r->verdict == VERDICT_YES)
-        queue_attempt_finish(a, QUEUE_RETRY, "the address is no single mailbox", STR(""));
-    else if (r->verdict == VERDICT_NO || r->verdict == VERDICT_NOT_HERE ||
-             r->verdict == VERDICT_REMOTE)
+    if ((r->verdict == VERDICT_YES || r->verdict == VERDICT_REMOTE) && a->leads)
+        queue_attempt_finish(a, QUEUE_EXPAND, "forwarded", STR(""));
+    else if (r->verdict == VERDICT_NO || r->verdict == VERDICT_NOT_HERE)
         come_back(a, "5.1.1", "no such mailbox any more", r->text);
     else if (r->verdict == VERDICT_REFUSED)
         come_back(a, "5.2.1", "refused by the directory", r->text);

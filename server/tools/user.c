@@ -35,7 +35,8 @@ struct user_command {
 struct people {
     struct user_command *u;
     struct str dn; /* of the last entry */
-    struct str states, classes;
+    struct str states;
+    const char *status_attr; /* says "active" or "disabled"; NULL: the entry has none such */
     size_t count;
     uint64_t top_uid;
 };
@@ -65,8 +66,10 @@ static void note_entry(void *arg, const struct ldapmap_entry *entry)
     if (first_value(entry, "userAccountControl").p)
         p->states = arena_str(p->u->arena, first_value(entry, "userAccountControl"));
     for (size_t i = 0; classes && i < classes->count; i++)
-        if (str_caseeq(classes->values[i], STR("qmailUser")))
-            p->classes = STR("qmailUser");
+        if (str_caseeq(classes->values[i], STR("facteurAccount")))
+            p->status_attr = "facteurAccountStatus";
+        else if (!p->status_attr && str_caseeq(classes->values[i], STR("qmailUser")))
+            p->status_attr = "accountStatus";
     if (str_u64(first_value(entry, "uidNumber"), &uid) == 0 && uid > p->top_uid)
         p->top_uid = uid;
 }
@@ -240,8 +243,8 @@ static int user_add(struct user_command *u)
 
 /* --- disable, enable, passwd --- */
 
-/* How this entry says that its owner may not log in: --by, Active Directory's bit, qmail's status,
- * else the lock of OpenLDAP's ppolicy overlay. */
+/* How this entry says that its owner may not log in: --by, Active Directory's bit, the status of
+ * facteurAccount or of qmail, else the lock of OpenLDAP's ppolicy overlay. */
 static struct ldapmap_change state_change(struct user_command *u, const struct people *p, bool off)
 {
     enum { ACCOUNTDISABLE = 2 };
@@ -256,8 +259,8 @@ static struct ldapmap_change state_change(struct user_command *u, const struct p
         bits = off ? bits | ACCOUNTDISABLE : bits & ~(uint64_t)ACCOUNTDISABLE;
         return (struct ldapmap_change){LDAPMAP_REPLACE, "userAccountControl", number(u, bits)};
     }
-    if (p->classes.n)
-        return (struct ldapmap_change){LDAPMAP_REPLACE, "accountStatus",
+    if (p->status_attr)
+        return (struct ldapmap_change){LDAPMAP_REPLACE, p->status_attr,
                                        off ? "disabled" : "active"};
     return (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, "pwdAccountLockedTime",
                                    off ? "000001010000Z" : NULL};
@@ -320,7 +323,7 @@ static int user_show(struct user_command *u)
     static const char *const attrs[] = {
         "objectClass", "uid", "cn", "uidNumber", "gidNumber", "homeDirectory", "mail",
         "mailacceptinggeneralid", "maildrop", "pwdAccountLockedTime", "accountStatus",
-        "userAccountControl", "nsAccountLock", NULL};
+        "facteurAccountStatus", "facteurForward", "facteurQuota", "userAccountControl", "nsAccountLock", NULL};
     size_t count;
     if (print_matching(u, filter_for(u, name_attr(u), str_from(u->name)), attrs, &count) != 0)
         return -1;
