@@ -38,3 +38,13 @@ int addr_peer(int fd, struct addr *a)
     addr_from_sockaddr(a, (struct sockaddr *)&ss);
     return 0;
 }
+
+int addr_own(int fd, struct addr *a)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t n = sizeof ss;
+    if (getsockname(fd, (struct sockaddr *)&ss, &n) != 0)
+        return -1;
+    addr_from_sockaddr(a, (struct sockaddr *)&ss);
+    return 0;
+}

@@ -16,5 +16,6 @@ struct addr {
 /* From what accept(2) or getpeername(2) gave; a Unix socket becomes ::1. */
 void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa);
 int addr_peer(int fd, struct addr *a); /* 0, or -1 and errno */
+int addr_own(int fd, struct addr *a);  /* the socket's own end; the same */
 
 #endif

@@ -2,7 +2,7 @@ noinst_LIBRARIES += libmail.a
 libmail_a_SOURCES = \
 	%reldir%/address.c %reldir%/address.h \
 	%reldir%/domain.c %reldir%/fold.c \
-	%reldir%/header.c %reldir%/spots.h %reldir%/spots.c %reldir%/header.h \
+	%reldir%/header.c %reldir%/hostname.h %reldir%/hostname.c %reldir%/spots.h %reldir%/spots.c %reldir%/header.h \
 	%reldir%/wire.c %reldir%/wire.h \
 	%reldir%/lex.c %reldir%/lex.h \
 	%reldir%/rfc5322.h %reldir%/addrs.c %reldir%/date.c %reldir%/msgid.c \

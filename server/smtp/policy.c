@@ -22,6 +22,8 @@ static void put_client(const struct session *s, struct buf *out)
     policy_put(out, "client_name", names_verified(s));
     policy_put(out, "reverse_client_name", names_reverse(s));
     policy_put_number(out, "client_port", s->peer.port);
+    policy_put(out, "server_address", str_from(s->own.text));
+    policy_put_number(out, "server_port", s->own.port);
     policy_put(out, "helo_name", str_from(s->hello));
     policy_put(out, "sasl_method", s->login ? STR("PLAIN") : STR(""));
     policy_put(out, "sasl_username", str_from(s->login));

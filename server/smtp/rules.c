@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "config/rules.h"
 #include "mail/address.h"
+#include "mail/hostname.h"
 #include "smtp/smtp.h"
 
 #define ASK_DNS_MS 70000
@@ -57,12 +58,12 @@ static enum outcome_of_rule refuse(struct rules *r, const char *fmt, ...)
     return REFUSES;
 }
 
-/* Which of the four a rule is about, as replies name it; a policy server is asked about what its list
- * is about. */
+/* Which of the four a rule is about, as replies name it; some are about what their list is about. */
 static struct str subject_of(struct session *s, const struct rules *r)
 {
     enum rule rule = r->step.rule;
-    size_t list = rule == RULE_CHECK_POLICY ? r->list : LISTS;
+    bool any = rule == RULE_CHECK_POLICY || rule == RULE_REJECT || rule == RULE_DEFER;
+    size_t list = any ? r->list : LISTS;
     if (list == 1 || rule == RULE_CHECK_HELO ||
         (rule >= RULE_HELO_INVALID && rule <= RULE_HELO_UNKNOWN))
         return arena_printf(r->arena, "<%.200s>: Helo command rejected", s->hello);
@@ -70,11 +71,12 @@ static struct str subject_of(struct session *s, const struct rules *r)
         rule == RULE_SENDER_UNKNOWN)
         return arena_printf(r->arena, "<%.*s>: Sender address rejected",
                             STR_FMT(s->mail.from.path));
-    if (list == 0 || rule == RULE_CHECK_CLIENT || rule == RULE_CHECK_REVERSE)
+    if (rule == RULE_CHECK_REVERSE)
+        return arena_printf(r->arena, "<%.*s>: Unverified Client host rejected",
+                            STR_FMT(names_reverse(s)));
+    if (list == 0 || rule == RULE_CHECK_CLIENT)
         return arena_printf(r->arena, "<%.*s[%s]>: Client host rejected",
-                            STR_FMT(rule == RULE_CHECK_REVERSE ? names_reverse(s)
-                                                               : names_verified(s)),
-                            s->peer.text);
+                            STR_FMT(names_known(s) ? names_verified(s) : STR("")), s->peer.text);
     return arena_printf(r->arena, "<%.*s>: Recipient address rejected", STR_FMT(r->recipient));
 }
 
@@ -133,7 +135,9 @@ static enum outcome_of_rule act(struct session *s, struct rules *r, struct str a
     if (word.n == 3 && is_number(word) && (word.p[0] == '4' || word.p[0] == '5'))
         return refuse_coded(s, r, word, text);
     if (str_caseeq(word, STR("DEFER_IF_PERMIT"))) {
-        refuse_coded(s, r, STR("450"), text);
+        enum outcome_of_rule o = refuse_coded(s, r, STR("450"), text);
+        if (r->warn)
+            return o;
         memcpy(r->maybe_text, r->text, sizeof r->text);
         r->maybe = true;
         return GOES_ON;
@@ -161,11 +165,16 @@ static enum outcome_of_rule act(struct session *s, struct rules *r, struct str a
                  LS("to", r->recipient), LS("why", text));
         return PERMITS;
     }
-    if (str_caseeq(word, STR("OK")) || str_caseeq(word, STR("permit")) || is_number(word))
+    /* A name that nobody confirmed permits nothing. */
+    bool unsafe = r->step.rule == RULE_CHECK_REVERSE;
+    if ((str_caseeq(word, STR("OK")) || str_caseeq(word, STR("permit")) || is_number(word)) &&
+        !unsafe)
         return PERMITS;
     log_error("access", LZ("session", s->id), LS("table", r->step.argument),
-              LS("action", action), LZ("why", "no action that is known here"));
-    return refuse_subject(s, r, "451 4.3.5", STR("Server configuration error"));
+              LS("action", action),
+              LZ("why", unsafe ? "not with names that the client chooses; say DUNNO"
+                               : "no action that is known here"));
+    return refuse(r, "451 4.3.5 Server configuration error");
 }
 
 static void step(struct session *s, struct rules *r, enum outcome_of_rule o);
@@ -224,15 +233,17 @@ static bool is_fqdn(struct str name)
     return is_literal(name) || (str_find(name, '.') > 0 && name.p[name.n - 1] != '.');
 }
 
-/* RFC 5321 section 2.3.5: letters, digits, hyphens and dots; a literal has its brackets. */
-static bool is_host_name(struct str name)
+/* What a greeting is checked for first: -1 when it is a bad literal, which is refused; 1 when it is a
+ * good one, which no rule is about; 0 when it is a name. */
+static int greeting_kind(struct str helo)
 {
-    if (is_literal(name))
-        return name.p[name.n - 1] == ']';
-    for (size_t i = 0; i < name.n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._", name.p[i]))
-            return false;
-    return name.n && name.p[0] != '.' && name.p[0] != '-';
+    return !is_literal(helo) ? 0 : hostname_is_literal(helo) ? 1 : -1;
+}
+
+/* A name that ends with a dot is as good. */
+static struct str without_dot(struct str name)
+{
+    return name.n > 1 && name.p[name.n - 1] == '.' ? str_head(name, name.n - 1) : name;
 }
 
 static struct str domain_of(struct str path)
@@ -257,11 +268,13 @@ static void on_exists(struct session *s, void *arg, struct msg *m)
     uint8_t v = m ? m->dns_reply.verdict : VERDICT_CANNOT_SAY;
     bool helo = r->step.rule == RULE_HELO_UNKNOWN, sender = r->step.rule == RULE_SENDER_UNKNOWN;
     const char *status = helo ? "450 4.7.1" : sender ? "450 4.1.8" : "450 4.1.2";
-    if (v == VERDICT_YES)
+    if (v == VERDICT_YES || (v == VERDICT_REFUSED && helo))
         step(s, r, GOES_ON);
     else if (v == VERDICT_REFUSED)
         step(s, r, refuse_subject(s, r, sender ? "550 5.7.27" : "556 5.1.10",
-                                  STR("Domain does not accept mail (nullMX)")));
+                                  arena_printf(r->arena, "Domain %.*s does not accept mail (nullMX)",
+                                               STR_FMT(domain_of(sender ? s->mail.from.path
+                                                                        : r->recipient)))));
     else if (v == VERDICT_NO)
         step(s, r, refuse_subject(s, r, status, helo ? STR("Host not found")
                                                      : STR("Domain not found")));
@@ -317,7 +330,9 @@ static void on_listed(struct session *s, void *arg, struct msg *m)
     if (r->step.rule == RULE_RBL_CLIENT)
         buf_printf(&what, "Client host [%s]", s->peer.text);
     else if (r->step.rule == RULE_RHSBL_CLIENT || r->step.rule == RULE_RHSBL_REVERSE)
-        buf_printf(&what, "Client host [%.*s]", STR_FMT(str_head(r->domain, 100)));
+        buf_printf(&what, "%sClient host [%.*s]",
+                   r->step.rule == RULE_RHSBL_REVERSE ? "Unverified " : "",
+                   STR_FMT(str_head(r->domain, 100)));
     else if (r->step.rule == RULE_RHSBL_HELO)
         buf_printf(&what, "Helo command [%.*s]", STR_FMT(str_head(r->domain, 100)));
     else
@@ -346,16 +361,31 @@ static enum outcome_of_rule ask_list(struct session *s, struct rules *r, struct 
 
 /* --- one rule --- */
 
-static enum outcome_of_rule names_rule(struct session *s, struct rules *r, struct str helo,
-                                       struct str sender)
+static enum outcome_of_rule greeting_rule(struct session *s, struct rules *r, struct str helo)
 {
+    int kind = greeting_kind(helo);
+    struct str name = without_dot(helo);
+    if (kind != 0)
+        return kind > 0 ? GOES_ON : refuse_subject(s, r, "501 5.5.2", STR("invalid ip address"));
     switch (r->step.rule) {
     case RULE_HELO_INVALID:
-        return is_host_name(helo) ? GOES_ON : refuse_subject(s, r, "501 5.5.2", STR("Invalid name"));
+        return hostname_is_valid(name) || hostname_is_address(name)
+                   ? GOES_ON
+                   : refuse_subject(s, r, "501 5.5.2", STR("Invalid name"));
     case RULE_HELO_NOT_FQDN:
-        return is_fqdn(helo) ? GOES_ON
-                             : refuse_subject(s, r, "504 5.5.2",
-                                              STR("need fully-qualified hostname"));
+        return hostname_is_valid(name) && str_find(name, '.') > 0
+                   ? GOES_ON
+                   : refuse_subject(s, r, "504 5.5.2", STR("need fully-qualified hostname"));
+    default:
+        return hostname_is_valid(helo)
+                   ? need_domain(s, r, DNS_ASK_MAIL, helo)
+                   : refuse_subject(s, r, "450 4.7.1", STR("Host not found"));
+    }
+}
+
+static enum outcome_of_rule names_rule(struct session *s, struct rules *r, struct str sender)
+{
+    switch (r->step.rule) {
     case RULE_SENDER_NOT_FQDN:
         return sender.n == 0 || is_fqdn(domain_of(sender))
                    ? GOES_ON
@@ -408,7 +438,7 @@ static enum outcome_of_rule client_rule(struct session *s, struct rules *r)
                             s->peer.text);
     default:
         return s->names.reverse[0] ? GOES_ON
-                                   : refuse(r, "450 4.7.25 Client host rejected: cannot find your "
+                                   : refuse(r, "450 4.7.1 Client host rejected: cannot find your "
                                                "reverse hostname, [%s]", s->peer.text);
     }
 }
@@ -427,7 +457,7 @@ static enum outcome_of_rule run(struct session *s, struct rules *r)
     case RULE_REJECT:
         return refuse_subject(s, r, "554 5.7.1", STR("Access denied"));
     case RULE_DEFER:
-        return refuse_subject(s, r, "450 4.7.1", STR("Try again later"));
+        return refuse_subject(s, r, "450 4.3.2", STR("Try again later"));
     case RULE_PERMIT_MYNETWORKS:
         return config_network_match(&session_cfg(s)->mynetworks, s->peer.ip) ? PERMITS : GOES_ON;
     case RULE_PERMIT_LOGIN:
@@ -455,12 +485,15 @@ static enum outcome_of_rule run(struct session *s, struct rules *r)
     case RULE_CHECK_POLICY:
         policy_ask(s, r->arena, r->step.argument, r->recipient, on_policy, r);
         return WAITS;
+    case RULE_HELO_INVALID:
+    case RULE_HELO_NOT_FQDN:
     case RULE_HELO_UNKNOWN:
-        return need_domain(s, r, DNS_ASK_MAIL, helo);
+        return greeting_rule(s, r, helo);
     case RULE_SENDER_UNKNOWN:
         return need_domain(s, r, DNS_ASK_MAIL, domain_of(sender));
     case RULE_RECIPIENT_UNKNOWN:
-        return need_domain(s, r, DNS_ASK_MAIL, domain_of(r->recipient));
+        /* The house's own domains need no DNS. */
+        return r->elsewhere ? need_domain(s, r, DNS_ASK_MAIL, domain_of(r->recipient)) : GOES_ON;
     case RULE_RBL_CLIENT:
         return ask_list(s, r, (struct str){0});
     case RULE_RHSBL_HELO:
@@ -468,7 +501,7 @@ static enum outcome_of_rule run(struct session *s, struct rules *r)
     case RULE_RHSBL_SENDER:
         return ask_list(s, r, domain_of(sender));
     default:
-        return names_rule(s, r, helo, sender);
+        return names_rule(s, r, sender);
     }
 }
 

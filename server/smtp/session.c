@@ -349,18 +349,11 @@ static void turn_away(struct session *s, const struct turned_away *why)
 }
 
 /* Loopback, or the very address that it connected to. */
-static bool is_own_address(int fd, const struct addr *peer)
+static bool is_own_address(const struct addr *own, const struct addr *peer)
 {
     static const unsigned char loopback[16] = {[15] = 1};
-    struct sockaddr_storage sa;
-    socklen_t n = sizeof sa;
-    struct addr own;
-    if ((peer->is_v4 && peer->ip[12] == 127) || memcmp(peer->ip, loopback, 16) == 0)
-        return true;
-    if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0)
-        return false;
-    addr_from_sockaddr(&own, (const struct sockaddr *)&sa);
-    return memcmp(own.ip, peer->ip, 16) == 0;
+    return (peer->is_v4 && peer->ip[12] == 127) || memcmp(peer->ip, loopback, 16) == 0 ||
+           memcmp(own->ip, peer->ip, 16) == 0;
 }
 
 static struct session *session_new(struct smtpd *d, enum service service, int fd,
@@ -381,7 +374,8 @@ static struct session *session_new(struct smtpd *d, enum service service, int fd
     if (from)
         conn_set_peer(s->conn, from);
     s->peer = *conn_peer(s->conn);
-    s->from_here = is_own_address(fd, &s->peer);
+    addr_own(fd, &s->own); /* all zero, nobody's address, where the system does not know */
+    s->from_here = is_own_address(&s->own, &s->peer);
     bool old_device =
         config_network_match(&session_cfg(s)->smtpd_forbid_bare_newline_exclusions, s->peer.ip);
     smtp_reader_init(&s->reader, SMTP_LINE_MAX, SASL_LINE_MAX, old_device);

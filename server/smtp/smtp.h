@@ -164,7 +164,7 @@ struct session {
     struct session *next, **link;
     enum service service;
     struct conn *conn; /* NULL: the client is gone and a message is still on its way */
-    struct addr peer;
+    struct addr peer, own; /* the client's end and ours */
     char id[20];
     enum state state;
     enum reading reading;

@@ -10,3 +10,5 @@ TESTS += tests/system/policy.py
 EXTRA_DIST += tests/system/policy.py tests/lib/policy.py
 TESTS += tests/system/client_names.py
 EXTRA_DIST += tests/system/client_names.py
+TESTS += tests/system/rules_postfix.py
+EXTRA_DIST += tests/system/rules_postfix.py tests/lib/postfix.py
