@@ -300,18 +300,26 @@ static void watch_input(struct conn *c)
         event_add(c->readable, NULL);
 }
 
-/* Reads for one turn. More may wait inside OpenSSL or the kernel. */
-static void fill(struct conn *c)
+/* Reads for one turn. False: there is no more now; true: more may wait inside OpenSSL or the kernel. */
+static bool fill(struct conn *c)
 {
     for (int i = 0; i < READS_A_TURN && !in_full(c) && !c->ended; i++) {
         size_t left = c->in_max - in_size(c), room = left < READ_CHUNK ? left : READ_CHUNK;
         ssize_t r = read_some(c, input_room(c, room), room);
         if (r <= 0)
-            break;
+            return false;
         c->in.n += (size_t)r;
         if ((size_t)r < room && c->phase == PHASE_PLAIN)
-            break;
+            return false;
     }
+    return true;
+}
+
+/* OpenSSL reads ahead, and what it holds does not make the descriptor readable. */
+static void read_held(struct conn *c)
+{
+    if (c->phase == PHASE_TLS && !c->paused && !in_full(c) && !c->ended && SSL_has_pending(c->ssl))
+        event_active(c->readable, EV_READ, 0);
 }
 
 static void give(struct conn *c)
@@ -356,15 +364,14 @@ static void start_handshake(struct conn *c)
 /* Reads, gives, and says the end once everything was given. */
 static void read_turn(struct conn *c)
 {
-    if (!c->paused && !c->ended)
-        fill(c);
+    bool more = !c->paused && !c->ended && fill(c);
     give(c);
     if (c->dead || c->closed)
         return;
     if (c->ended && (!c->paused || in_size(c) == 0))
         closed(c, c->why, c->detail);
-    else if (c->phase == PHASE_TLS && SSL_pending(c->ssl) && !c->paused && !in_full(c))
-        event_active(c->readable, EV_READ, 0);
+    else if (more)
+        read_held(c);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -452,8 +459,11 @@ void conn_consume(struct conn *c, size_t n)
 {
     assert(n <= in_size(c));
     c->in_done += n;
-    if (c->busy == 0)
+    if (c->busy == 0) {
         watch_input(c);
+        if (!c->closed && !c->dead)
+            read_held(c);
+    }
 }
 
 void conn_set_in_max(struct conn *c, size_t in_max)

@@ -68,6 +68,8 @@ static SSL_CTX *context_new(struct tls_server *t)
     SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"facteur", 7);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
+    SSL_CTX_set_num_tickets(ctx, 1); /* it may be used again: no state tells */
+    SSL_CTX_set_read_ahead(ctx, 1);  /* a record in one read, not two */
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
     return ctx;

@@ -281,6 +281,54 @@ static void tls_carries_bytes(void)
     tls_server_drop(t);
 }
 
+static void take_nothing(struct conn *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+}
+
+/* What OpenSSL has read ahead is given although the descriptor says nothing more of it; a record that
+ * is not whole keeps nobody busy. */
+static void tls_records_read_ahead(void)
+{
+    static const struct conn_ops from_outside = {take_nothing, NULL, on_tls, on_timeout, on_close};
+    struct side s = {0};
+    int peer = start(&s);
+    struct tls_server *t = server();
+    SSL_CTX *ctx;
+    conn_start_tls(s.conn, t);
+    SSL *ssl = client(peer, &ctx, 0);
+    turn(&s, ssl);
+    CU_ASSERT_FATAL(s.tls);
+    BIO *sent = BIO_new(BIO_s_mem());
+    char *bytes;
+    SSL_set0_wbio(ssl, sent);
+    for (int i = 0; i < 100; i++)
+        CU_ASSERT(SSL_write(ssl, "0123456789", 10) == 10);
+    long n = BIO_get_mem_data(sent, &bytes);
+    conn_set_in_max(s.conn, 25);
+    conn_set_ops(s.conn, &from_outside, &s);
+    CU_ASSERT(write(peer, bytes, (size_t)n - 7) == n - 7);
+    for (int i = 0; i < 100 && s.conn; i++) {
+        event_base_loop(s.base, EVLOOP_NONBLOCK);
+        struct str in = conn_in(s.conn);
+        buf_str(&s.got, in);
+        conn_consume(s.conn, in.n);
+    }
+    CU_ASSERT(s.got.n == 990);
+    conn_set_ops(s.conn, &ops, &s);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(event_base_get_num_events(s.base, EVENT_BASE_COUNT_ACTIVE) == 0);
+    CU_ASSERT(write(peer, bytes + n - 7, 7) == 7);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(s.got.n == 1000);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(peer);
+    end(&s);
+    tls_server_drop(t);
+}
+
 static void old_tls_is_refused(void)
 {
     struct side s = {0};
@@ -343,6 +391,7 @@ int main(void)
         {"finish sends what is queued", finish_sends_what_is_queued},
         {"nothing pipelined before TLS survives", nothing_pipelined_before_tls_survives},
         {"TLS carries bytes", tls_carries_bytes},
+        {"TLS records read ahead", tls_records_read_ahead},
         {"TLS 1.1 is refused", old_tls_is_refused},
         {"a wrong PEM file is named", wrong_pem_is_named},
         {"every key must fit its certificate", every_key_must_fit},
