@@ -33,6 +33,7 @@ syslog_name = bench-{system}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
+relayhost = [127.0.0.1]:{sink}
 myhostname = mail.{system}.example
 mydestination =
 alias_maps =
@@ -120,7 +121,8 @@ def write_postfix(server, tuned):
         os.chown(path, owner.pw_uid, owner.pw_gid)
     table = "ldap:%s/ldap/" % conf
     # virtual(8) wants to read uids and gids itself, for safety: proxymap may not.
-    main = MAIN.format(dir=server.dir, system=server.system, pem=server.pem, uid_map=table,
+    main = MAIN.format(dir=server.dir, system=server.system, pem=server.pem, sink=server.sink.port,
+                       uid_map=table,
                        map="proxy:" + table if tuned else table,
                        domains="%s.example.com" % server.system if tuned
                        else table + "virtual_alias_domains")

@@ -45,7 +45,9 @@ def make(system, vmail):
     return [User(system, number, vmail) for number in range(1, PEOPLE + 1)]
 
 
-def write_list(path, users):
+def write_list(path, users, address=None):
+    """address: with a place for a number, in place of their own."""
     with open(path, "w") as out:
-        for user in users:
-            out.write("%s %s %s\n" % (user.login, user.password, user.address))
+        for number, user in enumerate(users):
+            out.write("%s %s %s\n" % (user.login, user.password,
+                                      address % number if address else user.address))

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import mailbox
+import people
 from machine import kernel_memory
 
 LOAD = os.environ.get("BENCH_LOAD", "tests/bench/load")
@@ -99,6 +100,27 @@ def submission(bench, server):
          per=1, sessions=1, size=4096, latency=5)
     send(bench, server, "submission, 100 a connection, 20 sessions", n(4000), port=port, tls=1, auth=1,
          per=100, sessions=20, size=4096)
+
+
+# --- mail out ---
+
+def relay(bench, server):
+    """Messages for strangers, until the server that stands for the world has them all."""
+    remote = os.path.join(server.dir, "strangers")
+    people.write_list(remote, server.users, "stranger%d@remote.example")
+    options = dict(users=remote, port=server.ports["smtp"], sessions=20, size=4096)
+    load("smtp", messages=40, **options)
+    server.sink.wait(40)
+    messages = bench.scale(3000)
+    meter = Meter(bench, server)
+    load("smtp", messages=messages, **options)
+    accepted = time.monotonic() - meter.time
+    server.sink.wait(messages)
+    meter.end()
+    row = "relay out 4 KiB, 20 sessions"
+    bench.record(Row(row, "messages/s", RATE, 5), messages / meter.seconds)
+    bench.record(Row(row + ", accepted", "messages/s", RATE), messages / accepted)
+    record_cost(bench, row, meter, messages)
 
 
 # --- logins ---
@@ -281,7 +303,7 @@ def limit(bench):
     bench.record(Row("TLS handshake, server's side", "ms CPU", COST), result["server_ms"])
 
 
-PARTS = {"smtp": smtp, "submission": submission, "login": login, "idle": idle, "mailbox": large,
+PARTS = {"smtp": smtp, "submission": submission, "relay": relay, "login": login, "idle": idle, "mailbox": large,
          "mixed": mixed}
 ORDER = ["limit", *PARTS]
 

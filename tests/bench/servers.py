@@ -42,6 +42,39 @@ def wait_for_port(port, process, what):
     raise RuntimeError("%s does not listen" % what)
 
 
+class Sink:
+    """The world to which mail goes out: Postfix's smtp-sink, in no server's group."""
+
+    def __init__(self, directory):
+        self.port, self.log, self.seen = free_ports(1)[0], directory + "/sink.log", 0
+        self.process = None
+
+    def start(self):
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                ["smtp-sink", "-c", "-u", "postfix", "127.0.0.1:%d" % self.port, "1000"],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        wait_for_port(self.port, self.process, "smtp-sink")
+
+    def messages(self):
+        with open(self.log, errors="replace") as told:
+            return int((re.findall(r"mesg=(\d+)", told.read()[-400:]) or ["0"])[-1])
+
+    def wait(self, more):
+        """Until so many more messages than at the last call have come."""
+        self.seen += more
+        end = time.monotonic() + 300
+        while self.messages() < self.seen:
+            if time.monotonic() > end:
+                raise RuntimeError("%d of %d messages went out" % (self.messages(), self.seen))
+            time.sleep(0.01)
+
+    def close(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
 class Server:
     """One of the three. ports, users, vmail, group; wait_delivered() after a load of mail."""
 
@@ -55,6 +88,8 @@ class Server:
         self.children = []
         os.mkdir(self.dir)
         os.mkdir(self.vmail)
+        self.sink = Sink(self.dir)
+        self.sink.start()
         # The article's peers write anywhere below it; Facteur's stays root's.
         os.chmod(self.vmail, 0o755 if system == "facteur" else 0o1777)
         self.list = os.path.join(self.dir, "users")
@@ -86,6 +121,7 @@ class Server:
                 os.unlink(entry.path)
 
     def close(self):
+        self.sink.close()
         for child in reversed(self.children):
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
@@ -110,6 +146,7 @@ class Facteur(Server):
             os.chmod(shutil.copy(table, self.dir + "/ldap/"), 0o640)
         values = {
             "myhostname": people.host("facteur"), "inet_interfaces": "127.0.0.1",
+            "mynetworks": "127.0.0.0/8", "relayhost": "[127.0.0.1]:%d" % self.sink.port,
             "daemon_directory": BUILD, "run_directory": self.dir + "/run",
             "queue_directory": self.dir + "/queue", "virtual_mailbox_base": self.vmail,
             "smtpd_tls_chain_files": self.pem, "submissions_port": "0", "imap_port": "0",
