@@ -102,7 +102,7 @@ def main(mail):
         raise AssertionError("a wrong password was right")
 
     def guesses_by_user():
-        use(auth_failure_user_limit=4, auth_failure_exceptions="")
+        use(auth_failure_user_limit=4, auth_failure_account_limit=0, auth_failure_exceptions="")
         got = [wrong(s, "amelie") for s in ("smtp", "imap", "pop3", "smtp", "imap", "pop3", "smtp")]
         tap.same(got, ["no"] * 4 + ["later"] * 3)
         try:
