@@ -2,7 +2,7 @@
 """make bench: Facteur beside Debian's Postfix and Dovecot, set up by itself in private directories on
 private ports, measured in turn over several rounds. NOTES says what was learnt.
 
-    bench.py [PART...]        limit smtp submission relay login idle mailbox mixed (all of them)
+    bench.py [PART...]        limit smtp submission relay login idle mailbox mixed directory (all of them)
     BENCH_QUICK=1             small numbers, two rounds
     BENCH_ROUNDS=N            how many rounds (3)
     BENCH_IDLE="1000 5000"    how many idle sessions

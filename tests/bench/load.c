@@ -21,6 +21,8 @@ static const struct kind kinds[] = {
     {"script", load_script, "port= users= file= (lines: name, a tab, IMAP command)"},
     {"mixed", load_mixed, "port= users= sessions= seconds="},
     {"disk", load_disk, "dir= writers= count= size="},
+    {"ldap", load_ldap, "uri= ca= dn= pw= base= users= links= window= count= binds= filters="},
+    {"directory", load_directory, "client= program= conf= users= window= count= binds="},
     {"tls", load_tls, "cert= count="},
 };
 
@@ -34,7 +36,7 @@ int main(int argc, char **argv) {
     }
     fputs("usage: load KIND name=value...\n", stderr);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        fprintf(stderr, "  %-7s %s\n", kinds[i].name, kinds[i].help);
+        fprintf(stderr, "  %-9s %s\n", kinds[i].name, kinds[i].help);
     }
     return 2;
 }

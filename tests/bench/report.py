@@ -68,7 +68,10 @@ def table(results):
     for row in results.rows.values():
         limit = results.values.get((row.name, "limit"))
         if limit:
-            lines.append((row.name, row.unit, cell(results, row.name, "limit"), "", "", "", "", ""))
+            reached = row.least and results.median(row.name, "limit") >= row.least
+            lines.append((row.name, row.unit, cell(results, row.name, "limit"), "", "", "",
+                          ">=%g" % row.least if row.least else "",
+                          "" if row.least is None else "reached" if reached else "MISSED"))
             continue
         text, goal, reached = ratio(results, row)
         lines.append((row.name, row.unit, *(cell(results, row.name, s) for s in COLUMNS), text, goal,

@@ -10,7 +10,9 @@ import time
 
 import mailbox
 import people
-from machine import kernel_memory
+from directory import Directory, connection
+from machine import kernel_memory, run
+from servers import BUILD
 
 LOAD = os.environ.get("BENCH_LOAD", "tests/bench/load")
 # ratio > 0: so many times the peers' figure, for rates; < 0: at most this part of it, for costs.
@@ -18,10 +20,11 @@ RATE, COST = "more", "less"
 
 
 class Row:
-    """goal: against the tuned peers; most: the largest figure of our own that is good."""
+    """goal: against the tuned peers; most, least: the largest, smallest figure of our own that is good."""
 
-    def __init__(self, name, unit, better, goal=None, most=None):
-        self.name, self.unit, self.better, self.goal, self.most = name, unit, better, goal, most
+    def __init__(self, name, unit, better, goal=None, most=None, least=None):
+        self.name, self.unit, self.better = name, unit, better
+        self.goal, self.most, self.least = goal, most, least
 
 
 def load(kind, **options):
@@ -284,6 +287,60 @@ def mixed(bench, server):
         user.make_home()
 
 
+# --- the directory program, beside a bare client of the same slapd ---
+
+def asked_filters(server, path):
+    """The searches that a recipient costs, with places for who is asked about."""
+    user = server.users[0]
+    told = run(BUILD + "/facteur", "-c", server.dir + "/facteur.conf", "explain", "rcpt", user.address,
+               "--json")
+    found = [step["filter"] for step in json.loads(told)["steps"] if step["step"] == "search"]
+    with open(path, "w") as out:
+        out.writelines(text.replace(user.address, "%a").replace(user.login, "%u") + "\n"
+                       for text in found)
+    return len(found)
+
+
+def directory(bench, server):
+    """Without any cache, 20 questions at once; server: only its people are used."""
+    if server.system != "facteur":
+        return
+    slapd, filters = bench.slapd, server.dir + "/filters"
+    searches, n = asked_filters(server, filters), bench.scale
+    program = Directory(connection(slapd, myhostname=people.host("facteur"), virtual_minimum_uid="20000",
+                                   virtual_mailbox_domains="$myhostname", virtual_mailbox_base=bench.vmail,
+                                   auth_bind_userdn="uid=%u," + slapd.mail_base))
+    program.write()
+    shared = dict(users=server.list)
+    bare = dict(shared, uri=slapd.uri, ca=slapd.ca_file, base=slapd.mail_base)
+    through = dict(shared, client=BUILD + "/dirclient", program=BUILD + "/directory",
+                   conf=program.dir + "/facteur.conf", window=20)
+    count = n(20000)
+    one = load("ldap", count=count, links=2, window=10, filters=filters, dn=slapd.reader_dn,
+               pw=slapd.reader_password, **bare)
+    two = load("directory", count=count // searches, **through)
+    compare(bench, "searches", count / one["seconds"],
+            searches * (count // searches) / two["seconds"])
+    count = n(8000)
+    one = load("ldap", count=count, links=20, window=1, binds=1, dn=slapd.reader_dn,
+               pw=slapd.reader_password, **bare)
+    two = load("directory", count=count, binds=1, **through)
+    compare(bench, "logins (a search and a bind)", None, count / two["seconds"])
+    compare(bench, "binds", count / one["seconds"], None)
+    shutil.rmtree(program.dir)
+
+
+def compare(bench, what, bare, ours):
+    bench.system = "limit"
+    if bare:
+        bench.record(Row("directory: %s, bare client" % what, "a second", RATE), bare)
+    if ours:
+        bench.record(Row("directory: %s, through the program" % what, "a second", RATE), ours)
+    if bare and ours:
+        bench.record(Row("directory: %s, part of the bare client's" % what, "", RATE, least=0.9),
+                     ours / bare)
+
+
 # --- the machine itself, beside the servers ---
 
 def limit(bench):
@@ -304,7 +361,7 @@ def limit(bench):
 
 
 PARTS = {"smtp": smtp, "submission": submission, "relay": relay, "login": login, "idle": idle, "mailbox": large,
-         "mixed": mixed}
+         "mixed": mixed, "directory": directory}
 ORDER = ["limit", *PARTS]
 
 
