@@ -237,7 +237,9 @@ static int mark_seen(struct fetch *f, size_t index, struct err *e)
 static void send_message(struct fetch *f, size_t index, struct message *m, bool flags_too)
 {
     struct output *out = &f->s->out;
-    output_printf(out, "* %zu FETCH (", index + 1);
+    output_z(out, "* ");
+    output_number(out, index + 1);
+    output_z(out, " FETCH (");
     bool first = true;
     const struct store_msg *msg = store_mailbox_at(f->s->mailbox, index);
     if (f->s->command->uid && !asks_for(f, IMAP_FETCH_UID)) {

@@ -16,7 +16,7 @@ void imap_unselect(struct imap_session *s)
     search_leave(s);
 }
 
-#define PAUSE_MS 25
+#define PAUSE_MS 100
 
 static bool client_pauses(const struct imap_session *s)
 {

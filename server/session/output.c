@@ -108,6 +108,17 @@ void output_z(struct output *o, const char *z)
     output_str(o, str_from(z));
 }
 
+void output_number(struct output *o, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    output_str(o, (struct str){digits + at, sizeof digits - at});
+}
+
 void output_printf(struct output *o, const char *fmt, ...)
 {
     va_list ap;

@@ -24,6 +24,7 @@ void output_free(struct output *o);
 
 void output_str(struct output *o, struct str s);
 void output_z(struct output *o, const char *z);
+void output_number(struct output *o, uint64_t n); /* decimal */
 void output_printf(struct output *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The buffer itself, for writers that append to one; call output_check() afterwards. */
 struct buf *output_buf(struct output *o);

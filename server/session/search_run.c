@@ -127,8 +127,10 @@ static void write_plain(struct imap_session *s, const struct imap_search_command
                         const char *name, const struct search_found *found)
 {
     output_printf(&s->out, "* %s", name);
-    for (size_t i = 0; i < found->n; i++)
-        output_printf(&s->out, " %u", search_number(s, found->v[i]));
+    for (size_t i = 0; i < found->n; i++) {
+        output_z(&s->out, " ");
+        output_number(&s->out, search_number(s, found->v[i]));
+    }
     if (what->modseq && found->n)
         output_printf(&s->out, " (MODSEQ %llu)",
                       (unsigned long long)highest_found(s, what, found));

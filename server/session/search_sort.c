@@ -96,11 +96,20 @@ static int compare_values(const struct sort *o, enum imap_sort_key key, const st
     return str_cmp((struct str){o->text.p + a->at, a->n}, (struct str){o->text.p + b->at, b->n});
 }
 
-/* Places in the list of what was found, whose order is the last criterion. */
+/* A place in the list of what was found, with what decides most comparisons beside it. */
+struct place {
+    uint64_t first; /* of the first criterion, turned over where that is reversed */
+    uint32_t at;
+};
+
+/* The order of the list itself is the last criterion. */
 static int compare(const void *x, const void *y, void *arg)
 {
+    const struct place *p = x, *q = y;
     const struct sort *o = arg;
-    size_t a = *(const uint32_t *)x, b = *(const uint32_t *)y, count = o->what->sort_count;
+    size_t a = p->at, b = q->at, count = o->what->sort_count;
+    if (p->first != q->first)
+        return p->first < q->first ? -1 : 1;
     for (size_t i = 0; i < count; i++) {
         const struct imap_sort *by = &o->what->sort[i];
         int r = compare_values(o, by->key, &o->value[a * count + i], &o->value[b * count + i]);
@@ -112,14 +121,21 @@ static int compare(const void *x, const void *y, void *arg)
 
 static void reorder(struct sort *o, struct search_found *found)
 {
-    uint32_t *place = mem_array(found->n + 1, sizeof *place);
-    for (uint32_t i = 0; i < found->n; i++)
-        place[i] = i;
-    qsort_r(place, found->n, sizeof *place, compare, o);
+    struct place *place = mem_array(found->n + 1, sizeof *place);
+    size_t sorted = 1; /* so many from the beginning: most mailboxes are in the order of their dates */
+    for (size_t i = 0; i < found->n; i++) {
+        uint64_t first = o->value[i * o->what->sort_count].first;
+        place[i] = (struct place){o->what->sort[0].reverse ? ~first : first, (uint32_t)i};
+        sorted += sorted == i && compare(&place[i - 1], &place[i], o) < 0;
+    }
+    if (sorted < found->n)
+        qsort_r(place, found->n, sizeof *place, compare, o);
+    uint32_t *v = mem_array(found->n + 1, sizeof *v);
     for (size_t i = 0; i < found->n; i++)
-        place[i] = found->v[place[i]];
+        v[i] = found->v[place[i].at];
+    free(place);
     free(found->v);
-    found->v = place;
+    found->v = v;
     found->cap = found->n + 1;
 }
 

@@ -3,8 +3,8 @@ EXTRA_DIST += tests/system/configuration.py tests/system/master.py tests/system/
 	tests/lib/mastersite.py tests/lib/dummy.py
 TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
-TESTS += tests/system/imap_clients.py tests/system/imap_large.py
-EXTRA_DIST += tests/system/imap_clients.py tests/system/imap_large.py
+TESTS += tests/system/imap_clients.py tests/system/imap_large.py tests/system/index_places.py
+EXTRA_DIST += tests/system/imap_clients.py tests/system/imap_large.py tests/system/index_places.py
 include tests/system/agreement.mk
 EXTRA_DIST += %reldir%/store_dovecot.py
 TESTS += %reldir%/store_dovecot.py
