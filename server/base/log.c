@@ -68,9 +68,18 @@ void log_verbose(bool on)
 static bool plain(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 0x20 || s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == 0x7f)
+        if (s.p[i] == ' ' || s.p[i] == '"' || s.p[i] == '\\')
             return false;
-    return s.n > 0 && str_is_utf8(s);
+    return s.n > 0 && str_is_text(s);
+}
+
+/* Of U+0080 to U+009F, which terminals obey: an octet of its two in UTF-8. */
+static bool in_control(struct str s, size_t i)
+{
+    unsigned char c = (unsigned char)s.p[i];
+    if (c == 0xc2)
+        return i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
+    return i > 0 && (unsigned char)s.p[i - 1] == 0xc2 && c < 0xa0;
 }
 
 static void put_quoted(struct buf *b, struct str s)
@@ -81,7 +90,7 @@ static void put_quoted(struct buf *b, struct str s)
         unsigned char c = (unsigned char)s.p[i];
         if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
+        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && (!utf8 || in_control(s, i))))
             buf_printf(b, "\\x%02x", c);
         else
             buf_byte(b, (char)c);

@@ -144,6 +144,7 @@ static void log_lines_cannot_be_forged(void)
     int saved = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
     log_info("test", LS("to", STR("a\nb \"c\"\xff")), LZ("empty", ""), LN("n", -3));
+    log_info("test", LS("csi", STR("h\xc3\xa9\xc2\x9b" "2J\xc2\xa0")), LS("nel", STR("\xc2\x85")));
     dup2(saved, STDERR_FILENO);
     close(saved);
     close(ends[1]);
@@ -151,6 +152,7 @@ static void log_lines_cannot_be_forged(void)
     CU_ASSERT(fd_read_all(ends[0], &b, 4096) == 0);
     close(ends[0]);
     CU_ASSERT(strstr(buf_z(&b), " info: test to=\"a\\x0ab \\\"c\\\"\\xff\" empty=\"\" n=-3\n") != NULL);
+    CU_ASSERT(strstr(buf_z(&b), " test csi=\"h\xc3\xa9\\xc2\\x9b" "2J\xc2\xa0\" nel=\"\\xc2\\x85\"\n") != NULL);
 }
 
 /* What a program that logs to target sends down its descriptor. */
