@@ -334,7 +334,7 @@ def main(mail, world):
         def back():
             for name, value in before.items():
                 if value is None:
-                    del mail.options[name]
+                    mail.options.pop(name, None)
                 else:
                     mail.options[name] = value
             mail.reload()
@@ -426,6 +426,49 @@ def main(mail, world):
         m = arrives(world.sinks[0], "forwarded")
         tap.same((m["sender"], m["to"]), ("somebody@remote.example", ["there@good.example"]))
         tap.true(any("Subject: forwarded" in t for t in mail.messages("bruno")), "the local one")
+
+    def begin(client, sender, subject):
+        """All but the message itself, which the function that comes back sends."""
+        client.ehlo()
+        tap.same(client.mail(sender)[0], 250)
+        tap.same(client.rcpt("friend@good.example")[0], 250)
+        return lambda: client.data(text(subject))
+
+    def refused_by_the_queue(say, subject, words):
+        """The queue asks on its own account: what it refuses the client hears, and need not try again."""
+        code, said = say()
+        tap.same((code, said[:6]), (550, b"5.7.1 "), said)
+        tap.has(said.decode(), words)
+        tap.true(not any(subject.encode() in m["data"] for m in world.sinks[0].messages), "sent")
+        tap.wait_for(queue_is_empty, 15, "the queue is not empty")
+
+    def sender_lost():
+        back = with_options(directory_cache_ttl="0")
+        change = "dn: uid=amelie,ou=mail,%s\nchangetype: modify\n%%s: mailacceptinggeneralid\n" \
+                 "mailacceptinggeneralid: other.name@example.com\n" % mail.slapd.base
+        mail.slapd.modify(change % "add")
+        try:
+            with mail.submission() as client:
+                tap.same(begin(client, "other.name@example.com", "sender kept")()[0], 250)
+                arrives(world.sinks[0], "sender kept")
+                say = begin(client, "other.name@example.com", "sender lost")
+                mail.slapd.modify(change % "delete")
+                refused_by_the_queue(say, "sender lost", "the sender does not belong to the login")
+                tap.same(begin(client, SENDER, "and goes on")()[0], 250)
+        finally:
+            back()
+
+    def network_lost():
+        back = with_options(mynetworks="127.0.0.0/8")
+        try:
+            with mail.smtp() as client:
+                tap.same(begin(client, SENDER, "network kept")()[0], 250)
+                arrives(world.sinks[0], "network kept")
+                say = begin(client, SENDER, "network lost")
+                back()
+                refused_by_the_queue(say, "network lost", "mynetworks lacks the client")
+        finally:
+            back()
 
     # --- nothing is lost ---
 
@@ -521,6 +564,8 @@ def main(mail, world):
         ("a login at the relay host", logins),
         ("no relaying on port 25", port_25),
         ("an alias that leads to another server", alias),
+        ("the queue refuses a sender that was taken away meanwhile", sender_lost),
+        ("the queue refuses a client that mynetworks lost meanwhile", network_lost),
         ("kill -9 of relay", killed("relay")),
         ("kill -9 of the queue", killed("queue")),
         ("mail waits over a restart", restart),
