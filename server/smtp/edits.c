@@ -25,6 +25,7 @@ struct filtering {
     struct str added[ADDED_MAX];
     size_t added_count, added_at;
     struct str adding; /* in the transaction's arena */
+    bool sender_changed;
     filter_fn go, refused;
 };
 
@@ -83,6 +84,7 @@ static int change_sender(struct session *s, struct str text)
     log_info("filter-sender", LS("session", s->mail.id), LS("from", s->mail.from.path),
              LS("now", sender));
     s->mail.from.path = s->mail.sender = sender;
+    s->mail.filtering->sender_changed = true;
     return 0;
 }
 
@@ -257,6 +259,41 @@ static void add_next(struct session *s)
     ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_resolved, NULL);
 }
 
+/* --- the sender --- */
+
+static void on_sender(struct session *s, void *arg, struct msg *m)
+{
+    filter_fn refused = s->mail.filtering->refused;
+    uint8_t verdict = m ? m->sender_reply.verdict : VERDICT_CANNOT_SAY;
+    (void)arg;
+    if (verdict == VERDICT_YES) {
+        add_next(s);
+    } else if (verdict == VERDICT_CANNOT_SAY) {
+        fail(s, "the directory cannot say whose the sender is that a filter put in");
+    } else {
+        s->verb = "DATA";
+        edits_free(s);
+        reply(s, "550 5.7.1 Error: a filter changed the sender to <%.*s>, which is not an address "
+                 "of %.200s", STR_FMT(str_head(s->mail.sender, 200)), s->login);
+        refused(s);
+    }
+}
+
+/* What filters put in must be the login's as well: the queue takes nothing else from a login, and
+ * finding that out after some mailboxes have the message would be late. */
+static void check_sender(struct session *s)
+{
+    struct msg m = MSG_INIT(sender_ask);
+    if (!s->mail.filtering->sender_changed || !s->login || s->mail.sender.n == 0 ||
+        !session_cfg(s)->reject_sender_login_mismatch) {
+        add_next(s);
+        return;
+    }
+    m.sender_ask.grant = s->grant;
+    m.sender_ask.address = s->mail.sender;
+    ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_sender, NULL);
+}
+
 void edits_apply(struct session *s, int fd, filter_fn go, filter_fn refused)
 {
     struct stat st;
@@ -270,5 +307,5 @@ void edits_apply(struct session *s, int fd, filter_fn go, filter_fn refused)
     if (map_edits(s->mail.filtering, fd) != 0 || take_edits(s) != 0)
         fail(s, "what the filter program wants makes no sense");
     else
-        add_next(s);
+        check_sender(s);
 }

@@ -201,6 +201,22 @@ def main(mail):
         tap.same(house.got("envelope"), [])
         tap.has(house.got("envelope", "bruno"), "Return-Path: <other@remote.example>\n")
 
+    def senders_of_logins():
+        """A filter's sender must be the login's: 550 before anybody has the message."""
+        for new, code in (("other@remote.example", 550), ("bruno@example.net", 550), (TO, 250), ("", 250)):
+            house.use(Milter({"E": [("e", text("<%s>" % new)), CONTINUE]}))
+            subject = "login sends as <%s>" % new
+            try:
+                with mail.submission() as client:
+                    client.sendmail(TO, [TO], "From: %s\r\nSubject: %s\r\n\r\nx\r\n" % (TO, subject))
+                tap.same(code, 250, new)
+                tap.has(house.got(subject), "Return-Path: <%s>\n" % new)
+            except smtplib.SMTPDataError as refused:
+                tap.same(refused.smtp_code, code, refused)
+                tap.has(refused.smtp_error, b"a filter changed the sender to <%s>, which is not an address of amelie"
+                        % new.encode())
+                tap.same(house.got(subject), [])
+
     def quarantined():
         house.use(Milter({"E": [("q", text("looks odd")), CONTINUE]}))
         mail.deliver(TO, message("odd"))
@@ -317,7 +333,7 @@ def main(mail):
             ("one recipient refused", one_recipient), ("discard", discarded), ("accept", accepted),
             ("headers", headers_change), ("headers cannot break out", header_cannot_break_out),
             ("the body, seen by the next one", body_changes), ("a large message", large_changes),
-            ("sender and recipients", envelope_changes), ("quarantine", quarantined),
+            ("sender and recipients", envelope_changes), ("senders of logins", senders_of_logins), ("quarantine", quarantined),
             ("unreachable", unreachable), ("nonsense", nonsense), ("silence", silence),
             ("packets in pieces", split), ("Unix sockets", unix),
             ("the client leaves", client_leaves), ("kill -9 of filter", killed),
