@@ -2,6 +2,7 @@
 """Every kind of mistake in the configuration and what it names, as facteurd -t tells it; and what the
 facteur command prints and edits."""
 import os
+import re
 import socket
 import sys
 
@@ -9,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap  # noqa: E402
 from instance import UIDS  # noqa: E402
 from mastersite import ROOT, run_tests  # noqa: E402
+from slapd import SRCDIR  # noqa: E402
 
 
 # --- mistakes ---
@@ -233,12 +235,21 @@ def commands_say_how_they_are_used(site):
     tap.same(site.facteur("stop", "now").returncode, 1)
 
 
+def the_manual_names_every_restriction(site):
+    with open(os.path.join(SRCDIR, "server/config/rules.c")) as source:
+        words = re.findall(r'ROW\("(\w+)"', source.read())
+    with open(os.path.join(SRCDIR, "conf/facteur.conf.5.in")) as source:
+        manual = source.read().partition(".SH RESTRICTIONS")[2]
+    tap.true(len(words) > 25, words)
+    tap.same([word for word in words if not re.search(r"\b%s\b" % word, manual)], [])
+
+
 TESTS = (
     the_right_one_is_good, wrong_options_are_named, wrong_users_are_named,
     wrong_files_are_named, wrong_tables_are_named, the_bind_secret_has_one_place,
     the_directory_group_may_read, wrong_certificates_are_named,
     wrong_directories_are_named, all_mistakes_at_once, conf_prints, conf_edits,
-    commands_say_how_they_are_used,
+    commands_say_how_they_are_used, the_manual_names_every_restriction,
 )
 
 run_tests(TESTS)

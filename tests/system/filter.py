@@ -106,6 +106,16 @@ def main(mail):
         tap.has("".join(c for c in m.sessions[0].commands if c != "D"), "EMAMRT")
         tap.true(house.got("first") and house.got("second"), "both came")
 
+    def accepted_for_the_session():
+        """ACCEPT of the client or its greeting: it hears of no message of the session."""
+        for stage, order in (("C", "OC"), ("H", "OCH")):
+            m = house.use(Milter({stage: [ACCEPT]}))
+            with mail.smtp() as client:
+                client.sendmail(SENDER, [TO], message("unheard-1" + stage))
+                client.sendmail(SENDER, [TO], message("unheard-2" + stage))
+            tap.same("".join(c for c in m.sessions[0].commands if c not in "DAQ"), order)
+            tap.true(house.got("unheard-1" + stage) and house.got("unheard-2" + stage), "both came")
+
     def negotiated_away():
         never = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x40 | 0x200
         m = house.use(Milter(protocol=never | 0x80, answers={"L": []}))
@@ -328,7 +338,8 @@ def main(mail):
             raise AssertionError("a name as a place was taken")
 
     return [("they are told everything", told), ("logins and TLS", told_of_login),
-            ("two messages, and RSET", two_messages), ("what they negotiate away", negotiated_away),
+            ("two messages, and RSET", two_messages),
+            ("accepted for the session", accepted_for_the_session), ("what they negotiate away", negotiated_away),
             ("a long body without answers", silent_body), ("refusals at every step", refusals),
             ("one recipient refused", one_recipient), ("discard", discarded), ("accept", accepted),
             ("headers", headers_change), ("headers cannot break out", header_cannot_break_out),
