@@ -2,7 +2,8 @@
 LDAP_TABLES = \
 	%reldir%/ldap/virtual_alias_domains.cf %reldir%/ldap/virtual_alias_maps.cf \
 	%reldir%/ldap/virtual_mailbox_maps.cf %reldir%/ldap/virtual_uid_maps.cf \
-	%reldir%/ldap/virtual_gid_maps.cf %reldir%/ldap/smtpd_sender_login_maps.cf
+	%reldir%/ldap/virtual_gid_maps.cf %reldir%/ldap/smtpd_sender_login_maps.cf \
+	%reldir%/ldap/groups.cf
 EXTRA_DIST += $(LDAP_TABLES) %reldir%/facteur.conf
 
 install-data-local: install-ldap-tables install-configuration

@@ -156,7 +156,7 @@ static void on_resolve_ask(struct peer *p, const struct msg_resolve_ask *m)
         on_resolved(q, &r);
         return;
     }
-    resolve_run(p->d->set, m->address, m->flags, on_resolved, q);
+    resolve_run(p->d->set, m->address, m->sender, m->flags, on_resolved, q);
 }
 
 /* --- logins --- */

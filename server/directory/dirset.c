@@ -171,6 +171,7 @@ static int read_maps(struct dirset *s, const struct bundle *b, struct err *e)
     READ(relay_recipients, relay_recipient_maps, false)
     READ(limit_maps, virtual_mailbox_limit_maps, false)
     READ(relocated, relocated_maps, false)
+    READ(groups, group_maps, false)
     READ(canonical, canonical_maps, false)
     READ(sender_canonical, sender_canonical_maps, false)
     READ(recipient_canonical, recipient_canonical_maps, false)
@@ -320,7 +321,7 @@ void dirset_free(struct dirset *s)
     struct dirmap *maps[] = {&s->alias_domains, &s->alias_maps, &s->mailbox_domains,
                              &s->mailbox_maps,  &s->uid_maps,   &s->gid_maps,
                              &s->sender_logins, &s->local_domains, &s->relay_domains,
-                             &s->relay_recipients, &s->limit_maps, &s->relocated,
+                             &s->relay_recipients, &s->limit_maps, &s->relocated, &s->groups,
                              &s->canonical, &s->sender_canonical, &s->recipient_canonical,
                              &s->sender_bcc, &s->recipient_bcc};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)

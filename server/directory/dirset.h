@@ -57,7 +57,7 @@ struct dirset {
     struct dirmap sender_logins;
     struct dirmap *named; /* the maps that other programs ask by name (maps.h) */
     size_t named_count;
-    struct dirmap local_domains, relay_domains, relay_recipients, limit_maps, relocated;
+    struct dirmap local_domains, relay_domains, relay_recipients, limit_maps, relocated, groups;
     struct dirmap canonical, sender_canonical, recipient_canonical, sender_bcc, recipient_bcc;
     /* REWRITE_* of ipc/message.h that each applies to */
     unsigned canonical_classes, sender_canonical_classes, recipient_canonical_classes;

@@ -116,7 +116,7 @@ void explain_run(struct peer *p, const struct msg_explain_ask *m)
     x->set = trace_dirset(p->d->set, on_trace, x);
     peer_hold(p);
     if (x->what == EXPLAIN_RCPT)
-        resolve_run(x->set, m->address, 0, on_resolved, x);
+        resolve_run(x->set, m->address, (struct str){0}, RESOLVE_ANY_SENDER, on_resolved, x);
     else
         login_run(x->set, m->login, x->what == EXPLAIN_LOGIN ? m->password : (struct str){0},
                   NULL, on_login, x);

@@ -18,6 +18,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/join.h %reldir%/join.c \
 	%reldir%/lookup.h %reldir%/lookup.c \
 	%reldir%/maps.h %reldir%/maps.c \
+	%reldir%/group.h %reldir%/group.c \
 	%reldir%/account.h %reldir%/account.c \
 	%reldir%/box.h %reldir%/box.c \
 	%reldir%/find.h %reldir%/find.c \

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "directory/domains.h"
 #include "directory/graph.h"
+#include "directory/group.h"
 #include "directory/join.h"
 #include "directory/local.h"
 #include "directory/rewrite.h"
@@ -475,6 +476,61 @@ static void on_moved(void *arg, const struct find_result *found)
     }
 }
 
+/* --- groups --- */
+
+/* Circles of groups are cut: each has its members once. */
+static int follow_members(struct visit *v, const struct group_result *found)
+{
+    v->node->keeps = true;
+    for (size_t i = 0; i < found->count; i++) {
+        const struct name_address *to = &found->members[i];
+        if (str_eq(to->key, v->node->addr.key))
+            continue;
+        if (graph_edge(v->r->graph, v->node, to, &v->r->err) != 0)
+            return -1;
+        v->node->to[v->node->to_n - 1]->of_group = true;
+    }
+    return 0;
+}
+
+static void on_group(void *arg, const struct group_result *found)
+{
+    struct visit *v = arg;
+    struct resolve *r = v->r;
+    bool asked = !(r->flags & (RESOLVE_ANY_SENDER | RESOLVE_BCC)) && !v->node->of_group;
+    if (r->answered) {
+        visit_end(v);
+    } else if (found->answer == LDAPMAP_CANNOT_SAY) {
+        err_temp(&r->err, "%s", found->why);
+        visit_fail(v);
+    } else if (!found->may_post && asked) {
+        err_temp(&r->err, "%s", found->why);
+        visit_answer(v, VERDICT_REFUSED, arena_printf(r->arena, "5.7.1 %s", found->why).p);
+    } else if (follow_members(v, found) != 0) {
+        visit_fail(v);
+    } else {
+        visit_end(v);
+    }
+}
+
+/* 1: a group of this address was found and is followed; 0: there is none; -1: r->err. */
+static int find_group(struct visit *v)
+{
+    for (size_t i = 0; i < KEY_OWN_FULL; i++) {
+        const struct lookup_want *w = &v->groups[i];
+        if (!v->group_asked[i] || w->answer == LDAPMAP_NO)
+            continue;
+        if (w->answer == LDAPMAP_CANNOT_SAY)
+            return err_temp(&v->r->err, "%s", w->why);
+        struct group_post post = {v->r->sender, v->r->flags & RESOLVE_AUTHENTICATED,
+                                  v->node->addr.domain};
+        trace_decision(v->r->set->trace, "%.*s is a group", STR_FMT(v->node->addr.key));
+        group_run(v->r->set, v->r->arena, w, &post, &v->r->stale, on_group, v);
+        return 1;
+    }
+    return 0;
+}
+
 void visit_decide(struct visit *v)
 {
     size_t key = KEYS;
@@ -498,8 +554,11 @@ void visit_decide(struct visit *v)
         visit_ask_class(v);
         return;
     }
-    if (found != 0) {
-        if (found > 0)
+    int group = found < 0 || v->class == DOMAIN_NONE ? 0 : find_group(v);
+    if (group > 0)
+        return;
+    if (found != 0 || group < 0) {
+        if (found > 0 && group == 0)
             follow_alias(v, key);
         else
             visit_fail(v);
@@ -593,11 +652,13 @@ static void start_copy(struct resolve *r)
                      on_copy, r);
 }
 
-void resolve_run(struct dirset *set, struct str address, unsigned flags, resolve_fn fn, void *arg)
+void resolve_run(struct dirset *set, struct str address, struct str sender, unsigned flags,
+                 resolve_fn fn, void *arg)
 {
     struct resolve *r = MEM_NEW(struct resolve);
     *r = (struct resolve){.set = dirset_hold(set), .flags = flags, .fn = fn, .arg = arg};
     r->arena = arena_new(4096);
+    r->sender = arena_str(r->arena, sender);
     if (!(flags & RESOLVE_BCC_ALWAYS) &&
         name_address_read(r->arena, &set->names, arena_str(r->arena, address), &r->said,
                           &r->err) != 0)

@@ -27,7 +27,9 @@ struct resolve_result {
 /* Once, possibly from inside resolve_run. The result is valid until fn returns. */
 typedef void (*resolve_fn)(void *arg, const struct resolve_result *r);
 
-/* flags: RESOLVE_* of ipc/message.h. The set is held meanwhile. */
-void resolve_run(struct dirset *set, struct str address, unsigned flags, resolve_fn fn, void *arg);
+/* sender: of the message, for lists that not everybody may post to; empty: <>. flags: RESOLVE_* of
+ * ipc/message.h. The set is held meanwhile. */
+void resolve_run(struct dirset *set, struct str address, struct str sender, unsigned flags,
+                 resolve_fn fn, void *arg);
 
 #endif

@@ -2,6 +2,7 @@
 #include "directory/visit.h"
 #include "base/clock.h"
 #include "directory/find.h"
+#include "directory/group.h"
 #include "directory/join.h"
 #include "directory/trace.h"
 
@@ -75,6 +76,18 @@ void visit_ask_alias(struct visit *v, size_t i)
     v->alias_asked[i] = true;
     v->aliases[i] = (struct lookup_want){.map = &v->r->set->alias_maps};
     ask(v, &v->aliases[i], 1, key, NULL);
+}
+
+static void ask_groups(struct visit *v)
+{
+    for (size_t i = 0; i < KEY_OWN_FULL; i++) {
+        struct str key = visit_alias_key(v, i);
+        if (v->node->is_final || key.n == 0 || v->r->set->groups.n == 0)
+            continue;
+        v->group_asked[i] = true;
+        v->groups[i] = (struct lookup_want){.map = &v->r->set->groups};
+        ask(v, &v->groups[i], 1, key, group_attrs(v->r->set, v->r->arena));
+    }
 }
 
 void visit_ask_catch_all(struct visit *v)
@@ -192,6 +205,7 @@ void visit_ask_first(struct visit *v)
     if (v->class != DOMAIN_NONE || v->node != v->r->root) {
         for (size_t i = 0; i < KEY_DOMAIN; i++)
             visit_ask_alias(v, i);
+        ask_groups(v);
     }
     if (may_be_mailbox(v)) {
         visit_ask_catch_all(v);

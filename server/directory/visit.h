@@ -21,6 +21,7 @@ struct resolve {
     resolve_fn fn;
     void *arg;
     struct name_address said;
+    struct str sender; /* empty: <> */
     struct graph *graph;
     struct graph_node *root;
     const char *led_by; /* the option whose address stands for the one asked; NULL: none */
@@ -48,6 +49,8 @@ struct visit {
     bool alias_asked[KEYS];
     struct lookup_want boxes[KEY_OWN_FULL][BOX_WANTS];
     bool box_asked[KEY_OWN_FULL];
+    struct lookup_want groups[KEY_OWN_FULL];
+    bool group_asked[KEY_OWN_FULL];
     struct join *join; /* what is asked now goes as one search where it can; NULL: not now */
 };
 

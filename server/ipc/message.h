@@ -50,7 +50,8 @@ const char *service_name(enum service s); /* "smtp", "submission", … */
 
 enum {
     RESOLVE_FINAL = 1,         /* the address is a mailbox already: no aliases */
-    RESOLVE_AUTHENTICATED = 2, /* the client has logged in */
+    RESOLVE_AUTHENTICATED = 2, /* the client has logged in, or its network may send */
+    RESOLVE_ANY_SENDER = 4,    /* who may post to a list is not asked */
 };
 
 enum explain_what { EXPLAIN_RCPT = 1, EXPLAIN_LOGIN, EXPLAIN_SEND };

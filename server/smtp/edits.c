@@ -255,7 +255,8 @@ static void add_next(struct session *s)
     }
     log_info("filter-rcpt-added", LS("session", s->mail.id), LS("to", f->adding));
     m.resolve_ask.address = f->adding;
-    m.resolve_ask.flags = s->login ? RESOLVE_AUTHENTICATED : 0;
+    m.resolve_ask.sender = s->mail.from.path;
+    m.resolve_ask.flags = rules_may_relay(s) ? RESOLVE_AUTHENTICATED : 0;
     ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_resolved, NULL);
 }
 

@@ -301,7 +301,8 @@ static void resolve(struct session *s)
     struct rcpt *r = s->mail.rcpt;
     struct msg m = MSG_INIT(resolve_ask);
     m.resolve_ask.address = r->address;
-    m.resolve_ask.flags = s->login ? RESOLVE_AUTHENTICATED : 0;
+    m.resolve_ask.sender = s->mail.from.path;
+    m.resolve_ask.flags = rules_may_relay(s) ? RESOLVE_AUTHENTICATED : 0;
     ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_resolved, NULL);
 }
 

@@ -1,2 +1,2 @@
-TESTS += tests/system/directory.py tests/system/picture.py tests/system/states.py
-EXTRA_DIST += tests/system/states.py tests/system/directory.py tests/system/picture.py tests/lib/directory.py tests/lib/slowproxy.py
+TESTS += tests/system/directory.py tests/system/picture.py tests/system/states.py tests/system/groups.py
+EXTRA_DIST += tests/system/states.py tests/system/groups.py tests/system/directory.py tests/system/picture.py tests/lib/directory.py tests/lib/slowproxy.py
