@@ -100,6 +100,11 @@ void test_graph_mutual(void)
     end(&f);
     f = begin(10, 10);
     CU_ASSERT(leads(&f, "a", "b") == 0 && leads(&f, "b", "ba") == 0);
+    CU_ASSERT(graph_check_loops(f.g, &f.e) == 0);
+    end(&f);
+    /* Who keeps a copy must be of the circle, not before it. */
+    f = begin(10, 10);
+    CU_ASSERT(leads(&f, "a", "ab") == 0 && leads(&f, "b", "c") == 0 && leads(&f, "c", "b") == 0);
     CU_ASSERT(graph_check_loops(f.g, &f.e) == -1);
     end(&f);
 }
