@@ -25,12 +25,13 @@ def message(token, lines=60):
 
 
 def whole(raw):
-    """Is it a complete message of message()? (With LF or CR LF.)"""
+    """Is it a complete message of message(), of whatever length? (With LF or CR LF.)"""
     token = TOKEN.search(raw)
     if not token:
         return b"multipart/report" in raw  # one of our own
     body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[2].decode()
-    return body == message(token.group(1).decode()).replace("\r\n", "\n").partition("\n\n")[2]
+    lines = body.count("\n") - 1
+    return body == message(token.group(1).decode(), lines).replace("\r\n", "\n").partition("\n\n")[2]
 
 
 class Day:

@@ -25,3 +25,4 @@ include tests/system/filter.mk
 include tests/system/rules.mk
 include tests/system/passwords.mk
 include tests/system/probes.mk
+include tests/system/broken.mk
