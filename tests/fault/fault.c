@@ -59,10 +59,11 @@ __attribute__((constructor)) static void begin(void)
         shared = s;
 }
 
+/* At once and without any cleaning up. No filter of system calls refuses this one, as they do kill(). */
 static _Noreturn void die(void)
 {
     for (;;)
-        raw(SYS_kill, getpid(), SIGKILL, 0, 0, 0);
+        raw(SYS_exit_group, 128 + SIGKILL, 0, 0, 0, 0);
 }
 
 static bool chosen(enum fault_call call, uint64_t number)

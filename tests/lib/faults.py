@@ -14,6 +14,7 @@ WRITE, FSYNC, RENAME, LINK, UNLINK, OPEN, SEND, COMMIT, MALLOC = range(len(CALLS
 FAIL, KILL, KILL_AFTER, POWER = 1, 2, 3, 4
 PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "filter", "deliver", "session", "facteurd")
 NAME, EVENTS = 192, 400000
+LIBRARY = "tests/fault/fault.so"
 
 
 class Event(ctypes.Structure):
@@ -35,6 +36,8 @@ class Shared(ctypes.Structure):
 def preloaded(directory, build, library, setting):
     """A directory of programs, to be used as daemon_directory, that start with the library loaded into
     them and the setting (NAME=VALUE) in their environment."""
+    if not os.path.exists(os.path.join(build, library)):
+        raise RuntimeError("%s is not there: `make check TESTS=` builds it" % os.path.join(build, library))
     programs = os.path.join(directory, os.path.basename(library))
     os.mkdir(programs)
     for name in PROGRAMS[:-1]:
@@ -56,7 +59,8 @@ class Faults:
         with open(path, "wb") as file:
             file.truncate(ctypes.sizeof(Shared))
         os.chmod(path, 0o666)
-        self.programs = preloaded(directory, build, "tests/fault/fault.so", "FACTEUR_FAULT=" + path)
+        self.library = os.path.join(build, LIBRARY)
+        self.programs = preloaded(directory, build, LIBRARY, "FACTEUR_FAULT=" + path)
         self.file = open(path, "r+b")
         self.map = mmap.mmap(self.file.fileno(), ctypes.sizeof(Shared))
         self.shared = Shared.from_buffer(self.map)

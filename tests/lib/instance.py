@@ -35,6 +35,12 @@ def free_ports(count):
             s.close()
 
 
+def sanitized():
+    """Is this a build with --enable-sanitizers? It brings a malloc of its own and takes much address space."""
+    with open(os.path.join(BUILD, "facteurd"), "rb") as program:
+        return b"__asan_init" in program.read()
+
+
 def run(*command, cwd=None):
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, stdin=subprocess.DEVNULL)
     if done.returncode != 0:

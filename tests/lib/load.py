@@ -122,9 +122,7 @@ class Client(threading.Thread):
                 self.once()
                 time.sleep(self.load.pause)
             except TROUBLES as e:
-                with self.ledger.lock:
-                    self.ledger.trouble += 1
-                    self.ledger.last = "%s: %s" % (type(self).__name__, e)
+                self.put_off("%s: %s" % (type(self).__name__, e))
                 self.judge(e)
                 time.sleep(0.1)
             except Exception as e:  # a mistake of the test must not pass for silence
@@ -137,6 +135,11 @@ class Client(threading.Thread):
         if 500 <= code < 600 or "AUTHENTICATIONFAILED" in text or "[AUTH]" in text:
             self.ledger.wrong("%s of %s: %s" % (type(self).__name__, self.user, text))
 
+    def put_off(self, text):
+        with self.ledger.lock:
+            self.ledger.trouble += 1
+            self.ledger.last = str(text)
+
     def post(self, client, sender, to, word):
         """to: users, and addresses elsewhere."""
         token = self.ledger.token(word)
@@ -148,6 +151,8 @@ class Client(threading.Thread):
                 taken.append(name)
             elif code >= 500:
                 self.ledger.wrong("RCPT %s: %d %s" % (name, code, text))
+        if len(taken) < len(to):
+            self.put_off(text)
         if not taken:
             client.rset()
             return
@@ -155,6 +160,7 @@ class Client(threading.Thread):
         if code >= 500:
             self.ledger.wrong("the end of DATA: %d %s" % (code, text))
         if code != 250:
+            self.put_off(text)
             return
         for name in taken:
             if name in ADDRESS:
@@ -314,10 +320,10 @@ class Load:
         self.clients = [kind(self, user) for kind, user in kinds + ([(Pop, "chloe")] if pop else [])]
 
     def __enter__(self):
-        with Imap(self, "bruno") as imap:
-            imap.create("Archive")
-        with Imap(self, "amelie") as imap:
-            imap.create("Archive")
+        for user in ("bruno", "amelie"):
+            self.ready(user)
+            with Imap(self, user) as imap:
+                imap.create("Archive")
         for client in self.clients:
             client.start()
         return self
@@ -326,6 +332,16 @@ class Load:
         self.over = True
         for client in self.clients:
             client.join(90)
+
+    def ready(self, user):
+        """Logins work (again)."""
+        def try_it():
+            try:
+                with Imap(self, user):
+                    return True
+            except TROUBLES as e:
+                self.ledger.last = str(e)
+        tap.wait_for(try_it, 30, "no login for " + user)
 
     def busy(self, deeds=5, seconds=40, what="nothing is done any more"):
         """Waits until so many more things went well."""
@@ -341,6 +357,7 @@ class Load:
         tap.wait_for(lambda: "messages=0 recipients=0" in self.mail.facteur("status"), seconds,
                      "the queue does not end")
         for user in ADDRESS:
+            self.ready(user)
             for folder in ("INBOX", "Archive"):
                 self.last_look(user, folder)
         lost = [key for key in ledger.acknowledged if key not in ledger.places]

@@ -2,24 +2,26 @@
 """Every point at which a program may fail or die, and the machine lose its power, through a day of
 mail: what was acknowledged is there afterwards, whole, under UIDs that only grew.
 
-Without arguments a sample of the points, spread evenly (CRASHPOINTS=N of them; CRASHPOINTS=all: every
-one, hours). The points are counted in a day without faults.
+A sample of the points, spread evenly (CRASHPOINTS=N of them; CRASHPOINTS=all: every one, hours). The
+points are counted in a day without faults. Allocations that fail are so many that they are always a
+sample of their own, for each program.
 """
 import errno
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import faults  # noqa: E402
 import tap  # noqa: E402
 from day import Day  # noqa: E402
-from instance import BUILD, Instance  # noqa: E402
+from instance import BUILD, Instance, sanitized  # noqa: E402
 from world import World  # noqa: E402
 
-HOW_MANY = os.environ.get("CRASHPOINTS", "28")
+HOW_MANY = os.environ.get("CRASHPOINTS", "14")
 # Which calls matter in which program.
 DISK = (faults.WRITE, faults.FSYNC, faults.RENAME, faults.LINK, faults.UNLINK, faults.OPEN,
         faults.COMMIT)
@@ -89,15 +91,31 @@ class Points:
         self.fault.arm("nobody", 0, 0, faults.FAIL)
         day.live()
         counts = self.fault.counts()
+        strangers = [p for p in PLAN if not any(counts.get((p, call)) for call in PLAN[p])]
+        tap.true(not strangers, "%s counted nothing in: %s; is it in LD_PRELOAD, and does it load?\n%s"
+                 % (self.fault.library, " ".join(strangers),
+                    "\n".join(x for x in self.mail.log().splitlines() if "preload" in x)))
+        tap.true(sanitized() or all(counts.get((p, faults.MALLOC)) for p in PLAN), "no malloc was counted")
         day.check()
         stop_all(self.mail, self.fault)
         return counts
+
+    def lights_out(self, over):
+        """Without power nothing answers; no client has to find that out by waiting."""
+        while not over.wait(0.02):
+            if self.fault.shared.frozen:
+                stop_all(self.mail, self.fault)
+                return
 
     def try_point(self, program, call, at, deed, error):
         self.begin()
         day = self.morning()
         self.fault.arm(program, call, at, deed, error)
+        dark = threading.Thread(target=self.lights_out, args=(over := threading.Event(),))
+        dark.start()
         day.live()
+        over.set()
+        dark.join()
         self.tried += 1
         self.fired += self.fault.shared.fired
         self.fault.shared.armed = 0
@@ -107,7 +125,7 @@ class Points:
         self.fault.reset()
         self.mail.start()
         try:
-            day.check()
+            day.check(deed == faults.POWER)
         except Exception as e:
             for line in taken + self.mail.log().splitlines()[-40:]:
                 print("# " + line)
@@ -121,16 +139,28 @@ def points_of(counts):
             for at in range(1, counts.get((program, call), 0) + 1) for deed, error in DEEDS[call in DISK]]
 
 
+def memory_of(counts, wanted):
+    """Allocations that fail, evenly spread in each program."""
+    each = 200 if HOW_MANY == "all" else max(1, wanted // 14)
+    for program in PLAN:
+        made = counts.get((program, faults.MALLOC), 0)  # none where a sanitizer brings its own
+        for i in range(min(each, made)):
+            yield program, faults.MALLOC, 1 + (2 * i + 1) * made // (2 * each), faults.FAIL, errno.ENOMEM
+
+
 def main(mail, sink):
     points = Points(mail, sink)
     mail.stop()
     counts = points.count()
     every = points_of(counts)
     wanted = len(every) if HOW_MANY == "all" else min(int(HOW_MANY), len(every))
-    step = len(every) / wanted
-    sample = [every[int(i * step)] for i in range(wanted)]
-    print("# calls in the day: " + ", ".join("%s %s %d" % (p, faults.CALLS[c], n)
-                                             for (p, c), n in sorted(counts.items()) if c in PLAN.get(p, ())))
+    step = len(every) // 5 / wanted  # at evenly spread calls, with each of the five deeds in turn
+    sample = every if wanted == len(every) else [every[int(i * step) * 5 + i % 5] for i in range(wanted)]
+    memory = list(memory_of(counts, wanted))
+    sample = sample + memory
+    print("# calls in the day: " + ", ".join(
+        "%s %s %d" % (p, faults.CALLS[c], n) for (p, c), n in sorted(counts.items())
+        if c in PLAN.get(p, ()) + (faults.MALLOC,)))
 
     def test(program):
         def run():
@@ -148,7 +178,7 @@ def main(mail, sink):
     failed = tap.run([("nothing acknowledged is lost when %s fails or dies, or the power goes there" % p, test(p))
                       for p in PLAN])
     print("# points: %d of %d tried, %d struck; %d unsynced changes taken away; %.0f s"
-          % (points.tried, len(every), points.fired, points.taken, time.monotonic() - began))
+          % (points.tried, len(every) + len(memory), points.fired, points.taken, time.monotonic() - began))
     return failed
 
 
