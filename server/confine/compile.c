@@ -68,7 +68,8 @@ static void deny_company(void)
     rule_arg(SCMP_ACT_ERRNO(EPERM), "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     rule(SCMP_ACT_ERRNO(EPERM), "fork");
     rule(SCMP_ACT_ERRNO(EPERM), "vfork");
-    rule(SCMP_ACT_ERRNO(EPERM), "kill");
+    /* Asking whether a process lives sends nothing: the holder of a lock may have died. */
+    rule_arg(SCMP_ACT_ERRNO(EPERM), "kill", SCMP_A1(SCMP_CMP_NE, 0));
     rule_arg(SCMP_ACT_ERRNO(EPERM), "tgkill", SCMP_A0(SCMP_CMP_NE, POLICY_OWN_PID));
 }
 

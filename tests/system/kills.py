@@ -4,6 +4,8 @@
 import os
 import random
 import signal
+import socket
+import subprocess
 import sys
 import time
 
@@ -59,7 +61,25 @@ def main(mail, sink):
         print("# kills: " + ", ".join("%s %d" % item for item in struck.items()))
         load.check(doubles=KILLS)
 
-    return [("%d kills under load: nothing acknowledged is lost" % KILLS, torment)]
+    def lock():
+        """What a session that was killed leaves locked is free at once, not after minutes."""
+        mail.deliver("amelie@example.com", "Subject: before\r\n\r\nx\r\n")
+        with mail.imap() as imap:
+            imap.select()
+        mail.deliver("amelie@example.com", "Subject: behind a lock\r\n\r\nx\r\n")
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        path = mail.vmail + "/amelie/mailbox/dovecot-uidlist"
+        with open(path + ".lock", "w") as file:
+            file.write("%d:%s" % (dead.pid, socket.gethostname()))
+        os.chown(path + ".lock", os.stat(path).st_uid, os.stat(path).st_gid)
+        os.utime(path + ".lock", (time.time() - 10,) * 2)
+        with mail.imap() as imap:  # its answers have 30 seconds
+            imap.select()
+            tap.true(imap.search(None, "SUBJECT", '"behind a lock"')[1][0], "the message was not seen")
+
+    return [("%d kills under load: nothing acknowledged is lost" % KILLS, torment),
+            ("the lock of a dead session is taken over", lock)]
 
 
 world = World()
