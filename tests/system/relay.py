@@ -442,17 +442,23 @@ def main(mail, world):
         tap.true(not any(subject.encode() in m["data"] for m in world.sinks[0].messages), "sent")
         tap.wait_for(queue_is_empty, 15, "the queue is not empty")
 
+    def may_send(sender):
+        with mail.submission() as client:
+            return client.docmd("MAIL FROM:<%s>" % sender)[0] == 250
+
     def sender_lost():
         back = with_options(directory_cache_ttl="0")
         change = "dn: uid=amelie,ou=mail,%s\nchangetype: modify\n%%s: mailacceptinggeneralid\n" \
                  "mailacceptinggeneralid: other.name@example.com\n" % mail.slapd.base
         mail.slapd.modify(change % "add")
+        tap.wait_for(lambda: may_send("other.name@example.com"), 15, "no change")
         try:
             with mail.submission() as client:
                 tap.same(begin(client, "other.name@example.com", "sender kept")()[0], 250)
                 arrives(world.sinks[0], "sender kept")
                 say = begin(client, "other.name@example.com", "sender lost")
                 mail.slapd.modify(change % "delete")
+                tap.wait_for(lambda: not may_send("other.name@example.com"), 15, "no change")
                 refused_by_the_queue(say, "sender lost", "the sender does not belong to the login")
                 tap.same(begin(client, SENDER, "and goes on")()[0], 250)
         finally:
