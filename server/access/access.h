@@ -14,6 +14,7 @@
 #include "ipc/rates.h"
 #include "ipc/front.h"
 #include "ipc/program.h"
+#include "ipc/relayed.h"
 #include "ipc/rpc.h"
 #include "protocol/imap/reader.h"
 #include "protocol/pop3/reader.h"
@@ -28,7 +29,7 @@ struct access {
     unsigned row;
     struct front_listeners *listeners;
     struct map *waiting;    /* id of a session_ask → struct client */
-    uint64_t last_ask;
+    uint64_t last_ask, last_exchange;
     unsigned logging_in, relaying; /* clients */
     uint64_t logins, failures;
 };
@@ -64,6 +65,8 @@ struct access_protocol {
     /* What feed has found. False when the client has ended. */
     bool (*handle)(struct client *c);
     void (*refuse)(struct client *c, enum login_end why);
+    /* What SASL said: on with the dialogue. */
+    bool (*sasl_went)(struct client *c, enum sasl_event event);
     /* The first line for the session, without its end. */
     const char *(*preamble)(const struct client *c);
     void (*free)(struct client *c); /* the reader and what was read; safe to call again */
@@ -98,6 +101,7 @@ struct client {
     };
     struct sasl sasl;          /* CLIENT_SASL */
     char id[20];               /* for the log */
+    struct relayed relayed;    /* the exchange that it stands for, if any */
     struct grant grant;        /* CLIENT_STARTING */
     uint64_t ask;              /* rpc id (CHECKING) or session_ask id (STARTING) */
     struct event *delay;       /* CLIENT_WAITS */
@@ -133,6 +137,10 @@ void login_start(struct client *c, struct str user, struct str password);
 /* On with what SASL said: the next challenge, or the login. False: it failed, c->sasl says why and is
  * the caller's to free. */
 bool login_sasl(struct client *c, enum sasl_event event);
+/* Begins AUTHENTICATE or AUTH. Later steps of a mechanism that is relayed go to sasl_went. */
+enum sasl_event login_begin(struct client *c, struct str mechanism, const struct str *initial);
+/* A relayed exchange is given up, if there is one. */
+void login_relay_end(struct client *c);
 void login_session_reply(struct access *a, struct msg *m);
 void login_cancel(struct client *c);
 

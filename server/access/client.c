@@ -22,6 +22,7 @@ static void client_free(struct client *c)
     login_cancel(c);
     if (c->delay)
         event_free(c->delay);
+    login_relay_end(c);
     sasl_free(&c->sasl);
     c->protocol->free(c);
     conn_free(c->session);

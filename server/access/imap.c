@@ -11,18 +11,22 @@
 
 static const struct imap_limits limits = IMAP_LIMITS_LOGIN;
 
-static const char *capabilities(const struct client *c)
+static void put_capabilities(const struct client *c, struct buf *b)
 {
-    if (conn_is_tls(c->conn))
-        return "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID AUTH=PLAIN AUTH=LOGIN";
-    return client_can_start_tls(c)
-               ? "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID STARTTLS LOGINDISABLED"
-               : "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID LOGINDISABLED";
+    buf_str(b, STR("IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID"));
+    if (conn_is_tls(c->conn)) {
+        buf_str(b, STR(" AUTH=PLAIN AUTH=LOGIN"));
+        relayed_list(b, &c->settings->cfg->sasl_relay_mechanisms, " AUTH=");
+    } else {
+        buf_str(b, client_can_start_tls(c) ? STR(" STARTTLS LOGINDISABLED") : STR(" LOGINDISABLED"));
+    }
 }
 
 static void greet(struct client *c)
 {
-    conn_printf(c->conn, "* OK [CAPABILITY %s] %.*s Facteur ready\r\n", capabilities(c),
+    AUTO_BUF list = {0};
+    put_capabilities(c, &list);
+    conn_printf(c->conn, "* OK [CAPABILITY %s] %.*s Facteur ready\r\n", buf_z(&list),
                 STR_FMT(c->settings->cfg->myhostname));
 }
 
@@ -44,7 +48,9 @@ static bool do_capability(struct client *c, const char *tag, struct imap_cursor 
 {
     if (imap_get_end(args) != 0)
         return bad(c, tag, args);
-    conn_printf(c->conn, "* CAPABILITY %s\r\n", capabilities(c));
+    AUTO_BUF list = {0};
+    put_capabilities(c, &list);
+    conn_printf(c->conn, "* CAPABILITY %s\r\n", buf_z(&list));
     say(c, tag, "OK Capability completed.");
     return true;
 }
@@ -133,6 +139,7 @@ static bool sasl_went(struct client *c, enum sasl_event event)
     else
         conn_printf(c->conn, "%s %s %s\r\n", c->imap.tag,
                     event == SASL_REFUSED ? "NO [AUTHENTICATIONFAILED]" : "BAD", c->sasl.wrong);
+    login_relay_end(c);
     sasl_free(&c->sasl);
     return true;
 }
@@ -149,7 +156,7 @@ static bool do_authenticate(struct client *c, const char *tag, struct imap_curso
     else if (imap_get_end(args) != 0)
         return bad(c, tag, args);
     remember_tag(c, tag);
-    return sasl_went(c, sasl_start(&c->sasl, mechanism, initial.p ? &initial : NULL));
+    return sasl_went(c, login_begin(c, mechanism, initial.p ? &initial : NULL));
 }
 
 static const struct {
@@ -262,6 +269,7 @@ const struct access_protocol imap_protocol = {
     .feed = feed,
     .handle = handle,
     .refuse = refuse,
+    .sasl_went = sasl_went,
     .preamble = preamble,
     .free = reader_free,
 };

@@ -44,12 +44,12 @@ static void refuse_late(struct client *c, enum login_end why)
 
 /* --- the master's part --- */
 
-static void ask_session(struct client *c, const struct msg *reply)
+static void ask_session(struct client *c, struct grant grant)
 {
     struct access *a = c->access;
     struct msg m = MSG_INIT(session_ask);
     c->state = CLIENT_STARTING;
-    c->grant = reply->auth_reply.grant;
+    c->grant = grant;
     c->ask = ++a->last_ask;
     m.session_ask.id = c->ask;
     m.session_ask.grant = c->grant;
@@ -79,13 +79,10 @@ void login_session_reply(struct access *a, struct msg *m)
 
 /* --- the directory's part --- */
 
-static void on_auth(void *arg, struct msg *m)
+static void judged(struct client *c, enum verdict verdict, enum auth_state state,
+                   struct grant grant, struct str login)
 {
-    struct client *c = arg;
-    enum verdict verdict = m ? (enum verdict)m->auth_reply.verdict : VERDICT_CANNOT_SAY;
-    struct str login = m ? m->auth_reply.login : (struct str){NULL, 0};
-    c->ask = 0;
-    c->why = m ? (enum auth_state)m->auth_reply.state : AUTH_PLAIN;
+    c->why = state;
     bool too_many = verdict == VERDICT_CANNOT_SAY && c->why == AUTH_TOO_MANY;
     if (auth_was_right(verdict, c->why) || (verdict == VERDICT_CANNOT_SAY && !too_many))
         rates_guess_forgive(c->access->rates, &c->guess);
@@ -95,7 +92,7 @@ static void on_auth(void *arg, struct msg *m)
                            : verdict == VERDICT_CANNOT_SAY ? "cannot-say"
                                                            : "no"));
     if (verdict == VERDICT_YES)
-        ask_session(c, m);
+        ask_session(c, grant);
     else if (too_many)
         refuse_late(c, LOGIN_CANNOT_SAY);
     else if (verdict == VERDICT_CANNOT_SAY)
@@ -104,6 +101,28 @@ static void on_auth(void *arg, struct msg *m)
         refuse_late(c, LOGIN_FORBIDDEN);
     else
         refuse_late(c, LOGIN_WRONG);
+}
+
+static void on_auth(void *arg, struct msg *m)
+{
+    static const struct msg_auth_reply none;
+    const struct msg_auth_reply *r = m ? &m->auth_reply : &none;
+    struct client *c = arg;
+    c->ask = 0;
+    judged(c, (enum verdict)r->verdict, (enum auth_state)r->state, r->grant, r->login);
+}
+
+/* False: there were too many, and that is said. */
+static bool may_guess(struct client *c, struct str user)
+{
+    if (rates_guess_begin(c->access->rates, c->settings->cfg, conn_peer(c->conn)->ip, user,
+                          &c->guess))
+        return true;
+    log_info("login-limit", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
+             LS("user", user));
+    c->why = AUTH_TOO_MANY;
+    refuse_late(c, LOGIN_CANNOT_SAY);
+    return false;
 }
 
 void login_start(struct client *c, struct str user, struct str password)
@@ -119,16 +138,77 @@ void login_start(struct client *c, struct str user, struct str password)
         refuse_late(c, LOGIN_WRONG);
         return;
     }
-    if (!rates_guess_begin(c->access->rates, c->settings->cfg, conn_peer(c->conn)->ip, user,
-                           &c->guess)) {
-        log_info("login-limit", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
-                 LS("user", user));
-        c->why = AUTH_TOO_MANY;
-        refuse_late(c, LOGIN_CANNOT_SAY);
+    if (!may_guess(c, user))
         return;
-    }
     c->state = CLIENT_CHECKING;
     c->ask = rpc_call(c->access->directory, &m, DIRECTORY_MS, on_auth, c);
+}
+
+/* --- relayed mechanisms --- */
+
+enum sasl_event login_begin(struct client *c, struct str mechanism, const struct str *initial)
+{
+    bool relayed = relayed_is(&c->settings->cfg->sasl_relay_mechanisms, mechanism);
+    c->guess.counted = false;
+    return (relayed ? sasl_relay_start : sasl_start)(&c->sasl, mechanism, initial);
+}
+
+void login_relay_end(struct client *c)
+{
+    struct msg m = relayed_end(&c->relayed);
+    if (m.type != MSG_NONE)
+        rpc_tell(c->access->directory, &m);
+}
+
+static void relayed_in(struct client *c)
+{
+    AUTO_FREE char *login = c->relayed.login;
+    struct grant grant = c->relayed.grant;
+    c->relayed.login = NULL;
+    c->relayed.let_in = false; /* the grant is the session's now */
+    conn_pause(c->conn);
+    judged(c, VERDICT_YES, AUTH_PLAIN, grant, str_from(login));
+}
+
+static void on_step(void *arg, struct msg *m)
+{
+    struct client *c = arg;
+    enum relayed_next next = relayed_answer(&c->relayed, m);
+    c->ask = 0;
+    if (next != RELAYED_OVER) {
+        c->protocol->sasl_went(c, sasl_relay_challenge(&c->sasl, m->auth_step_reply.data,
+                                                       next == RELAYED_LAST));
+        conn_resume(c->conn);
+    } else if (c->relayed.let_in) {
+        c->protocol->sasl_went(c, SASL_RELAYED);
+    } else {
+        login_relay_end(c);
+        sasl_free(&c->sasl);
+        judged(c, m ? (enum verdict)m->auth_step_reply.verdict : VERDICT_CANNOT_SAY,
+               m ? (enum auth_state)m->auth_step_reply.state : AUTH_PLAIN, (struct grant){{0}},
+               (struct str){0});
+    }
+}
+
+/* A step. The first thing that the client says is counted as a guess. */
+static void relay_step(struct client *c)
+{
+    struct str said = {c->sasl.message.p, c->sasl.message.n};
+    struct str user = {c->sasl.user.p, c->sasl.user.n};
+    c->why = AUTH_PLAIN;
+    conn_pause(c->conn);
+    if (c->sasl.has_message && !c->guess.counted && !may_guess(c, user)) {
+        login_relay_end(c);
+        sasl_free(&c->sasl);
+        return;
+    }
+    if (!c->relayed.number)
+        c->relayed.number = ++c->access->last_exchange;
+    struct msg m = relayed_ask(&c->relayed, str_from(c->sasl.mechanism),
+                               c->sasl.has_message ? &said : NULL, c->service,
+                               conn_peer(c->conn)->text);
+    c->state = CLIENT_CHECKING;
+    c->ask = rpc_call(c->access->directory, &m, DIRECTORY_MS, on_step, c);
 }
 
 bool login_sasl(struct client *c, enum sasl_event event)
@@ -138,11 +218,18 @@ bool login_sasl(struct client *c, enum sasl_event event)
         conn_printf(c->conn, "+ %s\r\n", c->sasl.challenge);
         return true;
     }
+    if (event == SASL_RELAY) {
+        relay_step(c);
+        return true;
+    }
     c->state = CLIENT_TALKS;
-    if (event != SASL_DONE)
+    if (event == SASL_RELAYED)
+        relayed_in(c);
+    else if (event == SASL_DONE)
+        login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
+                    (struct str){c->sasl.password.p, c->sasl.password.n});
+    else
         return false;
-    login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
-                (struct str){c->sasl.password.p, c->sasl.password.n});
     sasl_free(&c->sasl);
     return true;
 }

@@ -36,11 +36,14 @@ static void greet(struct client *c)
 
 static bool do_capa(struct client *c, const struct pop3_command *cmd)
 {
-    AUTO_BUF list = {0};
+    AUTO_BUF list = {0}, more = {0};
     (void)cmd;
+    if (conn_is_tls(c->conn))
+        relayed_list(&more, &c->settings->cfg->sasl_relay_mechanisms, " ");
     pop3_write_capabilities(&list, conn_is_tls(c->conn)      ? POP3_CAPA_LOGIN
                                    : client_can_start_tls(c) ? POP3_CAPA_STLS
-                                                             : POP3_CAPA_CLEAR);
+                                                             : POP3_CAPA_CLEAR,
+                            buf_z(&more));
     say(c, "+OK Capabilities follow");
     conn_write(c->conn, list.p, list.n);
     return true;
@@ -109,6 +112,7 @@ static bool sasl_went(struct client *c, enum sasl_event event)
         wrong_code(c, "[AUTH] ", c->sasl.wrong);
     else
         wrong(c, c->sasl.wrong);
+    login_relay_end(c);
     sasl_free(&c->sasl);
     return true;
 }
@@ -117,7 +121,7 @@ static bool do_auth(struct client *c, const struct pop3_command *cmd)
 {
     if (!conn_is_tls(c->conn))
         return wrong(c, no_tls);
-    return sasl_went(c, sasl_start(&c->sasl, cmd->text, cmd->initial.p ? &cmd->initial : NULL));
+    return sasl_went(c, login_begin(c, cmd->text, cmd->initial.p ? &cmd->initial : NULL));
 }
 
 static bool do_apop(struct client *c, const struct pop3_command *cmd)
@@ -173,6 +177,7 @@ static bool handle(struct client *c)
     bool alive = true;
     if (p->event == POP3_WRONG) { /* AUTH ends with it */
         c->state = CLIENT_TALKS;
+        login_relay_end(c);
         sasl_free(&c->sasl);
         wrong(c, p->reader.wrong);
     } else if (c->state == CLIENT_SASL) {
@@ -213,6 +218,7 @@ const struct access_protocol pop3_protocol = {
     .feed = feed,
     .handle = handle,
     .refuse = refuse,
+    .sasl_went = sasl_went,
     .preamble = preamble,
     .free = reader_free,
 };

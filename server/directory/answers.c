@@ -7,6 +7,7 @@
 #include "directory/access.h"
 #include "directory/directory.h"
 #include "directory/domains.h"
+#include "directory/exchange.h"
 #include "directory/explain.h"
 #include "directory/login.h"
 #include "directory/maps.h"
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 
 #define TARGETS_A_REPLY 40 /* messages.def */
+#define CHALLENGE_MAX 9300  /* messages.def */
 
 /* A question under way. */
 struct question {
@@ -217,6 +219,79 @@ static void on_logged_in(void *arg, const struct login_result *r)
     question_end(q);
 }
 
+static bool is_own_service(const struct peer *p, enum service service)
+{
+    /* An smtp program gets no grant that opens a mailbox, nor access one that sends mail. */
+    bool is_smtp = service >= SERVICE_SMTP && service <= SERVICE_SUBMISSIONS;
+    return is_smtp == (p->program == SMTP) && service <= SERVICE_POP3S;
+}
+
+static void end_exchange(struct question *q, const struct login_result *r, struct str data)
+{
+    struct msg m = MSG_INIT(auth_step_reply);
+    struct msg_auth_step_reply *out = &m.auth_step_reply;
+    enum verdict verdict = r->verdict;
+    const char *why = r->why;
+    if (verdict == VERDICT_YES && q->peer->ch && grant_login(q, r, &out->grant) != 0) {
+        verdict = VERDICT_CANNOT_SAY;
+        why = "too many grants are out";
+    }
+    out->id = q->id;
+    out->verdict = (uint8_t)verdict;
+    out->state = verdict == r->verdict && verdict != VERDICT_YES ? (uint8_t)r->state : AUTH_PLAIN;
+    if (verdict == VERDICT_YES) {
+        out->login = r->box.login;
+        out->data = data;
+    }
+    count_verdict(q->peer->d, verdict);
+    log_login(q, verdict, &r->box, why);
+    peer_send(q->peer, &m);
+    question_end(q);
+}
+
+static void on_exchanged(void *arg, const struct exchange_reply *r)
+{
+    struct question *q = arg;
+    if (r->user.n) {
+        struct str user = str_head(r->user, sizeof q->address - 1);
+        memset(q->address, 0, sizeof q->address);
+        memcpy(q->address, user.p, user.n);
+    }
+    if (!r->go_on && r->data.n <= CHALLENGE_MAX) {
+        end_exchange(q, r->login, r->data);
+    } else if (r->data.n > CHALLENGE_MAX) {
+        struct login_result bad = {.verdict = VERDICT_CANNOT_SAY, .why = "a challenge too long"};
+        end_exchange(q, &bad, (struct str){0});
+    } else {
+        struct msg m = MSG_INIT(auth_step_reply);
+        m.auth_step_reply.id = q->id;
+        m.auth_step_reply.go_on = 1;
+        m.auth_step_reply.data = r->data;
+        peer_send(q->peer, &m);
+        question_end(q);
+    }
+}
+
+static void on_auth_step_ask(struct peer *p, const struct msg_auth_step_ask *m)
+{
+    struct question *q = question_new(p, m->id, m->mechanism);
+    struct str client = str_head(m->client, sizeof q->client - 1);
+    struct config_network from;
+    bool known = config_network_parse(m->client, &from) == 0;
+    memcpy(q->client, client.p, client.n);
+    q->service = (enum service)m->service;
+    p->d->counts.logins += m->mechanism.n > 0;
+    if (is_too_busy(p) || !is_own_service(p, q->service)) {
+        struct login_result r = {.verdict = VERDICT_CANNOT_SAY, .why = "not asked now, or not this"};
+        end_exchange(q, &r, (struct str){0});
+        return;
+    }
+    struct exchange_step step = {.holder = p->number, .number = m->exchange,
+                                 .mechanism = m->mechanism, .data = m->has_data ? &m->data : NULL,
+                                 .ip = known ? from.addr : NULL};
+    exchange_step(p->d->exchanges, p->d->set, &step, on_exchanged, q);
+}
+
 static void on_auth_ask(struct peer *p, const struct msg_auth_ask *m)
 {
     struct question *q = question_new(p, m->id, m->user);
@@ -224,9 +299,7 @@ static void on_auth_ask(struct peer *p, const struct msg_auth_ask *m)
     memcpy(q->client, client.p, client.n);
     q->service = (enum service)m->service;
     p->d->counts.logins++;
-    /* An smtp program gets no grant that opens a mailbox, nor access one that sends mail. */
-    bool is_smtp = q->service >= SERVICE_SMTP && q->service <= SERVICE_SUBMISSIONS;
-    if (is_too_busy(p) || is_smtp != (p->program == SMTP) || q->service > SERVICE_POP3S) {
+    if (is_too_busy(p) || !is_own_service(p, q->service)) {
         struct login_result r = {.verdict = VERDICT_CANNOT_SAY,
                                  .why = is_too_busy(p) ? "too many questions"
                                                        : "a service that is not the program's"};
@@ -511,6 +584,12 @@ void directory_message(struct peer *p, struct msg *m)
     case MSG_auth_ask:
         on_auth_ask(p, &m->auth_ask);
         break;
+    case MSG_auth_step_ask:
+        on_auth_step_ask(p, &m->auth_step_ask);
+        break;
+    case MSG_auth_stop:
+        exchange_stop(p->d->exchanges, p->number, m->auth_stop.exchange);
+        break;
     case MSG_sender_ask:
         on_sender_ask(p, &m->sender_ask);
         break;
@@ -544,4 +623,5 @@ void directory_message(struct peer *p, struct msg *m)
 void directory_peer_gone(struct peer *p)
 {
     grants_drop_holder(p->d->grants, p->number);
+    exchange_drop_holder(p->d->exchanges, p->number);
 }

@@ -18,6 +18,7 @@ struct directory {
     struct dirset *set; /* the configuration for new questions; NULL before the first */
     struct grants *grants;
     struct guard *guard;
+    struct exchanges *exchanges;
     struct watch *watch;
     struct peer *peers; /* all of them */
     struct peer *master;

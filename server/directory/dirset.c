@@ -5,6 +5,7 @@
 #include "directory/access.h"
 #include "directory/account.h"
 #include "directory/domains.h"
+#include "directory/exchange.h"
 #include "directory/maps.h"
 #include "directory/rewrite.h"
 #include "directory/trace.h"
@@ -330,6 +331,7 @@ void dirset_free(struct dirset *s)
         dirset_free_map(s, &s->named[i]);
     access_free(s);
     sync_free(s->sync);
+    conns_free(s->sasl);
     pools_drop_searcher(s->pools, s->searcher);
     pools_drop_binder(s->pools, s->binder);
     ldapmap_conn_wipe(&s->shared);
@@ -391,7 +393,8 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
     s->picture = make_picture(s);
     read_rules(s);
     if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_named(s, b, e) != 0 ||
-        read_classes(s, e) != 0 || access_read(s, b, e) != 0 || read_user_rules(s, e) != 0) {
+        read_classes(s, e) != 0 || access_read(s, b, e) != 0 || read_user_rules(s, e) != 0 ||
+        exchange_check(&s->cfg->sasl_relay_mechanisms, e) != 0) {
         s->cfg = NULL; /* the caller's still */
         dirset_free(s);
         return -1;

@@ -48,6 +48,7 @@ struct dirset {
     struct ldapmap_conn_settings shared; /* what facteur.conf says */
     struct searcher *searcher;           /* with these */
     struct binder *binder;
+    struct conns *sasl; /* what relayed exchanges have their connections from; NULL: none are */
     struct picture *picture; /* what all searches go through */
     struct sync *sync;       /* NULL: nobody tells of changes */
     void (*changed)(void *arg, struct str dn); /* see sync.h; NULL: nobody wants to know */

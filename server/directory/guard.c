@@ -162,6 +162,12 @@ enum guard_answer guard_begin(struct guard *g, const struct guard_rules *rules, 
     return GUARD_GO;
 }
 
+void guard_seen(struct guard *g, struct str account, const unsigned char ip[16])
+{
+    char room[17];
+    remember(find_or_add(g, map_hash(account)), map_hash(rates_network(ip, room)), clock_mono_ms());
+}
+
 /* --- the end of a try --- */
 
 static struct account *end_try(struct guard *g, struct guard_try *t)

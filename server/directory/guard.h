@@ -45,6 +45,8 @@ void guard_free(struct guard *g);
  * from inside the end of another try of the account: it begins anew. */
 enum guard_answer guard_begin(struct guard *g, const struct guard_rules *rules, struct str account,
                               const unsigned char ip[16], struct guard_try *t);
+/* Somebody was let in to that account from there. */
+void guard_seen(struct guard *g, struct str account, const unsigned char ip[16]);
 /* The end of a try, once; the others do nothing then. */
 void guard_right(struct guard *g, struct guard_try *t);
 void guard_wrong(struct guard *g, struct guard_try *t);

@@ -5,7 +5,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/grants.h %reldir%/grants.c \
 	%reldir%/domains.h %reldir%/domains.c \
 	%reldir%/graph.h %reldir%/graph.c \
-	%reldir%/bind_result.h %reldir%/bind_result.c %reldir%/guard.h %reldir%/guard.c \
+	%reldir%/bind_result.h %reldir%/bind_result.c %reldir%/guard.h %reldir%/guard.c %reldir%/exchange.h %reldir%/exchange.c \
 	%reldir%/opener.h %reldir%/opener.c \
 	%reldir%/conns.h %reldir%/conns.c \
 	%reldir%/search.h %reldir%/search.c \
@@ -37,4 +37,4 @@ directory_SOURCES = \
 	%reldir%/answers.c %reldir%/explain.h %reldir%/explain.c \
 	%reldir%/watch.h %reldir%/watch.c \
 	%reldir%/peer.h %reldir%/peer.c
-directory_LDADD = libdirectory.a libldapmap.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)
+directory_LDADD = libdirectory.a libldapmap.a libsasl.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)

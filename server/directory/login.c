@@ -12,7 +12,10 @@ struct login {
     struct str name;     /* as looked for: folded; after an address was found, the entry's own */
     struct str entry_dn; /* of the entry whose address was typed; empty: none */
     struct secret password;
+    bool proven;   /* no password: the directory has said who he is */
+    bool is_locked, must_change; /* proven: what the entry says of it */
     bool checking; /* no password: is he still there? */
+    struct guard_try *counting; /* no password: a try at it is counted, and this is where */
     login_fn fn;
     void *arg;
     struct lookup_want owner, limit;
@@ -81,6 +84,20 @@ static void end_locked_out(struct login *l)
     end(l, disabled ? VERDICT_NO : VERDICT_REFUSED, "the account's state lets nobody log in");
 }
 
+static void let_in(struct login *l)
+{
+    if (l->broken) {
+        cannot_say(l);
+    } else if (l->box.account.state != ACCOUNT_ACTIVE) {
+        end_locked_out(l);
+    } else if (l->set->limit_maps.n) {
+        l->limit = (struct lookup_want){.map = &l->set->limit_maps};
+        lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
+    } else {
+        end(l, VERDICT_YES, "success");
+    }
+}
+
 /* What a password policy let us know, for who looks after the users. */
 static void log_policy(const struct login *l, const struct bind_result *r)
 {
@@ -89,6 +106,12 @@ static void log_policy(const struct login *l, const struct bind_result *r)
                     LN("left", r->grace));
     else if (r->expires >= 0)
         log_info("password-expires", LS("login", l->box.login), LN("seconds", r->expires));
+}
+
+static void log_must_change(const struct login *l, bool let_in)
+{
+    log_warning("password-must-change", LS("login", l->box.login), LS("dn", l->box.dn),
+                LZ("login_is", let_in ? "let in" : "refused"));
 }
 
 static void on_bound(void *arg, const struct bind_result *r)
@@ -106,20 +129,13 @@ static void on_bound(void *arg, const struct bind_result *r)
         log_policy(l, r);
     if (verdict == VERDICT_YES && r->state == AUTH_MUST_CHANGE) {
         bool let_in = l->set->cfg->password_must_change == 1;
-        log_warning("password-must-change", LS("login", l->box.login), LS("dn", l->box.dn),
-                    LZ("login_is", let_in ? "let in" : "refused"));
+        log_must_change(l, let_in);
         verdict = let_in ? VERDICT_YES : VERDICT_NO;
     }
-    if (verdict == VERDICT_YES && l->broken) {
-        cannot_say(l);
-    } else if (verdict == VERDICT_YES && l->box.account.state != ACCOUNT_ACTIVE) {
-        end_locked_out(l);
-    } else if (verdict == VERDICT_YES && l->set->limit_maps.n) {
-        l->limit = (struct lookup_want){.map = &l->set->limit_maps};
-        lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
-    } else {
+    if (verdict == VERDICT_YES)
+        let_in(l);
+    else
         end(l, verdict, why);
-    }
 }
 
 /* The DN to bind as: the template's, which must not lead to another entry than the one that the
@@ -155,28 +171,56 @@ static bool may_try(struct login *l, struct str account, void (*again)(void *log
     return answer == GUARD_GO;
 }
 
+static struct str account_of(struct login *l)
+{
+    struct str normal = name_dn(l->arena, l->box.dn);
+    return normal.n ? normal : l->box.dn;
+}
+
 static void check_password(void *arg)
 {
     struct login *l = arg;
-    struct str account = name_dn(l->arena, l->box.dn);
-    if (may_try(l, account.n ? account : l->box.dn, check_password))
+    if (may_try(l, account_of(l), check_password))
         binder_run(l->set->binder, l->bind_as, &l->password, on_bound, l);
+}
+
+static void count_try(void *arg)
+{
+    struct login *l = arg;
+    if (!may_try(l, l->box.dn.n ? account_of(l) : l->name, count_try))
+        return;
+    *l->counting = l->try;
+    l->try = (struct guard_try){0};
+    end(l, VERDICT_YES, "");
 }
 
 /* Names that nobody has are counted too, or the limit would tell who is somebody. */
 static void no_entry(void *arg)
 {
     struct login *l = arg;
-    if (l->checking) {
+    if (l->checking || l->proven) {
         end(l, VERDICT_NO, "user_filter matches no entry");
+    } else if (l->counting) {
+        count_try(l);
     } else if (may_try(l, l->name, no_entry)) {
         guard_wrong(l->set->guard, &l->try);
         end(l, VERDICT_NO, "user_filter matches no entry");
     }
 }
 
+static void let_proven_in(struct login *l);
+static void search_proven(struct login *l, struct str dn);
+
 static void bind_as_user(struct login *l)
 {
+    if (l->proven) {
+        let_proven_in(l);
+        return;
+    }
+    if (l->counting) {
+        count_try(l);
+        return;
+    }
     if (l->checking && !l->broken) {
         bool active = l->box.account.state == ACCOUNT_ACTIVE;
         end(l, active ? VERDICT_YES : VERDICT_NO, active ? "" : "the account's state changed");
@@ -309,7 +353,128 @@ static bool search_owner(struct login *l)
     return true;
 }
 
+/* --- somebody the directory knows already --- */
+
+static void refuse_proven(struct login *l, enum auth_state state, const char *why)
+{
+    l->state = state;
+    end(l, VERDICT_NO, why);
+}
+
+static void let_proven_in(struct login *l)
+{
+    if (l->entry_dn.n == 0) {
+        search_proven(l, l->box.dn);
+        return;
+    }
+    bool refused = l->must_change && l->set->cfg->password_must_change == 0;
+    if (l->must_change)
+        log_must_change(l, !refused);
+    if (l->is_locked) {
+        refuse_proven(l, AUTH_LOCKED, "the account is locked");
+    } else if (refused) {
+        refuse_proven(l, AUTH_MUST_CHANGE, "the password must be changed");
+    } else {
+        if (l->guarded)
+            guard_seen(l->set->guard, account_of(l), l->ip);
+        let_in(l);
+    }
+}
+
+static const struct ldapmap_attr *proven_attr(const struct search_result *r, const char *name)
+{
+    const struct ldapmap_attr *a = r->count == 1 ? ldapmap_entry_attr(&r->entries[0], name) : NULL;
+    return a && a->count ? a : NULL;
+}
+
+static void take_name(struct login *l, const struct ldapmap_attr *name, bool is_there)
+{
+    if (!name) {
+        err_temp(&l->err, "the directory says that this is %.*s, which has no %s%s",
+                 STR_FMT(str_head(l->entry_dn, 200)), l->set->name_attr,
+                 is_there ? "" : ": its authz-regexp must lead to an entry");
+        cannot_say(l);
+    } else if (name_login_read(l->arena, name->values[0], &l->name, &l->err) != 0) {
+        cannot_say(l);
+    } else {
+        search_user(l);
+    }
+}
+
+static void on_proven(void *arg, const struct search_result *r)
+{
+    struct login *l = arg;
+    const struct ldapmap_attr *reset = proven_attr(r, "pwdReset");
+    if (r->code != LDAP_SUCCESS && r->code != LDAP_NO_SUCH_OBJECT) {
+        err_temp(&l->err, "%.*s: %s", STR_FMT(str_head(l->entry_dn, 200)), ldap_err2string(r->code));
+        cannot_say(l);
+        return;
+    }
+    l->is_locked = proven_attr(r, "pwdAccountLockedTime") != NULL;
+    l->must_change = reset && str_caseeq(reset->values[0], STR("TRUE"));
+    if (l->name.n)
+        let_proven_in(l);
+    else
+        take_name(l, proven_attr(r, l->set->name_attr), r->count > 0);
+}
+
+/* The entry by its DN: for the name that user_filter is asked by, and for what slapd's ppolicy has
+ * written there. It does not look at SASL binds itself. */
+static void search_proven(struct login *l, struct str dn)
+{
+    const struct dirset *set = l->set;
+    const char **attrs = arena_array(l->arena, 4, sizeof *attrs);
+    attrs[0] = set->name_attr;
+    attrs[1] = "pwdAccountLockedTime";
+    attrs[2] = "pwdReset";
+    struct ldapmap_search search = {
+        .base = arena_strz(l->arena, dn),
+        .scope = LDAP_SCOPE_BASE,
+        .filter = "(objectClass=*)",
+        .attrs = attrs,
+        .sizelimit = 2,
+        .timelimit = (int)set->shared.timeout,
+        .deref = LDAP_DEREF_NEVER,
+    };
+    l->entry_dn = arena_str(l->arena, dn);
+    picture_search(set->picture, set->searcher, l->arena, &search, PICTURE_CURRENT, on_proven, l);
+}
+
+void login_found(struct dirset *set, struct str authzid, const unsigned char *ip, login_fn fn,
+                 void *arg)
+{
+    struct login *l = MEM_NEW(struct login);
+    *l = (struct login){.set = dirset_hold(set), .proven = true, .fn = fn, .arg = arg};
+    l->arena = arena_new(4096);
+    l->guarded = ip && set->guard;
+    if (ip)
+        memcpy(l->ip, ip, sizeof l->ip);
+    if (str_casestarts(authzid, STR("dn:")) && authzid.n > 3) {
+        search_proven(l, str_skip(authzid, 3));
+    } else if (str_casestarts(authzid, STR("u:")) &&
+               name_login_read(l->arena, str_skip(authzid, 2), &l->name, &l->err) == 0) {
+        search_user(l);
+    } else {
+        err_temp(&l->err, "the directory says that this is \"%.*s\"", STR_FMT(str_head(authzid, 200)));
+        cannot_say(l);
+    }
+}
+
 /* --- the beginning --- */
+
+void login_may_try(struct dirset *set, struct str user, const unsigned char *ip,
+                   struct guard_try *try, login_fn fn, void *arg)
+{
+    struct login *l = MEM_NEW(struct login);
+    *l = (struct login){.set = dirset_hold(set), .counting = try, .guarded = true, .fn = fn,
+                        .arg = arg};
+    l->arena = arena_new(4096);
+    memcpy(l->ip, ip, sizeof l->ip);
+    if (name_login_read(l->arena, user, &l->name, &l->err) != 0)
+        end(l, VERDICT_NO, "no login name");
+    else if (!search_owner(l))
+        search_user(l);
+}
 
 void login_check(struct dirset *set, struct str name, login_fn fn, void *arg)
 {

@@ -24,6 +24,16 @@ typedef void (*login_fn)(void *arg, const struct login_result *r);
 void login_run(struct dirset *set, struct str user, struct str password, const unsigned char *ip,
                login_fn fn, void *arg);
 
+/* The directory has said who somebody is (RFC 4513 section 5.2.1.8: "dn:…" or "u:…"): the same, without a
+ * password. */
+void login_found(struct dirset *set, struct str authzid, const unsigned char *ip, login_fn fn,
+                 void *arg);
+
+/* Counts a try at that user's password, as login_run does: yes, and *try is the caller's, to be ended by
+ * one of guard.h; else what the login's end is. A box without a DN: user_filter matches no entry. */
+void login_may_try(struct dirset *set, struct str user, const unsigned char *ip,
+                   struct guard_try *try, login_fn fn, void *arg);
+
 /* Whether that name (of a login_result) may still log in, asked as login_run asks but for the
  * password. */
 void login_check(struct dirset *set, struct str name, login_fn fn, void *arg);

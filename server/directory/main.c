@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/directory.h"
+#include "directory/exchange.h"
 #include "directory/watch.h"
 
 #include <unistd.h>
@@ -49,6 +50,7 @@ static int prepare(struct program *p, struct err *e)
     d->pools = pools_new(p->base);
     d->grants = grants_new(GRANTS_MAX);
     d->guard = guard_new();
+    d->exchanges = exchanges_new(p->base);
     d->watch = watch_new(d);
     grants_on_removed(d->grants, on_grant_removed, d);
     d->sweep = event_new(p->base, -1, EV_PERSIST, on_sweep, d);
@@ -67,6 +69,7 @@ static int configure(struct program *p, struct config *cfg, const struct bundle 
         dirset_release(d->set);
     d->set = set;
     set->guard = d->guard;
+    set->sasl = exchange_conns(d->exchanges, set);
     set->changed = on_changed;
     set->changed_arg = d;
     if (reload) /* user_filter may be another */
@@ -123,6 +126,7 @@ static void end(struct program *p)
 {
     struct directory *d = p->arg;
     peer_free_all(d);
+    exchanges_free(d->exchanges);
     event_free(d->sweep);
     grants_free(d->grants);
     if (d->set)

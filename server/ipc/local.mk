@@ -5,7 +5,7 @@ libipc_a_SOURCES = \
 	%reldir%/rpc.h %reldir%/rpc.c \
 	%reldir%/bundle.h %reldir%/bundle.c \
 	%reldir%/counters.h %reldir%/counters.c \
-	%reldir%/rates.h %reldir%/rates.c \
+	%reldir%/relayed.h %reldir%/relayed.c %reldir%/rates.h %reldir%/rates.c \
 	%reldir%/replies.h %reldir%/replies.c \
 	%reldir%/behind.h %reldir%/behind.c \
 	%reldir%/front.h %reldir%/front.c \

@@ -160,7 +160,7 @@ bool rates_guess_begin(struct rates *r, const struct config *cfg, const unsigned
     str_lower(g->user + network.n, user.n);
     g->counted = true;
     uint32_t all = rates_add(r, RATE_NETWORK_FAILURES, network);
-    uint32_t own = rates_add(r, RATE_USER_FAILURES, (struct str){g->user, g->user_n});
+    uint32_t own = user.n ? rates_add(r, RATE_USER_FAILURES, (struct str){g->user, g->user_n}) : 0;
     g->tries = own;
     if (!is_past(all, cfg->auth_failure_network_limit) && !is_past(own, cfg->auth_failure_user_limit))
         return true;
@@ -174,7 +174,8 @@ void rates_guess_forgive(struct rates *r, struct rates_guess *g)
         return;
     g->counted = false;
     rates_take_back(r, RATE_NETWORK_FAILURES, (struct str){g->network, g->network_n});
-    rates_take_back(r, RATE_USER_FAILURES, (struct str){g->user, g->user_n});
+    if (g->user_n > g->network_n)
+        rates_take_back(r, RATE_USER_FAILURES, (struct str){g->user, g->user_n});
 }
 
 int64_t rates_guess_delay(const struct config *cfg, const struct rates_guess *g)

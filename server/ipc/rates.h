@@ -43,7 +43,7 @@ struct rates_guess {
     size_t network_n, user_n;
     uint32_t tries; /* of this user from this network, with this one; 0: nobody counts */
 };
-/* False: there were too many. */
+/* False: there were too many. user: empty when it is not known. */
 bool rates_guess_begin(struct rates *r, const struct config *cfg, const unsigned char ip[16],
                        struct str user, struct rates_guess *g);
 void rates_guess_forgive(struct rates *r, struct rates_guess *g);

@@ -7,7 +7,7 @@ static void do_capa(struct pop3_session *s, const struct pop3_command *c)
 {
     (void)c;
     output_z(&s->out, "+OK Capabilities follow\r\n");
-    pop3_write_capabilities(output_buf(&s->out), POP3_CAPA_MAILDROP);
+    pop3_write_capabilities(output_buf(&s->out), POP3_CAPA_MAILDROP, "");
 }
 
 static void do_noop(struct pop3_session *s, const struct pop3_command *c)

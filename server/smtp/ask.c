@@ -61,6 +61,8 @@ static void on_late_reply(void *arg, struct msg *reply)
         return;
     if (reply->type == MSG_auth_reply)
         grant_drop(d, &reply->auth_reply.grant);
+    else if (reply->type == MSG_auth_step_reply)
+        grant_drop(d, &reply->auth_step_reply.grant);
     else if (reply->type == MSG_resolve_reply)
         for (size_t i = 0; i < reply->resolve_reply.targets.n; i++)
             grant_drop(d, &reply->resolve_reply.targets.v[i].grant);

@@ -5,10 +5,23 @@
 
 #include <stdlib.h>
 
+static struct str sasl_user(const struct session *s)
+{
+    return (struct str){s->sasl.user.p, s->sasl.user.n};
+}
+
+static void end_relayed(struct session *s)
+{
+    struct msg m = relayed_end(&s->relayed);
+    if (m.type != MSG_NONE)
+        rpc_tell(s->smtpd->directory, &m);
+}
+
 void auth_forget(struct session *s)
 {
     struct msg m = MSG_INIT(grant_drop);
     sasl_free(&s->sasl);
+    end_relayed(s);
     if (s->login) {
         m.grant_drop.grant = s->grant;
         rpc_tell(s->smtpd->directory, &m);
@@ -21,6 +34,7 @@ void auth_forget(struct session *s)
 static void over(struct session *s)
 {
     sasl_free(&s->sasl);
+    end_relayed(s);
     s->reading = READ_COMMAND;
     s->reader.max = SMTP_LINE_MAX;
 }
@@ -43,29 +57,24 @@ static void reply_later(struct session *s)
     reply(s, "%s", reply_login(VERDICT_CANNOT_SAY, AUTH_PLAIN)->smtp);
 }
 
-static void accept_login(struct session *s, const struct msg_auth_reply *r)
+static void accept_login(struct session *s, struct grant grant, struct str login)
 {
-    s->grant = r->grant;
-    s->login = mem_strdup(r->login);
+    s->grant = grant;
+    s->login = mem_strdup(login);
     s->smtpd->logins++;
     reply(s, REPLY_AUTH_YES);
 }
 
-static void on_checked(struct session *s, void *arg, struct msg *m)
+static void judged(struct session *s, struct str user, enum verdict v, enum auth_state state,
+                   struct grant grant, struct str login)
 {
-    const struct msg_auth_reply *r = m ? &m->auth_reply : NULL;
-    struct str user = {s->sasl.user.p, s->sasl.user.n};
-    (void)arg;
-    s->verb = "AUTH";
-    enum auth_state state = r ? (enum auth_state)r->state : AUTH_PLAIN;
-    enum verdict v = r ? (enum verdict)r->verdict : VERDICT_CANNOT_SAY;
     bool no = v == VERDICT_NO || v == VERDICT_REFUSED;
     if (auth_was_right(v, state) || (!no && state != AUTH_TOO_MANY))
         rates_guess_forgive(s->smtpd->rates, &s->guess);
     s->guess.counted = false;
     if (v == VERDICT_YES) {
         log_login(s, user, "yes");
-        accept_login(s, r);
+        accept_login(s, grant, login);
     } else if (no || state == AUTH_TOO_MANY) {
         log_login(s, user, no ? "no" : "too many failures");
         refuse(s, v, state);
@@ -76,9 +85,63 @@ static void on_checked(struct session *s, void *arg, struct msg *m)
     over(s);
 }
 
+static void on_checked(struct session *s, void *arg, struct msg *m)
+{
+    static const struct msg_auth_reply none;
+    const struct msg_auth_reply *r = m ? &m->auth_reply : &none;
+    (void)arg;
+    s->verb = "AUTH";
+    judged(s, sasl_user(s), (enum verdict)r->verdict, (enum auth_state)r->state, r->grant, r->login);
+}
+
+/* --- relayed mechanisms --- */
+
+static void go_on(struct session *s, enum sasl_event event);
+
+static void on_step(struct session *s, void *arg, struct msg *m)
+{
+    enum relayed_next next = relayed_answer(&s->relayed, m);
+    (void)arg;
+    s->verb = "AUTH";
+    if (next != RELAYED_OVER)
+        go_on(s, sasl_relay_challenge(&s->sasl, m->auth_step_reply.data, next == RELAYED_LAST));
+    else if (s->relayed.let_in)
+        go_on(s, SASL_RELAYED);
+    else
+        judged(s, sasl_user(s),
+               m ? (enum verdict)m->auth_step_reply.verdict : VERDICT_CANNOT_SAY,
+               m ? (enum auth_state)m->auth_step_reply.state : AUTH_PLAIN, (struct grant){{0}},
+               (struct str){0});
+}
+
+/* The first thing that the client says is counted as a guess. */
+static void relay(struct session *s)
+{
+    struct str said = {s->sasl.message.p, s->sasl.message.n};
+    if (!s->relayed.number)
+        s->relayed.number = ++s->smtpd->last_exchange;
+    if (s->sasl.has_message && !s->guess.counted &&
+        !limits_guess(s, sasl_user(s))) {
+        over(s);
+        return;
+    }
+    struct msg m = relayed_ask(&s->relayed, str_from(s->sasl.mechanism),
+                               s->sasl.has_message ? &said : NULL, s->service, s->peer.text);
+    ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_step, NULL);
+}
+
+static void end_good(struct session *s)
+{
+    AUTO_FREE char *login = s->relayed.login;
+    struct grant grant = s->relayed.grant;
+    s->relayed.login = NULL;
+    s->relayed.let_in = false; /* the grant is the session's now */
+    judged(s, sasl_user(s), VERDICT_YES, AUTH_PLAIN, grant, str_from(login));
+}
+
 static void check(struct session *s)
 {
-    if (!limits_guess(s, (struct str){s->sasl.user.p, s->sasl.user.n})) {
+    if (!limits_guess(s, sasl_user(s))) {
         over(s);
         return;
     }
@@ -91,16 +154,30 @@ static void check(struct session *s)
     secret_free(&s->sasl.password);
 }
 
+/* May be longer than other replies (RFC 4954 section 4). */
+static void reply_challenge(struct session *s)
+{
+    AUTO_BUF b = {0};
+    buf_printf(&b, "334 %s\r\n", s->sasl.challenge);
+    reply_lines(s, buf_view(&b));
+}
+
 static void go_on(struct session *s, enum sasl_event event)
 {
     switch (event) {
     case SASL_CONTINUE:
         s->reading = READ_SASL;
         s->reader.max = SASL_LINE_MAX;
-        reply(s, "334 %s", s->sasl.challenge);
+        reply_challenge(s);
         return;
     case SASL_DONE:
         check(s);
+        return;
+    case SASL_RELAY:
+        relay(s);
+        return;
+    case SASL_RELAYED:
+        end_good(s);
         return;
     case SASL_CANCELLED:
         reply(s, "501 5.7.0 Authentication aborted");
@@ -149,6 +226,13 @@ static const char *out_of_place(const struct session *s)
     return NULL;
 }
 
+static void begin(struct session *s, struct str mechanism, const struct str *initial)
+{
+    bool relayed = relayed_is(&session_cfg(s)->sasl_relay_mechanisms, mechanism);
+    s->guess.counted = false;
+    go_on(s, (relayed ? sasl_relay_start : sasl_start)(&s->sasl, mechanism, initial));
+}
+
 void command_auth(struct session *s, struct str args)
 {
     struct smtp_auth auth;
@@ -159,5 +243,5 @@ void command_auth(struct session *s, struct str args)
     else if (smtp_parse_auth(args, &auth, &e) != 0)
         reply_err(s, &e);
     else if (limits_auth(s))
-        go_on(s, sasl_start(&s->sasl, auth.mechanism, auth.initial.p ? &auth.initial : NULL));
+        begin(s, auth.mechanism, auth.initial.p ? &auth.initial : NULL);
 }

@@ -38,6 +38,13 @@ void command_helo(struct session *s, struct str args)
     reply(s, "250 %.*s", STR_FMT(session_cfg(s)->myhostname));
 }
 
+static void list_mechanisms(const struct config *cfg, struct buf *b)
+{
+    buf_str(b, STR("250-AUTH " SASL_MECHANISMS));
+    relayed_list(b, &cfg->sasl_relay_mechanisms, " ");
+    buf_str(b, STR("\r\n"));
+}
+
 static void list_extensions(struct session *s, struct buf *b)
 {
     const struct config *cfg = session_cfg(s);
@@ -50,7 +57,7 @@ static void list_extensions(struct session *s, struct buf *b)
     if (session_may_starttls(s))
         buf_str(b, STR("250-STARTTLS\r\n"));
     if (e & SMTP_EXT_AUTH)
-        buf_str(b, STR("250-AUTH " SASL_MECHANISMS "\r\n"));
+        list_mechanisms(cfg, b);
     if (e & SMTP_EXT_SMTPUTF8)
         buf_str(b, STR("250-SMTPUTF8\r\n"));
     buf_str(b, STR("250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-CHUNKING\r\n250 HELP\r\n"));

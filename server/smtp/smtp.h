@@ -19,6 +19,7 @@
 #include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/rpc.h"
+#include "ipc/relayed.h"
 #include "protocol/sasl/sasl.h"
 #include "protocol/smtp/command.h"
 #include "protocol/smtp/data.h"
@@ -35,6 +36,7 @@ struct smtpd {
     struct program *program;
     struct front_settings *settings;
     struct rpc *directory, *deliver, *queue, *filter, *relay;
+    uint64_t last_exchange; /* number of the SASL exchange relayed last */
     uint64_t last_filtered; /* number of the session that filters heard of last */
     struct counters *counters;
     struct rates *rates;
@@ -176,6 +178,7 @@ struct session {
     struct mail mail;
     unsigned mails;         /* transactions so far */
     struct sasl sasl;
+    struct relayed relayed; /* the exchange that it stands for, if any */
     struct grant grant;     /* of the login */
     struct rates_guess guess; /* at a password, being checked */
     char *login;            /* NULL: nobody logged in */

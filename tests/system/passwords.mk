@@ -1,2 +1,3 @@
-TESTS += tests/system/passwords.py
-EXTRA_DIST += tests/system/passwords.py
+TESTS += tests/system/passwords.py tests/system/sasl.py
+EXTRA_DIST += tests/system/passwords.py tests/system/sasl.py
+EXTRA_DIST += tests/lib/scram.py

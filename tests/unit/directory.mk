@@ -5,5 +5,5 @@ unit_directory_t_SOURCES = \
 	tests/unit/test_directory.c tests/unit/test_directory.h \
 	tests/unit/test_directory_names.c tests/unit/test_directory_grants.c \
 	tests/unit/test_directory_graph.c
-unit_directory_t_LDADD = $(UNIT_LIBS) libdirectory.a libldapmap.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)
+unit_directory_t_LDADD = $(UNIT_LIBS) libdirectory.a libldapmap.a libsasl.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)
 endif

@@ -143,8 +143,8 @@ static void capabilities(void)
 {
     AUTO_BUF clear = {0};
     AUTO_BUF tls = {0};
-    pop3_write_capabilities(&clear, POP3_CAPA_STLS);
-    pop3_write_capabilities(&tls, POP3_CAPA_LOGIN);
+    pop3_write_capabilities(&clear, POP3_CAPA_STLS, "");
+    pop3_write_capabilities(&tls, POP3_CAPA_LOGIN, "");
     CU_ASSERT(str_casecontains(buf_view(&clear), STR("\r\nSTLS\r\n")));
     CU_ASSERT(!str_casecontains(buf_view(&clear), STR("SASL")));
     CU_ASSERT(!str_casecontains(buf_view(&clear), STR("USER")));

@@ -1,5 +1,6 @@
 /* protocol/sasl: PLAIN and LOGIN as servers hear them. */
 #include "protocol/sasl/sasl.h"
+#include "protocol/sasl/claim.h"
 #include "tests/unit/unit.h"
 
 #include <sodium.h>
@@ -152,6 +153,84 @@ static void test_limits(void)
     sasl_free(&s);
 }
 
+static void expect_claim(const char *mechanism, struct str said, const char *want)
+{
+    char room[SASL_CLAIM_MAX];
+    AUTO_FREE char *exact = mem_alloc(said.n + 1); /* so that the sanitizer sees what is read beyond */
+    memcpy(exact, said.p, said.n);
+    UNIT_STR(sasl_claim(str_from(mechanism), (struct str){exact, said.n}, room), want);
+}
+
+static void test_claim(void)
+{
+    expect_claim("SCRAM-SHA-256", STR("n,,n=alice,r=abc"), "alice");
+    expect_claim("SCRAM-SHA-1", STR("y,a=bob,n=al=2Cice=3D=3d=2c,r=abc"), "al,ice==,");
+    expect_claim("SCRAM-SHA-1", STR("p=tls-unique,,n=a=4,r="), "a=4");
+    expect_claim("SCRAM-SHA-1", STR("n,a=n=bob,n=alice"), "alice");
+    expect_claim("SCRAM-SHA-1", STR("n,,n=a="), "a=");
+    expect_claim("CRAM-MD5", STR("al ice 0123abcd"), "al ice");
+    expect_claim("cram-md5", STR("alice "), "alice");
+    static const struct str none[] = {STR(""),        STR("n"),         STR("n,,"),     STR("n,,n"),
+                                      STR("n,,r=abc"), STR("n,n=alice"), STR("c=biws,r=1,p=x")};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        expect_claim("SCRAM-SHA-256", none[i], "");
+        expect_claim("OTHER", none[i], "");
+    }
+    expect_claim("CRAM-MD5", STR("alice"), "");
+    expect_claim("CRAM-MD5", STR(""), "");
+    AUTO_BUF b = {0};
+    buf_str(&b, STR("n,,n="));
+    for (int i = 0; i < 1000; i++)
+        buf_byte(&b, 'x');
+    char room[SASL_CLAIM_MAX];
+    CU_ASSERT_EQUAL(sasl_claim(STR("SCRAM-SHA-1"), buf_view(&b), room).n, SASL_CLAIM_MAX);
+    CU_ASSERT_EQUAL(sasl_claim(STR("CRAM-MD5"), STR(" x"), room).n, 0);
+    buf_str(&b, STR(" 00"));
+    CU_ASSERT_EQUAL(sasl_claim(STR("CRAM-MD5"), buf_view(&b), room).n, SASL_CLAIM_MAX);
+}
+
+static void test_relay(void)
+{
+    struct sasl s;
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("scram-sha-1"), NULL), SASL_RELAY);
+    UNIT_STR(str_from(s.mechanism), "SCRAM-SHA-1");
+    CU_ASSERT(!s.has_message);
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR(""), false), SASL_CONTINUE);
+    UNIT_STR(str_from(s.challenge), "");
+    CU_ASSERT_EQUAL(step(&s, STR("n,,n=alice,r=x")), SASL_RELAY);
+    CU_ASSERT(s.has_message);
+    UNIT_STR(GOT(s.message), "n,,n=alice,r=x");
+    UNIT_STR(GOT(s.user), "alice");
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("r=xy\xff"), false), SASL_CONTINUE);
+    UNIT_STR(str_from(s.challenge), "cj14ef8=");
+    CU_ASSERT(!s.has_message);
+    CU_ASSERT_EQUAL(step(&s, STR("n,,n=bob,r=x")), SASL_RELAY);
+    UNIT_STR(GOT(s.user), "alice"); /* once */
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("v=1"), true), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_step(&s, STR("")), SASL_RELAYED);
+    CU_ASSERT_EQUAL(sasl_step(&s, STR("")), SASL_WRONG);
+    sasl_free(&s);
+}
+
+static void test_relay_sad(void)
+{
+    struct sasl s;
+    struct str wrong = STR("x"), empty = STR("=");
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("X"), &wrong), SASL_WRONG);
+    sasl_free(&s);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("A-NAME-OF-TWENTY-FOUR-XX"), NULL), SASL_UNKNOWN);
+    sasl_free(&s);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("CRAM-MD5"), &empty), SASL_RELAY);
+    CU_ASSERT(s.has_message && s.message.n == 0);
+    sasl_relay_challenge(&s, STR("<1@x>"), false);
+    CU_ASSERT_EQUAL(sasl_step(&s, STR("*")), SASL_CANCELLED);
+    sasl_free(&s);
+    sasl_relay_start(&s, STR("CRAM-MD5"), NULL);
+    sasl_relay_challenge(&s, STR("v"), true);
+    CU_ASSERT_EQUAL(step(&s, STR("more")), SASL_WRONG);
+    sasl_free(&s);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -161,6 +240,9 @@ int main(void)
         {"a client may cancel; unknown mechanisms", test_cancel},
         {"base64 is canonical or wrong", test_base64},
         {"lengths are bounded", test_limits},
+        {"who a client says it is", test_claim},
+        {"a relayed exchange", test_relay},
+        {"relayed exchanges that fail", test_relay_sad},
         {NULL, NULL},
     };
     if (sodium_init() < 0)

@@ -129,10 +129,11 @@ static const struct {
     {"IMPLEMENTATION Facteur", ~0u},
 };
 
-void pop3_write_capabilities(struct buf *b, enum pop3_capa state)
+void pop3_write_capabilities(struct buf *b, enum pop3_capa state, const char *mechanisms)
 {
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         if (capabilities[i].states & state)
-            buf_printf(b, "%s\r\n", capabilities[i].line);
+            buf_printf(b, "%s%s\r\n", capabilities[i].line,
+                       str_starts(str_from(capabilities[i].line), STR("SASL ")) ? mechanisms : "");
     buf_str(b, STR(".\r\n"));
 }

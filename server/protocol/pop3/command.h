@@ -49,7 +49,8 @@ enum pop3_capa {
     POP3_CAPA_MAILDROP = 8 /* after login */
 };
 
-/* The lines of a CAPA answer, with the dot that ends it (RFC 2449 section 5). */
-void pop3_write_capabilities(struct buf *b, enum pop3_capa state);
+/* The lines of a CAPA answer, with the dot that ends it (RFC 2449 section 5). mechanisms: of SASL beyond
+ * PLAIN and LOGIN, each with a blank before it. */
+void pop3_write_capabilities(struct buf *b, enum pop3_capa state, const char *mechanisms);
 
 #endif

@@ -1,2 +1,2 @@
 noinst_LIBRARIES += libsasl.a
-libsasl_a_SOURCES = %reldir%/sasl.h %reldir%/sasl.c
+libsasl_a_SOURCES = %reldir%/sasl.h %reldir%/sasl.c %reldir%/claim.h %reldir%/claim.c

@@ -1,9 +1,17 @@
 /* SASL PLAIN and LOGIN, server side. */
 #include "protocol/sasl/sasl.h"
+#include "protocol/sasl/claim.h"
 
 #include <sodium.h>
 
-enum state { STATE_OVER, STATE_PLAIN, STATE_LOGIN_USER, STATE_LOGIN_PASSWORD };
+enum state {
+    STATE_OVER,
+    STATE_PLAIN,
+    STATE_LOGIN_USER,
+    STATE_LOGIN_PASSWORD,
+    STATE_RELAY,
+    STATE_RELAY_LAST
+};
 
 #define DECODED_MAX (SASL_LINE_MAX / 4 * 3)
 
@@ -80,6 +88,18 @@ static enum sasl_event login_password(struct sasl *s, struct str password)
     return e;
 }
 
+static enum sasl_event relay(struct sasl *s, struct str message)
+{
+    char room[SASL_CLAIM_MAX];
+    struct str user = {0};
+    if (!s->user.p)
+        user = sasl_claim(str_from(s->mechanism), message, room);
+    s->has_message = true;
+    if ((message.n && !keep(&s->message, message)) || (user.n && !keep(&s->user, user)))
+        return over(s, SASL_NO_MEMORY, "no guarded memory");
+    return SASL_RELAY;
+}
+
 static enum sasl_event handle(struct sasl *s, struct str message)
 {
     switch (s->state) {
@@ -89,6 +109,10 @@ static enum sasl_event handle(struct sasl *s, struct str message)
         return login_user(s, message);
     case STATE_LOGIN_PASSWORD:
         return login_password(s, message);
+    case STATE_RELAY:
+        return relay(s, message);
+    case STATE_RELAY_LAST:
+        return message.n ? over(s, SASL_WRONG, "nothing was to follow") : over(s, SASL_RELAYED, NULL);
     default:
         return over(s, SASL_WRONG, "the exchange is over");
     }
@@ -126,6 +150,30 @@ enum sasl_event sasl_start(struct sasl *s, struct str mechanism, const struct st
     return decode(s, str_eq(*initial, STR("=")) ? (struct str){"", 0} : *initial);
 }
 
+enum sasl_event sasl_relay_start(struct sasl *s, struct str mechanism, const struct str *initial)
+{
+    *s = (struct sasl){.state = STATE_RELAY};
+    if (mechanism.n >= sizeof s->mechanism)
+        return over(s, SASL_UNKNOWN, "no such mechanism");
+    for (size_t i = 0; i < mechanism.n; i++)
+        s->mechanism[i] = (char)(mechanism.p[i] >= 'a' && mechanism.p[i] <= 'z' ? mechanism.p[i] - 32
+                                                                                : mechanism.p[i]);
+    if (!initial)
+        return SASL_RELAY;
+    return decode(s, str_eq(*initial, STR("=")) ? (struct str){"", 0} : *initial);
+}
+
+enum sasl_event sasl_relay_challenge(struct sasl *s, struct str data, bool last)
+{
+    size_t n = sodium_base64_encoded_len(data.n, sodium_base64_VARIANT_ORIGINAL);
+    buf_clear(&s->encoded);
+    char *to = buf_room(&s->encoded, n);
+    sodium_bin2base64(to, n, (const unsigned char *)data.p, data.n, sodium_base64_VARIANT_ORIGINAL);
+    secret_free(&s->message);
+    s->has_message = false;
+    return ask(s, last ? STATE_RELAY_LAST : STATE_RELAY, to);
+}
+
 enum sasl_event sasl_step(struct sasl *s, struct str line)
 {
     if (str_eq(line, STR("*")))
@@ -137,5 +185,7 @@ void sasl_free(struct sasl *s)
 {
     secret_free(&s->user);
     secret_free(&s->password);
+    secret_free(&s->message);
+    buf_free(&s->encoded);
     s->state = STATE_OVER;
 }

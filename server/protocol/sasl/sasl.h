@@ -22,6 +22,8 @@
 enum sasl_event {
     SASL_CONTINUE,  /* send challenge (base64, may be empty), give the answer to sasl_step */
     SASL_DONE,      /* user and password are there */
+    SASL_RELAY,     /* message is for who knows the mechanism; sasl_relay_challenge goes on */
+    SASL_RELAYED,   /* the client has heard the last word of a relayed exchange */
     SASL_CANCELLED, /* the client sent "*" */
     SASL_UNKNOWN,   /* no such mechanism */
     SASL_WRONG,     /* not base64, or not what the mechanism wants; wrong says why */
@@ -30,8 +32,12 @@ enum sasl_event {
 };
 
 struct sasl {
-    struct secret user, password; /* neither empty nor with a NUL inside after SASL_DONE */
-    const char *challenge;        /* a literal, for SASL_CONTINUE */
+    struct secret user, password; /* neither is empty nor with a NUL inside after SASL_DONE */
+    const char *challenge;        /* for SASL_CONTINUE; valid until the next step */
+    struct secret message;        /* SASL_RELAY: the client's, decoded; user is who it says it is */
+    bool has_message;             /* SASL_RELAY: it has said something, be it empty */
+    char mechanism[24];           /* relayed: its name in capitals */
+    struct buf encoded;           /* where challenge lies then */
     const char *wrong;            /* a literal, for the log and the client */
     int state;
 };
@@ -39,6 +45,12 @@ struct sasl {
 /* Begins. initial: the initial response as it stands in the command (base64; "=" is an empty one),
  * or NULL when the command has none. *s need not be initialised; sasl_free it whatever comes. */
 enum sasl_event sasl_start(struct sasl *s, struct str mechanism, const struct str *initial);
+
+/* The same for a mechanism that is not known here and relayed: SASL_RELAY, or an error. */
+enum sasl_event sasl_relay_start(struct sasl *s, struct str mechanism, const struct str *initial);
+/* What the other side answered: the challenge for the client; last: nothing but an empty answer is to
+ * come, and then SASL_RELAYED. */
+enum sasl_event sasl_relay_challenge(struct sasl *s, struct str data, bool last);
 
 /* The client's next line, without its line end. */
 enum sasl_event sasl_step(struct sasl *s, struct str line);
