@@ -2,6 +2,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -14,11 +17,13 @@ static struct {
     const char *program;
     int fd;
     bool verbose;
-} the_log = {LOG_TARGET_STDERR, "facteur", STDERR_FILENO, false};
+    atomic_uint lost; /* lines that a log daemon did not take */
+} the_log = {.target = LOG_TARGET_STDERR, .program = "facteur", .fd = STDERR_FILENO};
 
 static const int syslog_severity[] = {3, 4, 6, 7}; /* RFC 5424 section 6.2.1 */
 static const char *const level_name[] = {"error", "warning", "info", "debug"};
 #define SYSLOG_FACILITY_MAIL 2
+#define PATIENCE_MS 100 /* for a log daemon that is behind */
 
 static int datagram_to(const char *path)
 {
@@ -134,6 +139,31 @@ static void put_prefix(struct buf *b, enum log_level level)
                (int)getpid(), level_name[level]);
 }
 
+/* Mail goes on when the log daemon stands still: it is waited for once, then lines are counted. */
+static bool send_line(const struct buf *b)
+{
+    if (the_log.target == LOG_TARGET_STDERR)
+        return write(the_log.fd, b->p, b->n) >= 0;
+    struct pollfd fd = {.fd = the_log.fd, .events = POLLOUT};
+    ssize_t r = send(the_log.fd, b->p, b->n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (r < 0 && (errno == EAGAIN || errno == ENOBUFS) && the_log.lost == 0 &&
+        poll(&fd, 1, PATIENCE_MS) == 1)
+        r = send(the_log.fd, b->p, b->n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return r >= 0;
+}
+
+static void tell_lost(void)
+{
+    unsigned lost = the_log.lost;
+    AUTO_BUF b = {0};
+    if (lost == 0)
+        return;
+    put_prefix(&b, LOG_LEVEL_WARNING);
+    buf_printf(&b, "log-lines-lost count=%u\n", lost);
+    if (send_line(&b))
+        atomic_fetch_sub(&the_log.lost, lost);
+}
+
 void log_write(enum log_level level, const char *event, const struct log_kv *kv, size_t count)
 {
     if (level == LOG_LEVEL_DEBUG && !the_log.verbose)
@@ -144,6 +174,7 @@ void log_write(enum log_level level, const char *event, const struct log_kv *kv,
     for (size_t i = 0; i < count; i++)
         put_kv(&b, &kv[i]);
     buf_byte(&b, '\n');
-    ssize_t ignored = write(the_log.fd, b.p, b.n);
-    (void)ignored;
+    tell_lost();
+    if (!send_line(&b) && the_log.target != LOG_TARGET_STDERR)
+        the_log.lost++;
 }

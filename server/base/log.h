@@ -4,6 +4,8 @@
  * Bytes from outside are made safe here and nowhere else: a value that is empty or holds blanks,
  * quotes, controls or bytes that are not UTF-8 is quoted and escaped, so that no client can forge
  * a line or a field. Passwords and keys are never handed to this room.
+ *
+ * A log daemon that does not read costs lines, which are counted and told when it reads again, not mail.
  */
 #ifndef FACTEUR_BASE_LOG_H
 #define FACTEUR_BASE_LOG_H

@@ -169,6 +169,32 @@ static void log_through(enum log_target target, char *text, size_t n)
     close(ends[1]);
 }
 
+/* A daemon that stands still keeps nobody waiting, and hears later what it has missed. */
+static void log_daemon_stands_still(void)
+{
+    char text[512];
+    int ends[2], taken = 0, sent = 2000;
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
+    log_open(LOG_TARGET_SYSLOG, "facteur/test", ends[1]);
+    for (int i = 0; i < sent; i++)
+        log_warning("event", LN("number", i));
+    while (recv(ends[0], text, sizeof text, MSG_DONTWAIT) > 0)
+        taken++;
+    CU_ASSERT(taken > 0 && taken < sent);
+    log_warning("event", LZ("number", "last"));
+    log_open(LOG_TARGET_STDERR, "test", -1);
+    ssize_t n = recv(ends[0], text, sizeof text - 1, MSG_DONTWAIT);
+    CU_ASSERT_FATAL(n > 0);
+    text[n] = '\0';
+    char want[64];
+    snprintf(want, sizeof want, "log-lines-lost count=%d\n", sent - taken);
+    CU_ASSERT(strstr(text, want) != NULL);
+    n = recv(ends[0], text, sizeof text - 1, MSG_DONTWAIT);
+    CU_ASSERT(n > 0 && memmem(text, (size_t)n, "number=last", 11) != NULL);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void log_to_syslog_and_journal(void)
 {
     char text[512];
@@ -195,6 +221,7 @@ int main(void)
         {"tables", tables},
         {"secrets", secrets},
         {"log lines cannot be forged", log_lines_cannot_be_forged},
+        {"a log daemon that stands still", log_daemon_stands_still},
         {"log to syslog and journal", log_to_syslog_and_journal},
         {NULL, NULL},
     };
