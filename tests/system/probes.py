@@ -50,7 +50,7 @@ REMOTE = ("x@remote.example", "x%remote.example@example.com", "x%remote.example@
 BAD_NAMES = (b"..", b".", b"...", b"../bruno", b"../../bruno/mailbox", b"/etc", b"/etc/passwd", b"/", b"a/../b",
              b"a/b", b".a", b"a..b", b"..a", b"INBOX/..", b"INBOX..x", b"./INBOX", b"&AC8-",
              b"&AC4ALg-", b"&AC4ALgAv-bruno", b"..&AC8-bruno", b"&AAA-", b"a&AAA-b", b"&AC8", b"&", b"&AOk",
-             b"&2D0-", b"&AOk-&AOk-", b"&YQ-", b"a\rb", b"a\nb", b"a\x01b", b"a\x7fb", b"x" * 300, b"x." * 200 + b"x",
+             b"&2D0-", b"&AOk-&AOk-", b"&YQ-", b"&ACY-", b"a\rb", b"a\nb", b"a\x01b", b"a\x7fb", b"x" * 300, b"x." * 200 + b"x",
              b"\xff\xfe", b"\xc0\xae\xc0\xae")
 
 

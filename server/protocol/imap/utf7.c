@@ -29,8 +29,8 @@ static int put_unit(struct buf *out, uint32_t unit, uint32_t *high)
         *high = unit;
         return 0;
     }
-    /* What can stand for itself must not be encoded. */
-    return unit >= 0x20 && unit <= 0x7e && unit != '&' ? -1 : put_utf8(out, unit);
+    /* What can stand for itself must not be encoded, and "&" is "&-". */
+    return unit >= 0x20 && unit <= 0x7e ? -1 : put_utf8(out, unit);
 }
 
 /* The base64 between "&" and "-". */
