@@ -155,7 +155,8 @@ bool rates_guess_begin(struct rates *r, const struct config *cfg, const unsigned
     g->network_n = network.n;
     user = str_head(str_trim(user), sizeof g->user - network.n); /* blanks make no other user */
     memcpy(g->user, network.p, network.n);
-    memcpy(g->user + network.n, user.p, user.n);
+    if (user.n)
+        memcpy(g->user + network.n, user.p, user.n);
     g->user_n = network.n + user.n;
     str_lower(g->user + network.n, user.n);
     g->counted = true;
