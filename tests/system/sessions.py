@@ -9,7 +9,7 @@ import tap  # noqa: E402
 from instance import BUILD, Instance  # noqa: E402
 
 MESSAGES = 3000
-IDLE_KIB = 340
+IDLE_KIB = 220
 
 
 def memory(pid):
