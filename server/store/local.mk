@@ -6,7 +6,8 @@ libstore_a_SOURCES = \
 	%reldir%/mailbox_private.h %reldir%/fs.c %reldir%/dotlock.c %reldir%/name.c %reldir%/home.c \
 	%reldir%/writer.c %reldir%/maildir.c %reldir%/uidlist.c %reldir%/uidlist_write.c \
 	%reldir%/keywords.c %reldir%/subscriptions.c %reldir%/folders.c %reldir%/folder.c \
-	%reldir%/scan.c %reldir%/save.c %reldir%/mailbox.c %reldir%/mailbox_view.c %reldir%/mailbox_object.c %reldir%/status.c \
+	%reldir%/scan.c %reldir%/save.c %reldir%/mailbox.c %reldir%/mailbox_view.c \
+	%reldir%/mailbox_doubt.c %reldir%/mailbox_object.c %reldir%/status.c \
 	%reldir%/special_use.h %reldir%/special_use.c \
 	%reldir%/mailbox_look.c %reldir%/mailbox_recall.c %reldir%/mailbox_index.c %reldir%/mailbox_tell.c %reldir%/watch.c \
 	%reldir%/watch.h %reldir%/index.c %reldir%/index_rows.c %reldir%/index_piece.c \

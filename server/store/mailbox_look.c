@@ -75,14 +75,19 @@ void mailbox_anchor(struct store_mailbox *mb)
 }
 
 /* Without inotify: what the scan itself saw. */
-static void anchor_scan(struct store_mailbox *mb, const struct store_picture *p)
+static void anchor_scan(struct store_mailbox *mb, const struct store_picture *p, bool held)
 {
     mb->stamp = p->stamp;
     mb->taken_ns = p->uneasy ? 0 : clock_real_us() * 1000;
     mb->recheck_at = 0;
-    if (mb->watch.fd >= 0)
+    if (held) {
+        mb->taken_ns = 0;
+        mb->watch.rescan = true;
+        mailbox_due_in(mb, TICK_MS);
+    } else if (mb->watch.fd >= 0) {
         mailbox_anchor(mb);
-    else if (p->uneasy)
+    }
+    if (p->uneasy && mb->watch.fd < 0)
         mailbox_due_in(mb, 2 * TICK_MS);
 }
 
@@ -118,20 +123,32 @@ static int refuse(const struct store_mailbox *mb, struct err *e)
     return -1;
 }
 
+/* Whether the picture can be taken as it is. Of the first look nothing is kept back in the end. */
+static bool is_sure(struct store_mailbox *mb, const struct store_picture *p, bool part, bool last)
+{
+    if (part)
+        return !mailbox_passed_by(mb, p);
+    if (!p->uneasy || (last && !mb->loaded)) {
+        mailbox_believe(mb);
+        return true;
+    }
+    return mailbox_weigh(mb, p) || last;
+}
+
 /* 0 done; 1 look again (a file only seemed to be missing, or UIDs were given anew); -1. */
 static int take_picture(struct store_mailbox *mb, struct store_picture *p, bool part, bool last,
-                        struct err *e)
+                        bool *held, struct err *e)
 {
     struct mailbox_merge m;
     int r = check_identity(mb, p, e);
     if (r != 0)
         return r;
+    if (!is_sure(mb, p, part, last))
+        return 1;
     m.late = mem_array(p->count + 1, sizeof *m.late);
-    mailbox_merge(mb, p, part, last || !p->uneasy, &m);
-    if (m.missing && p->uneasy && !last) {
-        nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000}, NULL);
-        r = 1;
-    } else if (m.late_count && !last && !mb->read_only) {
+    mailbox_merge(mb, p, part, &m);
+    *held = m.held;
+    if (m.late_count && !last && !mb->read_only) {
         r = store_folder_renumber(mb->folder, m.late, m.late_count, e) == 0 ? 1 : -1;
         mb->watch.rescan = true;
     }
@@ -142,16 +159,17 @@ static int take_picture(struct store_mailbox *mb, struct store_picture *p, bool 
 static int look_at_all(struct store_mailbox *mb, bool last, struct err *e)
 {
     struct store_picture p;
+    bool held = false;
     store_watch_clear(&mb->watch);
     if (store_folder_scan(mb->folder, !mb->read_only, &p, e) != 0) {
         mb->watch.rescan = true;
         return refuse(mb, e);
     }
-    int r = take_picture(mb, &p, false, last, e);
+    int r = take_picture(mb, &p, false, last, &held, e);
     if (r != 0)
         mb->watch.rescan = true;
     else
-        anchor_scan(mb, &p);
+        anchor_scan(mb, &p, held);
     store_picture_free(&p);
     return r;
 }
@@ -190,19 +208,30 @@ static bool is_there(int dir, const char *name)
     return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-/* Messages whose file went and did not come back under another name. */
-static void look_for_gone(struct store_mailbox *mb, const struct str *went, size_t n)
+/* A message's file is not where it was. 1: it may have another name that has not been told yet. */
+static int lose(struct store_mailbox *mb, struct store_msg *m)
+{
+    if (mb->watch.moving || mb->watch.fd < 0)
+        return 1;
+    mailbox_mark_gone(mb, m);
+    return 0;
+}
+
+/* Messages whose file went and did not come back under another name. 0; 1: look at all. */
+static int look_for_gone(struct store_mailbox *mb, const struct str *went, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct store_msg *m = mailbox_by_name(mb, went[i]);
-        if (m && !is_there(mb->folder->cur_fd, mailbox_name(mb, m)))
-            mailbox_mark_gone(mb, m);
+        if (m && !is_there(mb->folder->cur_fd, mailbox_name(mb, m)) && lose(mb, m) != 0)
+            return 1;
     }
     for (size_t i = mb->count; i-- > 0;) {
         struct store_msg *m = &mb->msg[i];
-        if (m->in_new && !m->gone && !is_there(mb->folder->new_fd, mailbox_name(mb, m)))
-            mailbox_mark_gone(mb, m);
+        if (m->in_new && !m->gone && !is_there(mb->folder->new_fd, mailbox_name(mb, m)) &&
+            lose(mb, m) != 0)
+            return 1;
     }
+    return 0;
 }
 
 /* 0; 1: look at all; -1. before: the stamp from before, all but new/ and the names is as it was then. */
@@ -219,11 +248,13 @@ static int look_at_part(struct store_mailbox *mb, const struct store_stamp *befo
     int r = store_folder_scan_part(mb->folder, !mb->read_only, &part, &p, e);
     if (r != 0)
         return r < 0 ? refuse(mb, e) : 1;
-    r = take_picture(mb, &p, true, false, e);
+    bool held;
+    r = take_picture(mb, &p, true, false, &held, e);
     store_picture_free(&p);
     if (r != 0)
         return r;
-    look_for_gone(mb, went, names_that_came(&names, went, false));
+    if (look_for_gone(mb, went, names_that_came(&names, went, false)) != 0)
+        return 1;
     list_as_read(mb, &mb->stamp);
     mb->stamp.cur_ns = before->cur_ns;
     mb->stamp.new_ns = before->new_ns;
@@ -498,6 +529,7 @@ void store_mailbox_close(struct store_mailbox *mb)
         store_watch_close(&mb->watch);
     store_folder_close(mb->folder);
     mailbox_forget_memo(mb);
+    mailbox_believe(mb);
     free(mb->msg);
     free(mb->seqs);
     free(mb->uids);

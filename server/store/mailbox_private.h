@@ -10,6 +10,15 @@ struct mailbox_memo { /* mailbox_recall.c */
     uint64_t told;           /* changes up to this mod-sequence are told */
 };
 
+struct mailbox_missing {
+    uint32_t uid;
+    unsigned looks; /* in a row, which did not see it */
+};
+struct mailbox_doubt { /* mailbox_doubt.c: what the last look at everything did not see */
+    struct mailbox_missing *v; /* ascending uid; NULL: there is no doubt */
+    size_t n;
+};
+
 struct store_mailbox {
     struct store_folder *folder;
     struct store_index *index;
@@ -41,6 +50,7 @@ struct store_mailbox {
     int64_t later_at;       /* monotonic ms: not tried for pieces earlier */
 
     struct mailbox_memo *memo; /* what the client knows, until the messages are there again; or NULL */
+    struct mailbox_doubt doubt;
     bool asleep;   /* the messages are not in memory */
     bool outlined; /* they are UIDs only, and the index was not asked yet */
 
@@ -62,19 +72,30 @@ struct store_msg *mailbox_append(struct store_mailbox *mb, uint32_t uid, struct 
 /* The message with this base name (or, whole, with this file name in cur/), NULL: none. A walk. */
 struct store_msg *mailbox_by_base(struct store_mailbox *mb, struct str base);
 struct store_msg *mailbox_by_name(struct store_mailbox *mb, struct str name);
-/* Takes the picture into the view. believe_missing: messages it has not are gone. */
+/* Takes the picture into the view. Messages it has not are gone, but for those in doubt; what is newer
+ * than one in doubt waits. */
 struct mailbox_merge {
-    size_t missing;
+    bool held; /* there was doubt */
     struct str *late; /* base names of files whose UID is too small to appear in this view now */
     size_t late_count;
 };
 void mailbox_merge(struct store_mailbox *mb, const struct store_picture *p, bool part,
-                   bool believe_missing, struct mailbox_merge *out);
+                   struct mailbox_merge *out);
 /* Empties a view that is being loaded, but for what the client knows. */
 void mailbox_start_again(struct store_mailbox *mb);
 /* Its flags are not what the index has; news: nor what the client knows. */
 void mailbox_changed(struct store_mailbox *mb, struct store_msg *m, bool news);
 void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m);
+
+/* --- mailbox_doubt.c --- */
+/* A look at a part cannot show that the uidlist has more new messages than it saw. */
+bool mailbox_passed_by(const struct store_mailbox *mb, const struct store_picture *p);
+/* One more disturbed look at everything. True: there is no doubt that what is missing is gone. */
+bool mailbox_weigh(struct store_mailbox *mb, const struct store_picture *p);
+void mailbox_believe(struct store_mailbox *mb); /* ends all doubt */
+bool mailbox_doubts(const struct store_mailbox *mb, uint32_t uid);
+/* The smallest UID above the view that is missing in doubt; UINT32_MAX: none. */
+uint32_t mailbox_hold_from(const struct store_mailbox *mb);
 
 /* --- mailbox_look.c --- */
 /* Looks at the folder now and merges what changed into the view; nothing is told or taken out. */

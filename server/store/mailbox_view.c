@@ -168,34 +168,40 @@ static void append(struct store_mailbox *mb, const struct store_picture *p,
     mailbox_changed(mb, m, false);
 }
 
-static void miss(struct store_mailbox *mb, struct store_msg *m, bool believe,
-                 struct mailbox_merge *out)
+static void miss(struct store_mailbox *mb, struct store_msg *m, struct mailbox_merge *out)
 {
-    out->missing += !m->gone;
-    if (believe)
+    if (m->gone)
+        return;
+    if (mailbox_doubts(mb, m->uid))
+        out->held = true;
+    else
         mailbox_mark_gone(mb, m);
 }
 
 void mailbox_merge(struct store_mailbox *mb, const struct store_picture *p, bool part,
-                   bool believe_missing, struct mailbox_merge *out)
+                   struct mailbox_merge *out)
 {
     size_t i = 0, known = mb->count;
-    out->missing = out->late_count = 0;
+    uint32_t hold = part ? UINT32_MAX : mailbox_hold_from(mb);
+    out->late_count = 0;
+    out->held = false;
     for (size_t k = 0; k < p->count; k++) {
         const struct store_entry *x = &p->entry[k];
         for (; i < known && mb->msg[i].uid < x->uid; i++)
             if (!part)
-                miss(mb, &mb->msg[i], believe_missing, out);
+                miss(mb, &mb->msg[i], out);
         /* Once it is known to others that a UID has vanished, it cannot come back. */
         if (i < known && mb->msg[i].uid == x->uid && !(mb->msg[i].gone && mb->msg[i].logged))
             update(mb, &mb->msg[i++], p, x);
+        else if (x->uid > hold)
+            out->held = true;
         else if (x->uid > mb->max_uid)
             append(mb, p, x);
         else
             out->late[out->late_count++] = (struct str){p->names.p + x->name, x->base_len};
     }
     for (; i < known && !part; i++)
-        miss(mb, &mb->msg[i], believe_missing, out);
+        miss(mb, &mb->msg[i], out);
     mb->uidnext = p->uidnext > mb->uidnext ? p->uidnext : mb->uidnext;
 }
 

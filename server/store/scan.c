@@ -147,8 +147,10 @@ static int list_part(struct scan *s)
     }
     for (size_t i = 0; i < s->part->count && !s->again; i++) {
         struct stat st;
-        if (fstatat(s->f->cur_fd, s->part->names[i].p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode) && list_one(s, s->part->names[i], DT_REG) != 0)
+        bool there = fstatat(s->f->cur_fd, s->part->names[i].p, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!there && errno == ENOENT)
+            s->again = true; /* gone, or renamed: its new name has not been told yet */
+        if (there && S_ISREG(st.st_mode) && list_one(s, s->part->names[i], DT_REG) != 0)
             return -1;
     }
     return 0;

@@ -120,8 +120,15 @@ static void give_up(struct store_watch *w)
     w->pending = w->own_at = w->own_n = 0;
 }
 
+/* The halves of a rename are told one right after the other, but may be read apart. */
+static void pair(struct store_watch *w, const struct inotify_event *event)
+{
+    w->moving = event->mask & IN_MOVED_FROM ? event->cookie : 0;
+}
+
 static void take(struct store_watch *w, const struct inotify_event *event)
 {
+    pair(w, event);
     if (event->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_UNMOUNT)) {
         give_up(w);
         return;

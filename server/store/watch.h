@@ -17,6 +17,7 @@ struct store_watch {
     size_t own_at, own_n, own_cap;
     struct buf names;       /* touched by others in cur/: '+' or '-', the name, NUL */
     size_t pending;
+    uint32_t moving;        /* the cookie of a rename of which only the first half was read; 0: none */
     bool new_touched;       /* something happened in new/ */
     bool rescan;            /* too much, or too little is known: look at all */
 };

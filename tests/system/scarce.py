@@ -97,7 +97,7 @@ class Scarce:
                 today = time.strftime("%Y-%m-%dT", time.gmtime(time.time() + seconds))
                 tap.has(self.mail.log()[-2000:], today)
                 refusing.pop("rcpt")
-        load.check(doubles=2)
+        load.check()
 
 
 def main(mail, sink):

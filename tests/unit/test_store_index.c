@@ -275,6 +275,14 @@ static void watching(void)
     fixture_put(new, "b", "x");
     CU_ASSERT(store_watch_touched(&w) && w.new_touched && w.names.n == 0);
     store_watch_clear(&w);
+    /* A file that went may have another name that is not told yet, until its rename was told whole. */
+    fixture_put(cur, "c", "x");
+    renameat(cur, "c", root, "c");
+    CU_ASSERT(store_watch_touched(&w) && w.moving);
+    renameat(root, "c", cur, "c");
+    renameat(cur, "c", cur, "d");
+    CU_ASSERT(store_watch_touched(&w) && !w.moving);
+    store_watch_clear(&w);
     for (int i = 0; i <= STORE_WATCH_NAMES; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d", i);

@@ -1,6 +1,6 @@
 /* store/: folders, pictures and views of them, saving and copying, with others at work on the maildir. */
 #include "store/deliver.h"
-#include "store/mailbox.h"
+#include "store/mailbox_private.h"
 #include "base/clock.h"
 #include "tests/unit/store_fixture.h"
 
@@ -560,6 +560,69 @@ static void ten_thousand(void)
     printf("# 10,000 messages: %lld ms\n", (long long)(clock_mono_ms() - start));
 }
 
+/* ---- listings that pass files by ---- */
+
+/* A disturbed picture of these UIDs of the view, which are 1 to 3. */
+static bool look(struct store_mailbox *mb, const uint32_t *uids, size_t n)
+{
+    struct store_entry entry[3] = {0};
+    for (size_t i = 0; i < n; i++)
+        entry[i].uid = uids[i];
+    const struct store_picture p = {.entry = entry, .count = n, .uneasy = true};
+    return mailbox_weigh(mb, &p);
+}
+
+/* A file that is renamed during a listing may be missing in it: that alone makes nothing gone. */
+static void passed_by(void)
+{
+    static const uint32_t all[] = {1, 2, 3}, without_2[] = {1, 3}, without_1[] = {2, 3};
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    for (int i = 0; i < 3; i++)
+        add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    struct store_mailbox *mb = box(root, "INBOX", false);
+    CU_ASSERT(!look(mb, without_2, 2) && mailbox_doubts(mb, 2) && !mailbox_doubts(mb, 1));
+    CU_ASSERT(!look(mb, without_2, 2) && mailbox_doubts(mb, 2));
+    CU_ASSERT(look(mb, all, 3) && !mailbox_doubts(mb, 2)); /* it was only renamed */
+    CU_ASSERT(!look(mb, without_2, 2));
+    CU_ASSERT(!look(mb, without_1, 2)); /* another one each time */
+    CU_ASSERT(!look(mb, without_2, 2));
+    CU_ASSERT(!look(mb, without_2, 2));
+    CU_ASSERT(look(mb, without_2, 2) && !mailbox_doubts(mb, 2)); /* three in a row */
+    CU_ASSERT(mailbox_hold_from(mb) == UINT32_MAX);
+    store_mailbox_close(mb);
+}
+
+/* What is newer than a file that was passed by waits for it: UIDs come into a view in their order. */
+static void newer_waits(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    struct err e;
+    struct mailbox_merge m;
+    struct store_entry entry[] = {{.uid = 1}, {.uid = 3}};
+    struct store_picture p = {.entry = entry, .count = 2, .uneasy = true};
+    struct str late[2];
+    add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    struct store_mailbox *mb = box(root, "INBOX", false);
+    add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    GOOD(store_uidlist_refresh(&mb->folder->uids, &e));
+    CU_ASSERT(mailbox_passed_by(mb, &p));
+    CU_ASSERT(!mailbox_weigh(mb, &p) && mailbox_hold_from(mb) == 2);
+    buf_add(&p.names, "a", 2);
+    entry[0].name_len = entry[0].base_len = entry[1].name_len = entry[1].base_len = 1;
+    m.late = late;
+    mailbox_merge(mb, &p, false, &m);
+    CU_ASSERT(m.held && m.late_count == 0 && mb->count == 1 && !mb->msg[0].gone);
+    CU_ASSERT(!mailbox_weigh(mb, &p) && mailbox_weigh(mb, &p));
+    mailbox_merge(mb, &p, false, &m);
+    CU_ASSERT(!m.held && m.late_count == 0 && mb->count == 2 && mb->msg[1].uid == 3);
+    buf_free(&p.names);
+    mailbox_believe(mb);
+    store_mailbox_close(mb);
+}
+
 /* One of several processes that do what mail programs do, at once. */
 static int crowd_member(int root, unsigned seed)
 {
@@ -646,6 +709,8 @@ int main(void)
         {"INBOX renamed", inbox_moves},
         {"status", status},
         {"10,000 messages", ten_thousand},
+        {"a listing that passes a file by", passed_by},
+        {"newer messages wait for one that was passed by", newer_waits},
         {"four sessions at once", crowd},
         {NULL, NULL}};
     return unit_main("store-mailbox", tests);
