@@ -61,7 +61,7 @@ static calls children = {"wait4", "waitid", NULL};
 /* They read /proc, and trace their own process when it ends. */
 static calls sanitizers = {
     "open", "openat", "readlink", "readlinkat", "ptrace", "process_vm_readv", "personality", "kcmp",
-    "prctl", "clone", "wait4", "tgkill", "getdents64", "sched_getparam", "sched_getscheduler",
+    "prctl", "clone", "wait4", "tgkill", "getdents", "getdents64", "sched_getparam", "sched_getscheduler",
     "pidfd_open", "stat", "access", "mmap", "mprotect", "prlimit64", "setrlimit", NULL,
 };
 #define GROUND ground, sanitizers
