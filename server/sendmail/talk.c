@@ -80,8 +80,7 @@ static int hear(struct talk *t)
         struct str rest = buf_view(&t->in);
         got = smtp_reply_take(&t->reply, &rest);
         bool took = rest.n < t->in.n;
-        memmove(t->in.p, rest.p, rest.n);
-        t->in.n = rest.n;
+        buf_consume(&t->in, t->in.n - rest.n);
         if (got == SMTP_REPLY_MORE && !took) {
             char bytes[4096];
             ssize_t n = read(t->fd, bytes, sizeof bytes);
