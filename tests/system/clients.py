@@ -31,13 +31,13 @@ def main(mail):
     env = {"HOME": home, "SSL_CERT_FILE": mail.ca, "LC_ALL": "C.UTF-8"}
 
     def swaks():
-        call("swaks", "--server", "localhost", "--port", str(mail.ports["smtp"]), "--from",
+        call("swaks", "--server", "127.0.0.1", "--port", str(mail.ports["smtp"]), "--from",
              "x@remote.example", "--to", "amelie@example.com", "--header", "Subject: by swaks 25")
-        call("swaks", "--server", "localhost", "--port", str(mail.ports["submission"]), "-tls",
+        call("swaks", "--server", "127.0.0.1", "--port", str(mail.ports["submission"]), "-tls",
              "--tls-ca-path", mail.ca, "--auth", "PLAIN", "--auth-user", "amelie",
              "--auth-password", "amelie-secret", "--from", "amelie@example.com", "--to",
              "bruno@example.net", "--header", "Subject: by swaks 587")
-        call("swaks", "--server", "localhost", "--port", str(mail.ports["submissions"]),
+        call("swaks", "--server", "127.0.0.1", "--port", str(mail.ports["submissions"]),
              "--tls-on-connect", "--auth", "LOGIN", "--auth-user", "amelie@example.com",
              "--auth-password", "amelie-secret", "--from", "amelie@example.com", "--to",
              "bruno@example.net", "--header", "Subject: by swaks 465")
@@ -51,8 +51,8 @@ def main(mail):
             out.write("From: chloe@example.net\r\nSubject: by curl\r\n\r\nx\r\n")
         call("curl", "-sS", "--cacert", mail.ca, "--user", "chloe:chloe-secret", "--mail-from",
              "chloe@example.net", "--mail-rcpt", "amelie@example.com", "--upload-file", message,
-             "smtps://localhost:%d" % mail.ports["submissions"])
-        url = "imaps://localhost:%d/INBOX" % mail.ports["imaps"]
+             "smtps://127.0.0.1:%d" % mail.ports["submissions"])
+        url = "imaps://127.0.0.1:%d/INBOX" % mail.ports["imaps"]
         auth = ["--cacert", mail.ca, "--user", "amelie:amelie-secret"]
         found = call("curl", "-sS", *auth, url, "-X", "SEARCH SUBJECT \"by curl\"")
         number = found.split()[-1]
@@ -64,7 +64,7 @@ def main(mail):
                                      ("imap", ["-starttls", "imap"], "a OK"),
                                      ("submission", ["-starttls", "smtp"], "221 "),
                                      ("smtp", ["-starttls", "smtp"], "221 ")):
-            text = call("openssl", "s_client", "-connect", "localhost:%d" % mail.ports[port],
+            text = call("openssl", "s_client", "-connect", "127.0.0.1:%d" % mail.ports[port],
                         "-CAfile", mail.ca, "-verify_return_error", "-servername",
                         "mail.example.org", "-ign_eof", *starttls,
                         stdin="quit\r\n" if "s" == port[0] else "a LOGOUT\r\n")
@@ -120,12 +120,12 @@ SyncState *
         with open(config, "w") as out:
             out.write("""set ssl_starttls=yes ssl_force_tls=yes
 set ssl_ca_certificates_file=%s certificate_file=%s
-set smtp_url="smtp://bruno@localhost:%d/" smtp_pass="bruno-secret"
+set smtp_url="smtp://bruno@127.0.0.1:%d/" smtp_pass="bruno-secret"
 set smtp_authenticators="plain"
 set imap_user=bruno imap_pass=bruno-secret
-set folder="imaps://localhost:%d/" spoolfile="imaps://localhost:%d/INBOX"
+set folder="imaps://127.0.0.1:%d/" spoolfile="imaps://127.0.0.1:%d/INBOX"
 set from="bruno@example.net" realname="Bruno" use_envelope_from=yes
-set record="imaps://localhost:%d/Sent" copy=yes quit=yes delete=no move=no confirmappend=no
+set record="imaps://127.0.0.1:%d/Sent" copy=yes quit=yes delete=no move=no confirmappend=no
 """ % (mail.ca, mail.ca, mail.ports["submission"], mail.ports["imaps"], mail.ports["imaps"],
                 mail.ports["imaps"]))
         call("mutt", "-n", "-F", config, "-s", "by mutt", "--", "chloe@example.net",

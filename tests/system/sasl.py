@@ -228,7 +228,7 @@ def clients_of_others():
                                       timeout=60)
                 tap.same(done.returncode == 0, good,
                          "gsasl %s %s: %s%s" % (name, words[0], done.stdout, done.stderr))
-    done = subprocess.run(["swaks", "--server", "localhost:%d" % instance.ports["submission"],
+    done = subprocess.run(["swaks", "--server", "127.0.0.1:%d" % instance.ports["submission"],
                            "-tls", "--auth", "CRAM-MD5", "--auth-user", "bruno", "--auth-password",
                            "bruno-secret", "--quit-after", "AUTH", "--helo", "test.example"],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)

@@ -155,18 +155,22 @@ def waiting_mail_follows(mail):
     """What waits in the queue for a mailbox goes where its owner has it forwarded meanwhile."""
     home = os.path.join(mail.vmail, "amelie")
     entry(mail)
-    os.rename(home, home + ".away")
-    with open(home, "w"):
-        pass
-    try:
-        mail.deliver("amelie@example.com", MAIL % "late")
-        wait_for(lambda: "queue-retry" in mail.log(), 20, "it does not wait in the queue")
-        entry(mail, AccountStatus="forward", Forward=["bruno@example.com", "chloe@example.net"])
-        arrives(mail, "bruno", "late", 30)
-        arrives(mail, "chloe", "late", 30)
-    finally:
-        os.remove(home)
-        os.rename(home + ".away", home)
+    with mail.smtp() as client:
+        client.ehlo("test.example")
+        client.mail("somebody@remote.example")
+        for address in ("amelie@example.com", "chloe@example.net"):
+            same(client.rcpt(address)[0], 250, address)
+        os.rename(home, home + ".away")
+        with open(home, "w"):
+            pass
+        try:
+            same(client.data(MAIL % "late")[0], 250, "one of two is delivered")
+            wait_for(lambda: "queue-retry" in mail.log(), 20, "it does not wait in the queue")
+            entry(mail, AccountStatus="forward", Forward="bruno@example.com")
+            arrives(mail, "bruno", "late", 30)
+        finally:
+            os.remove(home)
+            os.rename(home + ".away", home)
     same("late" in subjects(mail, "amelie"), False, "a copy was kept")
 
 
