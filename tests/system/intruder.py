@@ -35,6 +35,10 @@ NUMBERS = {"x86_64": {"openat": 257, "socket": 41, "connect": 42, "ptrace": 101,
 NUMBER = NUMBERS[os.uname().machine]
 with open(os.path.join(SRCDIR, "server/ipc/messages.def")) as definitions:
     TYPES = ["none"] + re.findall(r"^MESSAGE\((\w+),", definitions.read(), re.M)
+# What the sanitizers need for their own reports (server/confine/policy.c); a build with them serves nobody.
+with open(os.path.join(BUILD, "config.h")) as config:
+    LEFT_OPEN = ({"read a neighbour by process_vm_readv", "fork", "memory that is written and run"}
+                 if "#define FACTEUR_SANITIZERS 1" in config.read() else set())
 DATA = 80  # where the page's data begin
 
 
@@ -155,7 +159,8 @@ def main(mail, intruder):
             neighbour = mail.pids("queue" if who == "directory" else "directory")[0]
             held = all([ok for kind in kinds for ok in kind(who, pid, neighbour)])
             bad = [row for row in tries.table if row[0] == who and row[2].startswith("ALLOWED")]
-            tap.true(held, "allowed: %s" % bad)
+            beyond = [row for row in bad if row[1] not in LEFT_OPEN]
+            tap.true(held or (bad and not beyond), "allowed: %s" % beyond)
         return test
 
     def everyone(who, pid, n):
