@@ -185,13 +185,11 @@ int main(int argc, char **argv)
     while (status == 0 &&
            (c = getopt(argc, argv, "A:B:C:F:GIL:N:O:R:UV:X:b:d:e:f:h:imno:p:q::r:stvx")) != -1)
         status = take_option(&r, c, optarg);
-    if (status != 0)
-        return status;
-    if (r.mode == MODE_SMTP)
+    if (status == 0 && r.mode == MODE_SMTP)
         status = smtp_session();
-    else if (r.mode == MODE_LIST || r.mode == MODE_RETRY)
+    else if (status == 0 && (r.mode == MODE_LIST || r.mode == MODE_RETRY))
         status = administer(r.mode);
-    else if (r.mode == MODE_SEND)
+    else if (status == 0 && r.mode == MODE_SEND)
         status = send_message(&r, argc - optind, argv + optind);
     arena_free(r.v.arena); /* newaliases: aliases are in the directory, there is nothing to build */
     return status;

@@ -82,6 +82,7 @@ class Sink:
     def __init__(self, ip, port, name, **say):
         self.name, self.say = name, say
         self.messages, self.commands, self.connections, self.chunks = [], [], 0, []
+        self.open, self.most, self.counting = 0, 0, threading.Lock()  # connections at once
         self.ended = threading.Event()
         self.listener = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,12 +106,19 @@ class Sink:
         said = self.say.get(stage, default)
         return said(*arguments) if callable(said) else said
 
+    def count(self, more):
+        with self.counting:
+            self.open += more
+            self.most = max(self.most, self.open)
+
     def session(self, client):
+        self.count(1)
         try:
             self.talk(client)
         except (OSError, ssl.SSLError, ValueError):
             pass
         finally:
+            self.count(-1)
             client.close()
 
     def extensions(self, secured):
