@@ -33,6 +33,8 @@ static enum store_piece piece_of(const struct imap_fetch_item *item)
         return STORE_PIECE_STRUCTURE;
     case IMAP_FETCH_SECTION:
         return fetch_section_is_usual(&item->section) ? STORE_PIECE_FIELDS : 0;
+    case IMAP_FETCH_THREADID:
+        return STORE_PIECE_FIELDS;
     default:
         return 0;
     }

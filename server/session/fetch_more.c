@@ -3,6 +3,7 @@
 
 #include "mail/rfc5322.h"
 #include "protocol/imap/write.h"
+#include "session/thread_id.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -57,8 +58,9 @@ void fetch_more_send(struct imap_session *s, struct arena *a, size_t index, stru
     case IMAP_FETCH_EMAILID:
         output_printf(&s->out, "EMAILID (%.*s)", STR_FMT(imap_emailid(s, index, id)));
         break;
-    case IMAP_FETCH_THREADID: /* RFC 8474 5.2: NIL where threads are not known */
-        output_z(&s->out, "THREADID NIL");
+    case IMAP_FETCH_THREADID:
+        output_printf(&s->out, "THREADID (%.*s)",
+                      STR_FMT(imap_threadid(s, a, index, buf_view(&m->usual), id)));
         break;
     case IMAP_FETCH_SAVEDATE:
         send_saved(s, index);

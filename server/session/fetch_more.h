@@ -11,7 +11,7 @@
 /* A message of at most this many bytes is read for PREVIEW (LAZY), a larger one answers NIL. */
 #define FETCH_SMALL ((size_t)64 << 10)
 
-/* Sends the item. For PREVIEW the message has been read, unless it is lazy. */
+/* Sends the item. For PREVIEW the message has been read, unless it is lazy; for THREADID its usual fields. */
 void fetch_more_send(struct imap_session *s, struct arena *a, size_t index, struct message *m,
                      const struct imap_fetch_item *item);
 

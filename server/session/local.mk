@@ -44,6 +44,7 @@ libsession_a_SOURCES = \
 	%reldir%/search_thread.c %reldir%/search_thread.h \
 	%reldir%/session.h \
 	%reldir%/squeeze.c %reldir%/squeeze.h \
+	%reldir%/thread_id.c %reldir%/thread_id.h \
 	%reldir%/update.c
 
 # A session's libraries in the order the linker needs.

@@ -90,7 +90,7 @@ bool search_keys_has(struct str field)
     return false;
 }
 
-static int usual_fields(struct search_keys *k, size_t index, struct str *fields, struct err *e)
+int search_keys_fields(struct search_keys *k, size_t index, struct str *fields, struct err *e)
 {
     arena_reset(k->arena);
     message_close(&k->m);
@@ -154,7 +154,7 @@ int search_keys_words(struct search_keys *k, size_t index, struct str field, str
         if (store_mailbox_piece(mb, index, STORE_PIECE_WORDS, &piece) &&
             read_words(k, piece, field, out))
             return 0;
-        int r = usual_fields(k, index, &fields, e);
+        int r = search_keys_fields(k, index, &fields, e);
         if (r != 0)
             return r;
         write_words(k, fields);
@@ -314,7 +314,7 @@ int search_keys_order(struct search_keys *k, size_t index, struct search_order *
     if (store_mailbox_piece(mb, index, STORE_PIECE_ORDER, &piece) && read_order(k, piece, out))
         return 0;
     *out = (struct search_order){0};
-    int r = usual_fields(k, index, &fields, e);
+    int r = search_keys_fields(k, index, &fields, e);
     if (r != 0)
         return r;
     pick(fields, value);

@@ -55,6 +55,9 @@ bool search_keys_has(struct str field);
 int search_keys_words(struct search_keys *k, size_t index, struct str field, struct str *out,
                       struct err *e);
 
+/* The usual fields (message.h), with nothing kept beside them. 0; 1: the message is gone; -1 and *e. */
+int search_keys_fields(struct search_keys *k, size_t index, struct str *fields, struct err *e);
+
 /* Sent date for SORT and THREAD: INTERNALDATE where there is none (RFC 5256 2.2). */
 int64_t search_keys_sent(struct search_keys *k, size_t index, const struct search_order *order);
 

@@ -1,6 +1,6 @@
 /* One message against a search; see search_match.h. */
 #include "session/search_match.h"
-#include "session/fetch_more.h"
+#include "session/thread_id.h"
 
 #include "mail/header.h"
 #include "mail/rfc5322.h"
@@ -193,6 +193,16 @@ static bool match_email_id(struct search_match *x, const struct imap_search *k)
     return str_eq(imap_emailid(x->s, x->index, id), k->text);
 }
 
+static bool match_thread_id(struct search_match *x, const struct imap_search *k)
+{
+    char id[IMAP_EMAILID_SIZE];
+    struct str fields;
+    if (x->gone || x->failed ||
+        trouble(x, search_keys_fields(&x->keys, x->index, &fields, &x->e)))
+        return false;
+    return str_eq(imap_threadid(x->s, x->keys.arena, x->index, fields, id), k->text);
+}
+
 static bool match_sent_date(struct search_match *x, const struct imap_search *k)
 {
     struct search_order order;
@@ -284,8 +294,8 @@ static bool match(struct search_match *x, const struct imap_search *k)
         return match_email_id(x, k);
     case IMAP_SEARCH_MODSEQ:
         return msg->modseq >= k->number;
-    case IMAP_SEARCH_THREAD_ID: /* threads have no ids here (RFC 8474 5.2) */
-        return false;
+    case IMAP_SEARCH_THREAD_ID:
+        return match_thread_id(x, k);
     }
     return false;
 }

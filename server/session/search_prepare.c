@@ -18,6 +18,7 @@ static int cost(const struct imap_search *node)
     case IMAP_SEARCH_SENT_BEFORE:
     case IMAP_SEARCH_SENT_ON:
     case IMAP_SEARCH_SENT_SINCE:
+    case IMAP_SEARCH_THREAD_ID:
         return 2;
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
