@@ -30,6 +30,8 @@ struct access {
     struct front_listeners *listeners;
     struct map *waiting;    /* id of a session_ask → struct client */
     uint64_t last_ask, last_exchange;
+    struct client *clients; /* all of them, a list */
+    bool stopping;
     unsigned logging_in, relaying; /* clients */
     uint64_t logins, failures;
 };
@@ -89,6 +91,7 @@ struct pop3_client {
 
 struct client {
     struct access *access;
+    struct client *prev, *next;
     struct front_settings *settings;
     const struct access_protocol *protocol;
     enum service service;
@@ -113,6 +116,10 @@ struct client {
     bool backlog;              /* too much output waits */
 };
 
+/* --- main.c --- */
+/* A client has ended. */
+void access_client_ended(struct access *a);
+
 /* --- client.c --- */
 /* from: who it is, where the socket's peer is a load balancer; else NULL. */
 void client_accept(struct access *a, enum service service, int fd, const struct addr *from);
@@ -120,6 +127,9 @@ void client_accept(struct access *a, enum service service, int fd, const struct 
 void client_end(struct client *c);
 /* Says the text and ends. */
 void client_bye(struct client *c, const char *text);
+/* The program is asked to end: so do those who are not logged in. The others wait for their sessions, which
+ * were asked too, to say goodbye. */
+void client_stop_all(struct access *a);
 /* Reads on after an answer. */
 void client_continue(struct client *c);
 /* TLS can be started now. */

@@ -10,9 +10,28 @@
 #define OUT_MAX 65536 /* past this much unread output no more commands are taken */
 #define ERRORS_MAX 10
 
+static void list_add(struct access *a, struct client *c)
+{
+    c->next = a->clients;
+    if (c->next)
+        c->next->prev = c;
+    a->clients = c;
+}
+
+static void list_remove(struct access *a, struct client *c)
+{
+    if (c->next)
+        c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        a->clients = c->next;
+}
+
 static void client_free(struct client *c)
 {
     struct access *a = c->access;
+    list_remove(a, c);
     if (c->state == CLIENT_RELAYED)
         a->relaying--;
     else
@@ -32,15 +51,26 @@ static void client_free(struct client *c)
 void client_end(struct client *c)
 {
     log_info("disconnect", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text));
+    struct access *a = c->access;
     client_free(c);
     conn_finish(c->conn);
     free(c);
+    access_client_ended(a);
 }
 
 void client_bye(struct client *c, const char *text)
 {
     conn_printf(c->conn, "%s%s\r\n", c->protocol->bye, text);
     client_end(c);
+}
+
+void client_stop_all(struct access *a)
+{
+    for (struct client *c = a->clients, *next; c; c = next) {
+        next = c->next;
+        if (c->state != CLIENT_RELAYED)
+            client_bye(c, "The server is going down, try again later");
+    }
 }
 
 /* --- reading --- */
@@ -187,6 +217,7 @@ static struct client *client_new(struct access *a, enum service service, int fd,
     bool pop3 = service == SERVICE_POP3 || service == SERVICE_POP3S;
     *c = (struct client){.access = a, .settings = front_settings_hold(a->settings), .service = service,
                          .protocol = pop3 ? &pop3_protocol : &imap_protocol};
+    list_add(a, c);
     a->logging_in++;
     snprintf(c->id, sizeof c->id, "%08x%08x", randombytes_random(), randombytes_random());
     c->protocol->start(c);

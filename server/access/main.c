@@ -4,6 +4,9 @@
 
 #include <unistd.h>
 
+#define LAST_MOMENT_MS 4000 /* for sessions to say goodbye when the program stops */
+#define LAST_REPLIES_MS 200
+
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
@@ -67,6 +70,26 @@ static void on_status(struct program *p, struct buf *out)
                a->relaying, (unsigned long long)a->logins, (unsigned long long)a->failures);
 }
 
+void access_client_ended(struct access *a)
+{
+    if (a->stopping && !a->clients)
+        program_stop_in(a->program, LAST_REPLIES_MS);
+}
+
+static bool on_stop(struct program *p)
+{
+    struct access *a = p->arg;
+    if (a->stopping)
+        return true;
+    a->stopping = true;
+    front_listeners_free(a->listeners);
+    a->listeners = front_listeners_new(p->base, &a->settings, on_accept, a);
+    program_stop_in(p, LAST_MOMENT_MS);
+    client_stop_all(a);
+    access_client_ended(a);
+    return true;
+}
+
 static int on_prepare(struct program *p, struct err *e)
 {
     struct access *a = p->arg;
@@ -89,6 +112,7 @@ int main(int argc, char **argv)
         .listener = on_listener,
         .listener_close = on_listener_close,
         .message = on_message,
+        .stop = on_stop,
         .status = on_status,
     };
     struct access a = {0};

@@ -149,6 +149,21 @@ void program_stop(struct program *p, int status)
     event_base_loopbreak(p->base);
 }
 
+static void on_last_moment(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    program_stop(arg, 0);
+}
+
+void program_stop_in(struct program *p, int64_t ms)
+{
+    struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+    if (!p->last_moment)
+        p->last_moment = evtimer_new(p->base, on_last_moment, p);
+    event_add(p->last_moment, &tv);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     (void)number;
@@ -191,6 +206,8 @@ int program_run(const struct program_ops *ops, void *arg, int argc, char **argv)
     event_add(term, NULL);
     event_base_dispatch(p.base);
     event_free(term);
+    if (p.last_moment)
+        event_free(p.last_moment);
     if (ops->end) {
         ops->end(&p);
         channel_free(p.master);

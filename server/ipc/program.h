@@ -19,6 +19,7 @@ struct program {
     const struct program_ops *ops;
     void *arg;
     int exit_status;
+    struct event *last_moment; /* set by program_stop_in */
 };
 
 struct program_ops {
@@ -37,8 +38,8 @@ struct program_ops {
     void (*listener_close)(struct program *p, unsigned number);
     /* Any other message of the master. May be NULL. */
     void (*message)(struct program *p, struct msg *m);
-    /* SIGTERM: true when the program will call program_stop itself, once what it has under way is
-     * done (soon: the master does not wait for ever). May be NULL: it stops at once. */
+    /* SIGTERM: true when the program will call program_stop or program_stop_in itself, once what it has
+     * under way is done (soon: the master does not wait for ever). May be NULL: it stops at once. */
     bool (*stop)(struct program *p);
     /* key=value text for "facteur status". May be NULL. */
     void (*status)(struct program *p, struct buf *out);
@@ -50,5 +51,7 @@ struct program_ops {
 /* Runs until the master goes away or SIGTERM; returns the exit status for main. */
 int program_run(const struct program_ops *ops, void *arg, int argc, char **argv);
 void program_stop(struct program *p, int status);
+/* The same in so many milliseconds, with status 0; said again, the new time holds. */
+void program_stop_in(struct program *p, int64_t ms);
 
 #endif
