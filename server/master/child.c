@@ -176,10 +176,11 @@ void child_start(struct child *c)
     links_connect(c);
 }
 
-/* Its whole group: the session parent's forks hear it too. */
+/* When all ends, its whole group: the session parent's forks hear it too. Else they outlive it. */
 static void signal_child(const struct child *c, int number)
 {
-    if (c->pid > 0 && kill(-c->pid, number) != 0)
+    bool all = c->m->state == MASTER_STOPPING;
+    if (c->pid > 0 && (!all || kill(-c->pid, number) != 0))
         kill(c->pid, number);
 }
 

@@ -3,10 +3,14 @@
 #include "base/map.h"
 #include "master/master.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 struct session {
-    uint32_t uid;
+    uint32_t pid, uid;
+    bool adopted; /* its parent died: it is our own child */
     char *login, *name;
 };
 
@@ -55,31 +59,62 @@ static void tell_over(struct live *l, const struct session *s)
 void live_began(struct live *l, uint32_t pid, uint32_t uid, struct str login, struct str name)
 {
     struct session *s = MEM_NEW(struct session);
-    *s = (struct session){uid, mem_strdup(login), mem_strdup(name)};
+    *s = (struct session){.pid = pid, .uid = uid, .login = mem_strdup(login), .name = mem_strdup(name)};
     struct session *before = map_put(l->by_pid, pid_key(&pid), s);
     if (before) /* the system gave the number away again before its end was told */
         session_free(before);
     tell_began(l, s);
 }
 
-void live_over(struct live *l, uint32_t pid)
+bool live_over(struct live *l, uint32_t pid, uint32_t *uid)
 {
     struct session *s = map_take(l->by_pid, pid_key(&pid));
     if (!s)
-        return;
+        return false;
+    *uid = s->uid;
     tell_over(l, s);
     session_free(s);
+    return true;
 }
 
-void live_all_over(struct live *l)
+/* Also when it has ended, until it is reaped: so its number is still its own. */
+static bool is_our_child(uint32_t pid)
+{
+    siginfo_t info;
+    return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void live_adopt(struct live *l, void (*fn)(void *arg, uint32_t uid), void *arg)
+{
+    size_t at = 0, n = 0;
+    struct str key;
+    void *value;
+    uint32_t uid;
+    while (map_next(l->by_pid, &at, &key, &value)) {
+        struct session *s = value;
+        s->adopted = is_our_child(s->pid);
+        n += s->adopted;
+        if (!s->adopted && live_over(l, s->pid, &uid))
+            fn(arg, uid);
+    }
+    if (n)
+        log_info("sessions-adopted", LN("sessions", n));
+}
+
+static void stop_adopted(const struct session *s)
+{
+    if (kill((pid_t)s->pid, SIGTERM) != 0)
+        log_error("session-stop", LN("pid", s->pid), LZ("why", strerror(errno)));
+}
+
+void live_stop_adopted(struct live *l)
 {
     size_t at = 0;
     struct str key;
     void *value;
     while (map_next(l->by_pid, &at, &key, &value))
-        tell_over(l, value);
-    map_free(l->by_pid, session_free);
-    l->by_pid = map_new();
+        if (((const struct session *)value)->adopted)
+            stop_adopted(value);
 }
 
 void live_tell_all(struct live *l)
@@ -101,8 +136,11 @@ void live_end_user(struct live *l, struct str login, uint32_t uid)
         struct msg m = MSG_INIT(session_stop);
         if (s->uid != uid || !str_eq(str_from(s->login), login))
             continue;
-        memcpy(&m.session_stop.pid, key.p, sizeof m.session_stop.pid);
-        send_to(l, KIND_SESSION, &m);
+        m.session_stop.pid = s->pid;
+        if (s->adopted)
+            stop_adopted(s);
+        else
+            send_to(l, KIND_SESSION, &m);
         n++;
     }
     log_info("sessions-ended", LS("login", login), LN("uid", uid), LN("sessions", n));

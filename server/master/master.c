@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,6 +102,7 @@ void master_stop(struct master *m, int status)
     for (size_t i = 0; i < m->children; i++)
         if (m->child[i].state == CHILD_DOWN)
             event_del(m->child[i].timer); /* no restart any more */
+    sessions_stop_adopted(m->sessions);
     event_active(m->timer, EV_TIMEOUT, 1); /* from the loop: we may be inside a child's callback */
 }
 
@@ -132,6 +134,8 @@ static void reap(struct master *m)
         struct child *c = child_of(m, pid);
         if (c)
             child_reaped(c, status);
+        else if (sessions_reaped(m->sessions, pid) && WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
+            log_error("session-died", LN("pid", pid), LN("signal", WTERMSIG(status)));
     }
 }
 
@@ -157,6 +161,7 @@ static void watch_signals(struct master *m)
         event_add(m->signals[i], NULL);
     }
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* sessions, when their parent dies */
 }
 
 /* --- the whole --- */

@@ -101,6 +101,9 @@ void sessions_redeemed(struct sessions *s, const struct msg_redeem_reply *r);
 void sessions_started(struct sessions *s, const struct msg_session_started *r);
 void sessions_ended(struct sessions *s, const struct msg_session_ended *r);
 void sessions_child_gone(struct sessions *s, const struct child *c);
+/* Was it a session whose parent had died? */
+bool sessions_reaped(struct sessions *s, pid_t pid);
+void sessions_stop_adopted(struct sessions *s);
 /* The directory says that a user may not be logged in any more; and: it is ready (again). */
 void sessions_end_user(struct sessions *s, const struct msg_login_end *r);
 void sessions_directory_ready(struct sessions *s);

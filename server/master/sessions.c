@@ -3,7 +3,8 @@
  * parent, and the other end of the stream given to the program that holds the client.
  *
  * The master owns every ask until it is answered; asker, directory and session parent may each die
- * in between. A user's sessions are counted from the moment one is asked for until it is over.
+ * in between. A user's sessions are counted from the moment one is asked for until it is over, whether
+ * their parent lives or not.
  */
 #include "base/map.h"
 #include "master/live.h"
@@ -301,8 +302,23 @@ void sessions_started(struct sessions *s, const struct msg_session_started *r)
 
 void sessions_ended(struct sessions *s, const struct msg_session_ended *r)
 {
+    uint32_t uid;
     user_less(s, r->uid);
-    live_over(s->live, r->pid);
+    live_over(s->live, r->pid, &uid);
+}
+
+bool sessions_reaped(struct sessions *s, pid_t pid)
+{
+    uint32_t uid;
+    if (!live_over(s->live, (uint32_t)pid, &uid))
+        return false;
+    user_less(s, uid);
+    return true;
+}
+
+void sessions_stop_adopted(struct sessions *s)
+{
+    live_stop_adopted(s->live);
 }
 
 void sessions_end_user(struct sessions *s, const struct msg_login_end *r)
@@ -329,14 +345,15 @@ static void fail_all(struct sessions *s, enum stage stage, const char *why)
     }
 }
 
-/* The sessions of a dead parent are counted no more: nobody would tell of their end. */
-static void forget_all(struct sessions *s)
+static void on_over(void *arg, uint32_t uid)
+{
+    user_less(arg, uid);
+}
+
+static void parent_gone(struct sessions *s)
 {
     fail_all(s, STAGE_START, "the session program died");
-    live_all_over(s->live);
-    map_free(s->of_user, NULL);
-    s->of_user = map_new();
-    s->total = 0;
+    live_adopt(s->live, on_over, s);
 }
 
 void sessions_child_gone(struct sessions *s, const struct child *c)
@@ -344,7 +361,7 @@ void sessions_child_gone(struct sessions *s, const struct child *c)
     if (c->kind == KIND_DIRECTORY)
         fail_all(s, STAGE_REDEEM, "the directory died");
     else if (c->kind == KIND_SESSION)
-        forget_all(s);
+        parent_gone(s);
 }
 
 struct sessions *sessions_new(struct master *m)
