@@ -54,6 +54,8 @@ static void ask_session(struct client *c, struct grant grant)
     m.session_ask.id = c->ask;
     m.session_ask.grant = c->grant;
     m.session_ask.service = (uint8_t)c->service;
+    m.session_ask.session = str_from(c->id);
+    m.session_ask.client = str_from(conn_peer(c->conn)->text);
     map_put(a->waiting, ask_key(&c->ask), c);
     channel_send(a->program->master, &m);
 }

@@ -32,6 +32,7 @@ struct ask {
     bool answered;
     uint32_t uid; /* NO_UID: not counted */
     int stream;   /* the client's end */
+    char *session, *client; /* of the connection, for the log */
     char *login, *name; /* once it was redeemed */
     struct event *timer;
 };
@@ -82,6 +83,8 @@ static void ask_free(void *arg)
     struct ask *a = arg;
     event_free(a->timer);
     fd_closep(&a->stream);
+    free(a->session);
+    free(a->client);
     free(a->login);
     free(a->name);
     free(a);
@@ -115,7 +118,8 @@ static void answer(struct ask *a, enum verdict verdict)
 
 static void fail(struct ask *a, enum verdict verdict, const char *why)
 {
-    log_warning("session-refused", LZ("service", service_name((enum service)a->service)),
+    log_warning("session-refused", LZ("session", a->session),
+                LZ("service", service_name((enum service)a->service)),
                 LN("uid", a->uid == NO_UID ? -1 : (int64_t)a->uid), LZ("why", why));
     answer(a, verdict);
     user_less(a->all, a->uid);
@@ -148,7 +152,8 @@ static struct ask *ask_new(struct sessions *s, struct child *asker,
     const struct timeval tv = {ASK_MS / 1000, 0};
     struct ask *a = MEM_NEW(struct ask);
     *a = (struct ask){.all = s, .id = ++s->last_id, .asker = asker, .asker_life = asker->life,
-                      .asker_id = said->id, .service = said->service, .uid = NO_UID, .stream = -1};
+                      .asker_id = said->id, .service = said->service, .uid = NO_UID, .stream = -1,
+                      .session = mem_strdup(said->session), .client = mem_strdup(said->client)};
     a->timer = evtimer_new(s->m->base, on_timeout, a);
     event_add(a->timer, &tv);
     map_put(s->asks, id_key(&a->id), a);
@@ -248,6 +253,8 @@ static int send_start(struct ask *a, struct child *parent, const struct msg_rede
     msg.session_start.maildir = r->maildir;
     msg.session_start.login = r->login;
     msg.session_start.limit = r->limit;
+    msg.session_start.session = str_from(a->session);
+    msg.session_start.client = str_from(a->client);
     bool sent = child_send(parent, &msg);
     close(pair[1]);
     return sent ? 0 : -1;
@@ -294,8 +301,8 @@ void sessions_started(struct sessions *s, const struct msg_session_started *r)
         return;
     }
     live_began(s->live, r->pid, a->uid, str_from(a->login), str_from(a->name));
-    log_info("session", LZ("service", service_name((enum service)a->service)), LN("uid", a->uid),
-             LN("pid", r->pid));
+    log_info("session", LZ("session", a->session), LZ("service", service_name((enum service)a->service)),
+             LN("uid", a->uid), LN("pid", r->pid));
     answer(a, VERDICT_YES);
     ask_drop(a);
 }

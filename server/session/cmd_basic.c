@@ -110,7 +110,8 @@ void imap_cmd_id(struct imap_session *s, struct imap_cursor *args)
         buf_printf(&text, "%s%.*s=%.*s", i ? " " : "", STR_FMT(id.fields[2 * i]),
                    STR_FMT(id.fields[2 * i + 1]));
     if (id.n)
-        log_info("imap-id", LS("user", s->settings->user), LS("client", buf_view(&text)));
+        log_info("imap-id", LS("session", s->settings->id), LS("user", s->settings->user),
+                 LS("program", buf_view(&text)));
     output_z(&s->out, "* ID (\"name\" \"Facteur\" \"version\" \"" PACKAGE_VERSION
                      "\" \"vendor\" \"Facteur\")\r\n");
     imap_reply_done(s);

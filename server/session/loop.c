@@ -236,8 +236,9 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     shutdown(s.out.fd, SHUT_WR); /* the client need not wait for what follows */
     imap_unselect(&s);
     store_index_free(s.index);
-    log_info("imap-end", LS("user", settings->user), LS("client", settings->client),
-             LN("commands", s.commands), LN("in", s.bytes_in), LN("out", s.out.written));
+    log_info("imap-end", LS("session", settings->id), LS("user", settings->user),
+             LS("client", settings->client), LN("commands", s.commands), LN("in", s.bytes_in),
+             LN("out", s.out.written));
     mail_conv_free(s.conv);
     arena_free(s.arena);
     imap_reader_free(&s.reader);

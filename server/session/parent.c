@@ -51,6 +51,8 @@ static void settings_from(struct session_settings *s, const struct config *cfg,
 {
     session_settings_default(s);
     s->user = m->login;
+    s->id = m->session;
+    s->client = m->client;
     s->maildir_fd = maildir;
     s->message_size_limit = cfg->message_size_limit;
     s->quota_bytes = m->limit;
@@ -152,8 +154,8 @@ static void on_start(struct program *program, struct msg *m)
     reply.session_started.verdict = pid > 0 ? VERDICT_YES : VERDICT_CANNOT_SAY;
     reply.session_started.pid = pid > 0 ? (uint32_t)pid : 0;
     if (pid > 0)
-        log_info("session", LS("login", m->session_start.login), LN("uid", m->session_start.uid),
-                 LN("pid", pid));
+        log_info("session", LS("session", m->session_start.session), LS("login", m->session_start.login),
+                 LN("uid", m->session_start.uid), LN("pid", pid));
     else
         log_error("session-refused", LS("login", m->session_start.login), LZ("why", e.log));
     channel_send(program->master, &reply);

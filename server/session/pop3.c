@@ -178,9 +178,10 @@ static void end(struct pop3_session *s)
     if (s->kept_known)
         store_uidlist_free(&s->kept);
     output_flush(&s->out);
-    log_info("pop3-end", LS("user", s->settings->user), LS("client", s->settings->client),
-             LN("commands", s->commands), LN("retrieved", s->retrieved), LN("deleted", s->deleted),
-             LN("left", s->count - s->deleted), LN("in", s->bytes_in), LN("out", s->out.written));
+    log_info("pop3-end", LS("session", s->settings->id), LS("user", s->settings->user),
+             LS("client", s->settings->client), LN("commands", s->commands),
+             LN("retrieved", s->retrieved), LN("deleted", s->deleted), LN("left", s->count - s->deleted),
+             LN("in", s->bytes_in), LN("out", s->out.written));
     output_free(&s->out);
     pop3_reader_free(&s->reader);
     buf_free(&s->in);

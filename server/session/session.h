@@ -12,7 +12,7 @@
 
 struct session_settings {
     struct str user;            /* login name, for the log */
-    struct str client;          /* who is at the other end, for the log; may be empty */
+    struct str id, client;      /* the connection and who is at its other end, for the log; may be empty */
     int maildir_fd;             /* the maildir's root, borrowed */
     bool preauth;               /* greet with PREAUTH, do not expect the preamble */
     uint64_t message_size_limit; /* bytes of one APPEND; 0: no bound */

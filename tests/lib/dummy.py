@@ -164,8 +164,8 @@ def on_client(listener):
         client.close()
         return
     asked[len(asked) + 1] = client
-    master.send("session_ask", "QgB", len(asked), bytes.fromhex(words[2]).ljust(16, b"\1"),
-                int(words[1]))
+    master.send("session_ask", "QgBss", len(asked), bytes.fromhex(words[2]).ljust(16, b"\1"),
+                int(words[1]), b"session%d" % len(asked), b"192.0.2.7")
 
 
 def on_session_reply(data, fd):
@@ -209,8 +209,9 @@ def on_redeem_ask(data, _):
 
 
 def on_session_start(data, fd):
-    number, service, uid, gid, home, maildir, login, limit = take(data, "QBIIsssQ")
-    event("session", service=service, uid=uid, gid=gid, home=home.decode(), login=login.decode())
+    number, service, uid, gid, home, maildir, login, limit, session, client = take(data, "QBIIsssQss")
+    event("session", service=service, uid=uid, gid=gid, home=home.decode(), login=login.decode(),
+          session=session.decode(), client=client.decode())
     stream = socket.socket(fileno=fd)
     if login == b"login11":
         os._exit(9)

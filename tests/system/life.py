@@ -3,6 +3,8 @@
 reload, and an end that leaves nothing."""
 import json
 import os
+import poplib
+import re
 import signal
 import socket
 import subprocess
@@ -79,6 +81,68 @@ def main(mail):
             out.write(before)
         tap.same(facteur("reload").returncode, 0)
 
+    def one_id():
+        """All that is logged of a client can be found by the id of its connection."""
+        for client, end in ((mail.imap("bruno"), "imap-end"), (poplib.POP3_SSL(
+                "localhost", mail.ports["pop3s"], context=mail.tls(), timeout=30), "pop3-end")):
+            if end == "pop3-end":
+                client.user("bruno")
+                client.pass_("bruno-secret")
+                client.quit()
+            else:
+                client.logout()
+            found = tap.wait_for(lambda: re.findall(end + r" session=(\w+) user=bruno client=127\.0\.0\.1 ", mail.log()))
+            about = [re.search(r"(\S+) session=" + found[-1], line) for line in mail.log().splitlines()]
+            tap.same({m.group(1) for m in about if m} - {"disconnect"}, {"connect", "tls", "login", "session", end})
+
+    def lose_parent():
+        """The session program dies, and another one is there."""
+        before = child("session")["pid"]
+        os.kill(before, signal.SIGKILL)
+        tap.wait_for(lambda: child("session")["state"] == "ready" and child("session")["pid"] != before, 20)
+
+    def orphans():
+        """Sessions outlive their parent; they are counted until they end, and their user's number with them."""
+        def count():
+            return next(line for line in status() if line["what"] == "facteurd")["sessions"]
+        tap.wait_for(lambda: count() == 0)
+        first, second = mail.imap("amelie"), mail.imap("bruno")
+        first.select()
+        lose_parent()
+        tap.same(count(), 2, "sessions without a parent")
+        tap.same(first.search(None, "ALL")[0], "OK", "a session without its parent")
+        third = mail.imap("amelie")
+        tap.same(count(), 3, "sessions of both parents")
+        second.logout()
+        tap.wait_for(lambda: count() == 2, 20, "a session that ended is still counted")
+        first.logout()
+        third.logout()
+        tap.wait_for(lambda: count() == 0, 20, "sessions that ended are still counted")
+
+    def secure(port):
+        raw = socket.create_connection(("127.0.0.1", mail.ports[port]), 30)
+        return mail.tls().wrap_socket(raw, server_hostname="localhost").makefile("rwb")
+
+    def goodbyes():
+        """Whoever is connected hears why it ends, sessions whose parent died too."""
+        orphan = mail.imap("chloe")
+        lose_parent()
+        quiet, idle, imap, pop3 = mail.imap("amelie"), mail.imap("bruno"), secure("imaps"), secure("pop3s")
+        quiet.select()
+        idle.select()
+        idle.send(b"i IDLE\r\n")
+        tap.true(idle.readline().startswith(b"+"), "IDLE")
+        tap.has(imap.readline().decode(), "* OK")
+        tap.has(pop3.readline().decode(), "+OK")
+        tap.same(facteur("stop").returncode, 0)
+        for client in (orphan, quiet, idle):
+            tap.has(client.readline().decode(), "* BYE [UNAVAILABLE]")
+            tap.same(client.readline(), b"", "after BYE")
+        tap.same(imap.read(), b"* BYE The server is going down, try again later\r\n")
+        tap.same(pop3.read(), b"-ERR The server is going down, try again later\r\n")
+        tap.same(mail.master.wait(20), 0)
+        mail.start()
+
     def end():
         pids = [pid for program in PROGRAMS for pid in mail.pids(program)]
         tap.same(facteur("stop").returncode, 0)
@@ -94,6 +158,9 @@ def main(mail):
         [("kill -9 of %s, and it works again" % p, killed(p)) for p in PROGRAMS] + \
         [("a reload changes what is said, and no session notices", good_reload),
          ("a bad table changes nothing", bad_table),
+         ("a client's lines in the log have one id", one_id),
+         ("sessions whose parent died live on and are counted", orphans),
+         ("a stop says goodbye to all", goodbyes),
          ("the end leaves nothing, and a new start finds all", end)]
 
 

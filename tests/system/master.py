@@ -230,6 +230,7 @@ def grants_become_sessions(site):
     said = site.events("session", 0, "session")[-1]
     tap.same((said["uid"], said["gid"], said["service"], said["home"]),
              (20001, 20000, IMAP, site.path("vmail/u")))
+    tap.same((said["session"][:7], said["client"]), ("session", "192.0.2.7"), "who it is, for the log")
     tap.same(site.events("directory", 0, "redeem")[-1]["use"], 1)
     tap.wait_for(lambda: site.status()[0]["sessions"] == 1)
     client.close()

@@ -2,6 +2,7 @@
 """What the directory program keeps, and how a change takes effect: cache times, RFC 4533 with a real
 slapd and its syncprov overlay, logins that end, outages."""
 import os
+import signal
 import smtplib
 import sys
 import time
@@ -355,10 +356,14 @@ def ends_with_bye(client):
 
 
 def the_whole_server():
-    """A user who is disabled while his clients are connected: IMAP says BYE, submission stops."""
+    """A user who is disabled while his clients are connected: IMAP says BYE, submission stops. One of his
+    sessions has lost its parent, the session program, before."""
     with Instance(options={"user_filter": ACTIVE, "directory_cache_ttl": "1h",
                            "directory_cache_negative_ttl": "1h"}) as mail:
         wait_for(lambda: "ldap-sync watching=yes" in mail.log(), 15, "never told of changes")
+        orphan = mail.imap()
+        os.kill(mail.pids("session")[0], signal.SIGKILL)
+        wait_for(lambda: mail.log().count("child-ready program=session ") == 2, 20, "no session program")
         imap, other, client = mail.imap(), mail.imap("bruno"), mail.submission()
         imap.select()
         same(client.mail("amelie@example.com")[0], 250)
@@ -368,6 +373,7 @@ def the_whole_server():
         change(mail.slapd, "uid=amelie,ou=mail,dc=example,dc=org", "add: description", "description: disabled")
         has(ends_with_bye(imap), "* BYE")
         has(ends_with_bye(silent), "* BYE")
+        has(ends_with_bye(orphan), "* BYE")
         spent = time.monotonic() - start
         true(spent < 1.5, "his sessions lived for %.2f s" % spent)
         same(client.mail("amelie@example.com")[0] // 100, 5, "his submission goes on")
