@@ -1,5 +1,5 @@
-TESTS += %reldir%/imap_agreement.py %reldir%/client_sync.py
-EXTRA_DIST += %reldir%/imap_agreement.py %reldir%/client_sync.py
+TESTS += %reldir%/imap_agreement.py %reldir%/client_sync.py %reldir%/roundcube.py
+EXTRA_DIST += %reldir%/imap_agreement.py %reldir%/client_sync.py %reldir%/roundcube.py
 
 # Thunderbird itself; wants the packages thunderbird and libnss3-tools.
 check-thunderbird: all
