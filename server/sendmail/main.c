@@ -70,6 +70,9 @@ static int take_option(struct request *r, int c, const char *value)
     case 'o':
         r->dots = r->dots || strcmp(value, "i") == 0;
         return 0;
+    case 'I':
+        r->mode = MODE_ALIASES;
+        return 0;
     case 't':
         r->from_header = true;
         return 0;

@@ -130,6 +130,7 @@ def main(mail):
         os.symlink(program, link)
         tap.same(subprocess.run([link], env=env).returncode, 0)
         sendmail("-bi")
+        sendmail("-I")
 
     return [
         ("a message", plain),
