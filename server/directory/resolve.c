@@ -315,7 +315,7 @@ static void set_root(struct resolve *r, const struct name_address *addr)
 {
     r->graph = graph_new(r->arena, (unsigned)r->set->cfg->virtual_alias_recursion_limit,
                          (size_t)r->set->cfg->virtual_alias_expansion_limit);
-    r->root = graph_root(r->graph, addr, r->flags & RESOLVE_FINAL);
+    r->root = graph_root(r->graph, addr, r->flags & (RESOLVE_FINAL | RESOLVE_DOMAIN));
 }
 
 /* RFC 5321 section 4.5.1: postmaster of a hosted domain is always accepted, so where the directory
@@ -531,6 +531,15 @@ static int find_group(struct visit *v)
     return 0;
 }
 
+static void answer_domain(struct visit *v)
+{
+    bool relayed = v->class == DOMAIN_RELAY;
+    if (v->class == DOMAIN_NONE)
+        visit_answer(v, VERDICT_NOT_HERE, "not hosted here");
+    else
+        visit_answer(v, relayed ? VERDICT_REMOTE : VERDICT_YES, "");
+}
+
 void visit_decide(struct visit *v)
 {
     size_t key = KEYS;
@@ -543,6 +552,10 @@ void visit_decide(struct visit *v)
     v->class_told = true;
     if (visit_decide_class(v) != 0) {
         visit_fail(v);
+        return;
+    }
+    if (v->r->flags & RESOLVE_DOMAIN) {
+        answer_domain(v);
         return;
     }
     if (v->class == DOMAIN_NONE && visit_was_said(v) && !is_owed_postmaster(v)) {
@@ -602,7 +615,8 @@ static void on_rewritten(void *arg, enum verdict verdict, struct str address, co
 
 static void rewrite(struct resolve *r, const struct name_address *addr)
 {
-    if (r->flags & RESOLVE_FINAL || !rewrite_is_wanted(r->set, REWRITE_ENVELOPE_RECIPIENT)) {
+    if (r->flags & (RESOLVE_FINAL | RESOLVE_DOMAIN) ||
+        !rewrite_is_wanted(r->set, REWRITE_ENVELOPE_RECIPIENT)) {
         set_root(r, addr);
         visit_next(r);
         return;

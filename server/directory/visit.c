@@ -202,6 +202,10 @@ void visit_ask_first(struct visit *v)
     visit_ask_begin(v);
     if (v->class == DOMAIN_UNKNOWN && !is_class_last(v))
         visit_ask_class(v);
+    if (v->r->flags & RESOLVE_DOMAIN) {
+        visit_ask_end(v);
+        return;
+    }
     if (v->class != DOMAIN_NONE || v->node != v->r->root) {
         for (size_t i = 0; i < KEY_DOMAIN; i++)
             visit_ask_alias(v, i);

@@ -52,6 +52,8 @@ enum {
     RESOLVE_FINAL = 1,         /* the address is a mailbox already: no aliases */
     RESOLVE_AUTHENTICATED = 2, /* the client has logged in, or its network may send */
     RESOLVE_ANY_SENDER = 4,    /* who may post to a list is not asked */
+    /* Is its domain of this house? YES, without targets; REMOTE for relay_domains; NOT_HERE. */
+    RESOLVE_DOMAIN = 8,
 };
 
 enum explain_what { EXPLAIN_RCPT = 1, EXPLAIN_LOGIN, EXPLAIN_SEND };

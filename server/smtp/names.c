@@ -7,19 +7,21 @@
 #include "base/log.h"
 #include "smtp/smtp.h"
 
-#define ASK_NAMES_MS 15000
-
 static void keep(char *room, size_t size, struct str name)
 {
     if (str_is_graph(name))
         snprintf(room, size, "%.*s", STR_FMT(str_head(name, MAIL_DOMAIN_MAX)));
 }
 
+struct str names_why(const struct msg *m)
+{
+    return m ? m->dns_reply.text : STR("no answer in time (smtpd_dns_timeout)");
+}
+
 static void on_names(struct session *s, void *arg, struct msg *m)
 {
     struct client_names *n = arg;
     uint8_t v = m ? m->dns_reply.verdict : VERDICT_CANNOT_SAY;
-    struct str why = m ? m->dns_reply.text : STR("no answer");
     n->asked = true;
     if (m)
         keep(n->reverse, sizeof n->reverse, m->dns_reply.values);
@@ -27,7 +29,7 @@ static void on_names(struct session *s, void *arg, struct msg *m)
         memcpy(n->verified, n->reverse, sizeof n->verified);
     log_info("client-name", LZ("session", s->id), LZ("client", s->peer.text),
              LS("name", names_verified(s)), LS("reverse", names_reverse(s)),
-             LS("why", why));
+             LS("why", names_why(m)));
     n->fn(s, n->arg);
 }
 
@@ -47,7 +49,7 @@ void names_need(struct session *s, names_fn fn, void *arg)
     s->names.arg = arg;
     m.dns_ask.kind = DNS_ASK_CLIENT;
     m.dns_ask.name = str_from(s->peer.text);
-    ask(s, s->smtpd->relay, &m, ASK_NAMES_MS, on_names, &s->names);
+    ask(s, s->smtpd->relay, &m, session_cfg(s)->smtpd_dns_timeout * 1000, on_names, &s->names);
 }
 
 struct str names_verified(const struct session *s)

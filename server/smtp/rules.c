@@ -13,7 +13,6 @@
 #include "mail/hostname.h"
 #include "smtp/smtp.h"
 
-#define ASK_DNS_MS 70000
 #define LISTS 5
 
 enum outcome_of_rule { GOES_ON, PERMITS, REFUSES, WAITS };
@@ -259,7 +258,14 @@ static void ask_dns(struct session *s, struct rules *r, uint8_t kind, struct str
     struct msg m = MSG_INIT(dns_ask);
     m.dns_ask.kind = kind;
     m.dns_ask.name = str_head(name, 300);
-    ask(s, s->smtpd->relay, &m, ASK_DNS_MS, fn, r);
+    ask(s, s->smtpd->relay, &m, session_cfg(s)->smtpd_dns_timeout * 1000, fn, r);
+}
+
+static enum outcome_of_rule lookup_failed(struct session *s, struct rules *r, const char *status,
+                                          const struct msg *m)
+{
+    log_warning("dns", LZ("session", s->id), LS("why", names_why(m)));
+    return refuse_subject(s, r, status, STR("Domain lookup failed for now"));
 }
 
 static void on_exists(struct session *s, void *arg, struct msg *m)
@@ -279,7 +285,7 @@ static void on_exists(struct session *s, void *arg, struct msg *m)
         step(s, r, refuse_subject(s, r, status, helo ? STR("Host not found")
                                                      : STR("Domain not found")));
     else
-        step(s, r, refuse_subject(s, r, status, STR("Domain lookup failed for now")));
+        step(s, r, lookup_failed(s, r, status, m));
 }
 
 static enum outcome_of_rule need_domain(struct session *s, struct rules *r, uint8_t kind,
@@ -288,6 +294,31 @@ static enum outcome_of_rule need_domain(struct session *s, struct rules *r, uint
     if (domain.n == 0 || is_literal(domain))
         return GOES_ON;
     ask_dns(s, r, kind, domain, on_exists);
+    return WAITS;
+}
+
+/* The house's own domains need no DNS, which may not know them. */
+static void on_own_domain(struct session *s, void *arg, struct msg *m)
+{
+    struct rules *r = arg;
+    uint8_t v = m ? m->resolve_reply.verdict : VERDICT_CANNOT_SAY;
+    if (v == VERDICT_YES)
+        step(s, r, GOES_ON);
+    else if (v == VERDICT_CANNOT_SAY)
+        step(s, r, cannot_say(s, r));
+    else
+        step(s, r, need_domain(s, r, DNS_ASK_MAIL, domain_of(s->mail.from.path)));
+}
+
+static enum outcome_of_rule need_sender_domain(struct session *s, struct rules *r)
+{
+    struct msg m = MSG_INIT(resolve_ask);
+    struct str domain = domain_of(s->mail.from.path);
+    if (domain.n == 0 || is_literal(domain))
+        return GOES_ON;
+    m.resolve_ask.address = s->mail.from.path;
+    m.resolve_ask.flags = RESOLVE_DOMAIN;
+    ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_own_domain, r);
     return WAITS;
 }
 
@@ -320,7 +351,7 @@ static void on_listed(struct session *s, void *arg, struct msg *m)
     /* A list that does not answer stops no mail, as in Postfix. */
     if (v == VERDICT_CANNOT_SAY)
         log_warning("dns-list", LZ("session", s->id), LS("zone", r->zone),
-                    LS("why", m ? m->dns_reply.text : STR("no answer")));
+                    LS("why", names_why(m)));
     if (v != VERDICT_YES || !has_value(m->dns_reply.values, r->filter)) {
         step(s, r, GOES_ON);
         return;
@@ -490,7 +521,7 @@ static enum outcome_of_rule run(struct session *s, struct rules *r)
     case RULE_HELO_UNKNOWN:
         return greeting_rule(s, r, helo);
     case RULE_SENDER_UNKNOWN:
-        return need_domain(s, r, DNS_ASK_MAIL, domain_of(sender));
+        return need_sender_domain(s, r);
     case RULE_RECIPIENT_UNKNOWN:
         /* The house's own domains need no DNS. */
         return r->elsewhere ? need_domain(s, r, DNS_ASK_MAIL, domain_of(r->recipient)) : GOES_ON;

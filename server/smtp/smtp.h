@@ -47,7 +47,7 @@ struct smtpd {
     size_t session_count;
     uint64_t memory; /* octets of messages held */
     uint64_t connections, messages, refusals, logins, login_failures;
-    bool stopping;
+    struct event *last_moment; /* running: what is left is cut off when it fires */
 };
 
 enum state {
@@ -292,6 +292,8 @@ void names_need(struct session *s, names_fn fn, void *arg);
 bool names_known(const struct session *s);
 struct str names_verified(const struct session *s); /* "unknown" when there is none */
 struct str names_reverse(const struct session *s);
+/* Why there is no answer of the DNS; NULL: none came in time. */
+struct str names_why(const struct msg *m);
 
 /* --- policy.c --- */
 typedef void (*policy_fn)(struct session *s, void *arg, struct str action);

@@ -257,9 +257,30 @@ def main(house, mail, world):
         tap.has(ask("nomail.example"), "550 5.7.27")
         tap.has(ask("broken.example"), "450 4.1.8")
         tap.has(house.rcpt("amelie@example.com", ""), "250 ")
+        # Domains of this house need no DNS, which does not know them here; relayed ones do.
+        tap.has(ask("example.com"), "250 ")
+        tap.has(ask("mail.example.org"), "250 ")
+        house.set(smtpd_sender_restrictions="reject_unknown_sender_domain",
+                  relay_domains="nowhere.example")
+        tap.has(ask("nowhere.example"), "450 4.1.8")
         house.set(smtpd_helo_restrictions="reject_unknown_helo_hostname")
         tap.has(house.rcpt("amelie@example.com", helo="gone.example"),
                 "450 4.7.1 <gone.example>: Helo command rejected: Host not found")
+
+    def silent_dns():
+        """A session does not wait for a DNS that says nothing, and what must be known is 450."""
+        world.dns.zone["late.example"] = {A: [bytes([127, 0, 0, 9])]}
+        before, world.dns.silent = len(mail.log()), True
+        try:
+            house.set(smtpd_dns_timeout="1s", smtpd_sender_restrictions="reject_unknown_sender_domain")
+            tap.has(house.rcpt("amelie@example.com", "x@late.example"),
+                    "450 4.1.8 <x@late.example>: Sender address rejected: Domain lookup failed for now")
+            tap.wait_for(lambda: any("warning: dns " in line and "smtpd_dns_timeout" in line
+                                     for line in mail.log()[before:].splitlines()), 20, "not logged")
+            house.set(smtpd_dns_timeout="1s", smtpd_recipient_restrictions="reject_rbl_client late.example")
+            tap.has(house.rcpt("amelie@example.com"), "250 ")
+        finally:
+            world.dns.silent = False
 
     def dns_lists():
         zone = world.dns.zone
@@ -402,7 +423,7 @@ def main(house, mail, world):
             large_messages_too, copies, origin_and_domain, mydestination, relay_domains, alias_and_mailbox_lists, limits_of_users, mynetworks,
             an_ok_is_no_right_to_relay, no_open_relay_starts, relocated, sender_access,
             client_helo_recipient_access, ldap_access, warnings_and_hold, names,
-            unknown_sender_domain, dns_lists, manners]
+            unknown_sender_domain, dns_lists, manners, silent_dns]
 
 
 the_world = World()
