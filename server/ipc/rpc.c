@@ -30,6 +30,8 @@ struct rpc {
     unsigned next; /* where the search for the least busy link starts */
     uint64_t last_id;
     struct map *calls;
+    rpc_fn told;
+    void *told_arg;
 };
 
 static struct str id_key(const uint64_t *id)
@@ -73,6 +75,8 @@ static void on_message(struct channel *ch, void *arg, struct msg *m)
     struct rpc_link *link = arg;
     uint64_t id = msg_id(m);
     struct call *c = map_get(link->rpc->calls, id_key(&id));
+    if (id == 0 && link->rpc->told)
+        link->rpc->told(link->rpc->told_arg, m);
     if (!c || c->link != link)
         return; /* cancelled, or timed out */
     if (!msg_answers(m->type, c->asked)) {
@@ -211,6 +215,12 @@ void rpc_tell(struct rpc *r, struct msg *m)
     struct rpc_link *link = least_busy(r);
     if (link)
         channel_send(link->ch, m);
+}
+
+void rpc_on_told(struct rpc *r, rpc_fn fn, void *arg)
+{
+    r->told = fn;
+    r->told_arg = arg;
 }
 
 size_t rpc_under_way(const struct rpc *r)

@@ -35,6 +35,8 @@ void rpc_abandon(struct rpc *r, uint64_t id, rpc_fn fn, void *arg);
 
 /* Sends a message without an answer to any one of the channels. */
 void rpc_tell(struct rpc *r, struct msg *m);
+/* What the others tell so, a message without an id, goes to fn; else it is passed over. */
+void rpc_on_told(struct rpc *r, rpc_fn fn, void *arg);
 
 size_t rpc_under_way(const struct rpc *r);
 bool rpc_connected(const struct rpc *r);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define APPLICATION_ID 0x46616374 /* "Fact" */
-#define DB_VERSION 3
+#define DB_VERSION 4
 #define CHECK_MS 3000 /* a large database is checked this far at start */
 #define BUSY_MS 2000
 
@@ -52,6 +52,13 @@ static const char schema3[] =
     "CREATE INDEX recipient_next ON recipient(next_attempt) WHERE state = 0;"
     "CREATE INDEX recipient_held ON recipient(id) WHERE state = 1;";
 
+/* Version 4: MTA-STS policies. */
+static const char schema4[] =
+    "CREATE TABLE sts_policy("
+    " domain TEXT PRIMARY KEY, id TEXT NOT NULL, mode INTEGER NOT NULL, fetched INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, mx TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX sts_policy_expires ON sts_policy(expires);";
+
 #define ROW                                                                                        \
     "SELECT m.id, m.created, m.size, m.flags, m.session, m.sender, r.id, r.address, r.original,"   \
     " r.next_attempt, r.attempts, r.state, r.error, r.route, r.destination, r.warned, m.ret,"         \
@@ -60,7 +67,7 @@ static const char schema3[] =
 enum statement {
     ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, OLD, GET, LIST, PAGE, PAGE_OF,
     SET_HELD, RETRY_NOW, HAS,
-    LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS,
+    LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS, KEEP_POLICY, END_POLICIES, TRIM_POLICIES, POLICIES,
     /* of lanes: the local one, and the remote one behind it */
     LANE, LANE_REMOTE, NEXT, NEXT_REMOTE, SENDER, SENDER_REMOTE, OLDEST, OLDEST_REMOTE,
     TURN, TURN_REMOTE, TOGETHER, TOGETHER_REMOTE, STATEMENTS
@@ -98,6 +105,13 @@ static const char *const sql[STATEMENTS] = {
     [COUNT_RECIPIENTS] = "SELECT count(*),"
                          " count(*) FILTER (WHERE state = 0 AND next_attempt <= ?1),"
                          " count(*) FILTER (WHERE state = 1) FROM recipient",
+    [KEEP_POLICY] = "INSERT OR REPLACE INTO sts_policy(domain, id, mode, fetched, expires, mx)"
+                    " VALUES(?1,?2,?3,?4,?5,?6)",
+    [END_POLICIES] = "DELETE FROM sts_policy WHERE expires <= ?1",
+    [TRIM_POLICIES] = "DELETE FROM sts_policy WHERE domain IN"
+                      " (SELECT domain FROM sts_policy ORDER BY expires DESC LIMIT -1 OFFSET ?1)",
+    [POLICIES] = "SELECT domain, id, mode, fetched, expires, mx FROM sts_policy WHERE expires > ?1"
+                 " ORDER BY expires",
 #define LOCAL "state = 0 AND route <> 1"
 #define REMOTE "state = 0 AND route = 1"
     [LANE] = "SELECT address, min(next_attempt) FROM recipient WHERE " LOCAL " GROUP BY address",
@@ -239,8 +253,8 @@ static int make(struct queue_db *db, struct err *e)
     sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, DB_VERSION);
     if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema, e) != 0 ||
-        execute(db, schema2, e) != 0 || execute(db, schema3, e) != 0 || execute(db, text, e) != 0 ||
-        execute(db, "COMMIT", e) != 0)
+        execute(db, schema2, e) != 0 || execute(db, schema3, e) != 0 ||
+        execute(db, schema4, e) != 0 || execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
         return -1;
     return 0;
 }
@@ -251,7 +265,8 @@ static int raise_version(struct queue_db *db, int64_t from, struct err *e)
     char text[80];
     sqlite3_snprintf(sizeof text, text, "PRAGMA user_version = %d", DB_VERSION);
     if (execute(db, "BEGIN IMMEDIATE", e) != 0 || (from < 2 && execute(db, schema2, e) != 0) ||
-        execute(db, schema3, e) != 0 || execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
+        (from < 3 && execute(db, schema3, e) != 0) || execute(db, schema4, e) != 0 ||
+        execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
         return -1;
     log_info("queue-database", LN("version", DB_VERSION), LN("from", from));
     return 0;
@@ -644,6 +659,45 @@ int queue_db_page(struct queue_db *db, uint64_t after, uint64_t message, struct 
     sqlite3_bind_int64(db->st[n], 4, (int64_t)max);
     return each_row(db, n, fn, ctx, e);
 }
+
+/* --- policies --- */
+
+int queue_db_keep_policy(struct queue_db *db, const struct queue_policy *p, int64_t now_ms,
+                         struct err *e)
+{
+    sqlite3_stmt *st = db->st[KEEP_POLICY];
+    bind_str(st, 1, p->domain);
+    bind_str(st, 2, p->id);
+    sqlite3_bind_int64(st, 3, p->mode);
+    sqlite3_bind_int64(st, 4, p->fetched_ms);
+    sqlite3_bind_int64(st, 5, p->expires_ms);
+    bind_str(st, 6, p->mx);
+    sqlite3_bind_int64(db->st[END_POLICIES], 1, now_ms);
+    sqlite3_bind_int64(db->st[TRIM_POLICIES], 1, QUEUE_POLICIES_MAX);
+    if (run(db, KEEP_POLICY, e) != 0 || run(db, END_POLICIES, e) != 0)
+        return -1;
+    return run(db, TRIM_POLICIES, e);
+}
+
+int queue_db_policies(struct queue_db *db, int64_t now_ms, queue_db_policy_fn fn, void *ctx,
+                      struct err *e)
+{
+    sqlite3_stmt *st = db->st[POLICIES];
+    int r;
+    sqlite3_bind_int64(st, 1, now_ms);
+    while ((r = sqlite3_step(st)) == SQLITE_ROW) {
+        struct queue_policy p = {.domain = column(st, 0), .id = column(st, 1),
+                                 .mode = (uint8_t)sqlite3_column_int(st, 2),
+                                 .fetched_ms = sqlite3_column_int64(st, 3),
+                                 .expires_ms = sqlite3_column_int64(st, 4), .mx = column(st, 5)};
+        fn(ctx, &p);
+    }
+    int result = r == SQLITE_DONE ? 0 : fail(db, "read", e);
+    sqlite3_reset(st);
+    return result;
+}
+
+/* --- numbers --- */
 
 /* One row of count numbers; 0 where there is none, and found says so for the first. */
 static int numbers(struct queue_db *db, enum statement n, int64_t *v, int count, bool *found,

@@ -124,6 +124,20 @@ int queue_db_retry_now(struct queue_db *db, uint64_t recipient, int64_t now_ms, 
 int queue_db_has(struct queue_db *db, uint64_t message, bool *has, struct err *e);
 int queue_db_last_id(struct queue_db *db, uint64_t *id, struct err *e);
 
+/* MTA-STS policies of other domains, which the relay program cannot keep itself. At most
+ * QUEUE_POLICIES_MAX stay: those whose time is up go first, then those whose time ends first. */
+#define QUEUE_POLICIES_MAX 5000
+struct queue_policy {
+    struct str domain, id, mx;
+    uint8_t mode;
+    int64_t fetched_ms, expires_ms;
+};
+int queue_db_keep_policy(struct queue_db *db, const struct queue_policy *p, int64_t now_ms,
+                         struct err *e);
+typedef void (*queue_db_policy_fn)(void *ctx, const struct queue_policy *p);
+int queue_db_policies(struct queue_db *db, int64_t now_ms, queue_db_policy_fn fn, void *ctx,
+                      struct err *e);
+
 struct queue_counts {
     uint64_t messages, recipients, due, held;
     int64_t oldest_ms; /* 0: empty */

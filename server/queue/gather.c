@@ -13,6 +13,7 @@
 
 #define GATHERED_MAX 2000         /* of one SMTP program at once */
 #define RECIPIENTS_MAX 1000000    /* of one message */
+#define PARTS_MAX 100000          /* of messages without their end, of one SMTP program */
 
 void queue_entry_free(struct queue_entry *n)
 {
@@ -151,6 +152,7 @@ static void go_on(struct queue_client *c, struct queue_entry *n)
         n->next_gathered->link = n->link;
     n->link = NULL;
     c->gathered_count--;
+    c->parts -= n->asks;
     queue_take_whole(c->queue, n);
 }
 
@@ -166,6 +168,13 @@ void queue_gather(struct queue_client *c, struct msg *m, enum verdict v, const c
 {
     const struct msg_enqueue_ask *ask = &m->enqueue_ask;
     struct queue_entry *n = find(c, ask->session);
+    if (++c->parts > PARTS_MAX) {
+        log_error("queue-parts", LS("session", ask->session),
+                  LZ("why", "its SMTP program leaves too many parts without their end"));
+        c->parts--;
+        channel_fail(c->ch);
+        return;
+    }
     if (!n) {
         n = entry_new(c, m);
         if (++c->gathered_count > GATHERED_MAX)

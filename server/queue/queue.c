@@ -93,6 +93,20 @@ static int on_prepare(struct program *p, struct err *e)
     return 0;
 }
 
+static void on_policy(void *arg, struct msg *m)
+{
+    if (m->type == MSG_sts_policy)
+        queue_policy_take(arg, &m->sts_policy);
+}
+
+/* It hears what was kept before it hears of mail. */
+static void link_relay(struct queue *q, unsigned index, int fd)
+{
+    rpc_link(q->relay, index, fd);
+    rpc_on_told(q->relay, on_policy, q);
+    queue_policies_tell(q);
+}
+
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
 {
     struct queue *q = p->arg;
@@ -103,7 +117,7 @@ static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
     else if (peer == DELIVER)
         rpc_link(q->deliver, index, fd);
     else if (peer == RELAY)
-        rpc_link(q->relay, index, fd);
+        link_relay(q, index, fd);
     else
         close(fd);
     if (q->db)
@@ -147,7 +161,7 @@ int main(int argc, char **argv)
         .self = QUEUE, .name = "facteur/queue", .prepare = on_prepare,
         .configure = on_configure, .link = on_link, .message = on_message, .stop = on_stop, .status = on_status,
     };
-    struct queue q = {.files = {-1, -1, -1, -1}, .nothing = -1};
+    struct queue q = {.files = {-1, -1, -1, -1, NULL}, .nothing = -1};
     int status = program_run(&ops, &q, argc, argv);
     if (!q.program)
         return status;

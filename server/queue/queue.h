@@ -45,6 +45,8 @@ struct queue {
     size_t entry_count;
     struct queue_attempt *finished;
     struct queue_report *reports;
+    struct queue_kept *policies, **last_policy;
+    size_t policy_count;
     struct event *turn;
 
     /* Attempts under way, and those finished but not committed. */
@@ -75,6 +77,7 @@ struct queue_client {
     unsigned entries;   /* and permits under way */
     struct queue_entry *gathered; /* parts are missing, or permits */
     size_t gathered_count;
+    size_t parts; /* of those gathered */
 };
 
 struct queue_entry {
@@ -186,6 +189,14 @@ struct str queue_destination_of(struct str address); /* behind the last @; empty
 void queue_remote_pump(struct queue *q);
 /* Gives up what has waited for too long while nobody could be reached. */
 void queue_remote_expire(struct queue *q);
+
+/* --- policies.c: MTA-STS policies, kept for the relay program --- */
+/* Of a relay program: written with this turn's commit. */
+void queue_policy_take(struct queue *q, const struct msg_sts_policy *m);
+int queue_policies_write(struct queue *q, struct err *e); /* inside the commit */
+void queue_policies_forget(struct queue *q);              /* after it, whatever came of it */
+/* To a relay program that is new: all that are kept. */
+void queue_policies_tell(struct queue *q);
 
 /* --- order.c --- */
 void queue_order(struct queue *q, const struct msg_order_ask *ask);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "queue/syncer.h"
 #include "store/fs.h"
 #include "store/quota.h"
 
@@ -70,7 +71,7 @@ static int take_lock(struct queue_spool *s, struct err *e)
 
 int queue_spool_open(const char *path, struct queue_spool *s, struct err *e)
 {
-    *s = (struct queue_spool){-1, -1, -1, -1};
+    *s = (struct queue_spool){-1, -1, -1, -1, queue_syncer_new()};
     if (open_directory(AT_FDCWD, path, &s->dir, e) != 0) {
         queue_spool_close(s);
         return -1;
@@ -88,6 +89,8 @@ void queue_spool_close(struct queue_spool *s)
     fd_closep(&s->spool);
     fd_closep(&s->lock);
     fd_closep(&s->dir);
+    queue_syncer_free(s->syncer);
+    s->syncer = NULL;
 }
 
 /* --- messages on their way in --- */
@@ -175,15 +178,19 @@ int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, bool
 
 int queue_spool_sync(struct queue_spool *s, const int *fds, size_t n, bool *full, struct err *e)
 {
+    AUTO_FREE int *all = mem_array(n + 1, sizeof *all);
+    if (n == 0)
+        return 0;
     /* All writing starts before the first wait, so that one journal commit serves them all. */
-    for (size_t i = 0; n > 1 && i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
-    for (size_t i = 0; i < n; i++)
-        if (fsync(fds[i]) != 0) {
-            *full = no_room(errno);
-            return err_temp(e, "message file: fsync: %s", strerror(errno));
-        }
-    return n ? store_dir_sync(s->messages, e) : 0;
+        all[i] = fds[i];
+    }
+    all[n] = s->messages; /* their names */
+    if (queue_syncer_run(s->syncer, all, n + 1) == 0)
+        return 0;
+    *full = no_room(errno);
+    return err_temp(e, "message files: fsync: %s", strerror(errno));
 }
 
 /* --- messages that wait --- */

@@ -17,6 +17,7 @@
 
 struct queue_spool {
     int dir, messages, spool, lock; /* descriptors */
+    struct queue_syncer *syncer;
 };
 
 /* Opens (makes when missing) the directories and takes the lock: 0, or -1 with an error that

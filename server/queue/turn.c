@@ -73,7 +73,8 @@ static int record_finished(struct queue *q, struct err *e)
 static int commit(struct queue *q, bool with_entries, struct err *e)
 {
     if (queue_db_begin(q->db, e) == 0 && (!with_entries || add_entries(q, e) == 0) &&
-        add_reports(q, e) == 0 && record_finished(q, e) == 0 && queue_db_commit(q->db, e) == 0)
+        add_reports(q, e) == 0 && record_finished(q, e) == 0 && queue_policies_write(q, e) == 0 &&
+        queue_db_commit(q->db, e) == 0)
         return 0;
     queue_db_rollback(q->db);
     return -1;
@@ -186,13 +187,14 @@ static void settle_turn(struct queue *q)
             return;
         }
     }
-    if (!q->entries && !q->finished)
+    if (!q->entries && !q->finished && !q->policies)
         return;
     int r = commit(q, true, &e);
     if (r != 0 && q->entries && !queue_db_is_broken(q->db)) {
         refuse_entries(q, queue_db_is_full(q->db), false, &e);
         r = q->finished ? commit(q, false, &e) : 0;
     }
+    queue_policies_forget(q);
     if (r == 0) {
         answer_all(q, VERDICT_YES, "", false);
         queue_reports_settle(q);
@@ -237,6 +239,7 @@ void queue_turn_end(struct queue *q)
 {
     if (q->db)
         settle_turn(q);
+    queue_policies_forget(q);
     answer_all(q, VERDICT_CANNOT_SAY, "the queue stops", false);
     if (q->turn)
         event_free(q->turn);

@@ -2,7 +2,7 @@
  * What a domain's MTA-STS policy means for a job (RFC 8461 section 5): mail goes to the servers that
  * the policy names alone, by TLS with a certificate for the server's name. It counts where TLS is
  * opportunistic: a policy of smtp_tls_policy_maps is the administrator's word, and DANE is the
- * stronger one (section 2). A policy in testing, and smtp_mta_sts = testing, change nothing; what
+ * stronger one (RFC 8461 section 2). A policy in testing, and smtp_mta_sts = testing, change nothing; what
  * would not be allowed is logged.
  */
 #include "base/log.h"

@@ -63,6 +63,17 @@ static bool same_list(const struct config_list *a, const struct config_list *b)
     return true;
 }
 
+/* The queue program has files, and outlives this one. */
+static void keep_policy(void *arg, const struct msg_sts_policy *policy)
+{
+    struct relay *r = arg;
+    struct msg m = MSG_INIT(sts_policy);
+    m.sts_policy = *policy;
+    for (struct peer *p = r->peers; p; p = p->next)
+        if (channel_peer(p->ch) == QUEUE)
+            channel_send(p->ch, &m);
+}
+
 static int make_resolver(struct relay *r, const struct config *cfg, const struct bundle *b,
                          struct err *e)
 {
@@ -79,6 +90,7 @@ static int make_resolver(struct relay *r, const struct config *cfg, const struct
     if (!r->dns)
         return -1;
     r->strict = strict_new(r->program->base, r->dns);
+    strict_on_fetched(r->strict, keep_policy, r);
     return 0;
 }
 
@@ -137,6 +149,8 @@ static void on_message(struct channel *ch, void *arg, struct msg *m)
         job_start(p, m);
     else if (m->type == MSG_dns_ask)
         ask_start(p, &m->dns_ask);
+    else if (m->type == MSG_sts_policy && p->relay->strict)
+        strict_restore(p->relay->strict, &m->sts_policy);
 }
 
 /* What it asked it will ask again: cut off what has no outcome yet. */

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 
 #define KEPT_MAX 5000
-#define FETCH_S 60               /* section 3.3 */
+#define FETCH_S 60               /* RFC 8461 section 3.3 */
 #define AGAIN_MS (5 * 60 * 1000) /* after a failure */
 #define LOOK_MS (60 * 60 * 1000) /* is there a new id? */
-#define OLD_MS (24 * 60 * 60 * 1000) /* fetched anew though the id is the same (section 3.3) */
+/* Fetched anew though the id is the same (RFC 8461 section 3.3). */
+#define OLD_MS (24 * 60 * 60 * 1000)
 
 struct kept {
     enum sts_mode mode;
@@ -47,6 +48,8 @@ struct strict {
     struct web *web;
     struct map *entries;
     struct buf authorities;
+    strict_keep_fn keep;
+    void *keep_arg;
 };
 
 static void entry_free(void *p)
@@ -128,9 +131,21 @@ static void take(struct entry *e, const struct sts_policy *p)
     *e->policy = (struct kept){p->mode, arena_array(e->arena, p->mx_n + 1, sizeof(struct str)), p->mx_n};
     for (size_t i = 0; i < p->mx_n; i++)
         e->policy->mx[i] = arena_str(e->arena, p->mx[i]);
-    memcpy(e->id, e->new_id, sizeof e->id);
-    e->fetched_ms = clock_mono_ms();
-    e->expires_ms = e->fetched_ms + p->max_age_s * 1000;
+}
+
+/* Clocks: what is told outside is real time, which may jump; what counts here does not. */
+static void tell_keeper(const struct entry *e)
+{
+    AUTO_BUF mx = {0};
+    int64_t shift = clock_real_us() / 1000 - clock_mono_ms();
+    for (size_t i = 0; i < e->policy->mx_n; i++)
+        buf_printf(&mx, "%s%.*s", i ? " " : "", STR_FMT(e->policy->mx[i]));
+    struct msg_sts_policy m = {.domain = str_from(e->domain), .policy_id = str_from(e->id),
+                               .mode = (uint8_t)e->policy->mode, .mx = buf_view(&mx),
+                               .fetched_ms = (uint64_t)(e->fetched_ms + shift),
+                               .expires_ms = (uint64_t)(e->expires_ms + shift)};
+    if (e->strict->keep)
+        e->strict->keep(e->strict->keep_arg, &m);
 }
 
 static void keep(struct entry *e, struct str text)
@@ -142,6 +157,10 @@ static void keep(struct entry *e, struct str text)
         return;
     }
     take(e, &p);
+    memcpy(e->id, e->new_id, sizeof e->id);
+    e->fetched_ms = clock_mono_ms();
+    e->expires_ms = e->fetched_ms + p.max_age_s * 1000;
+    tell_keeper(e);
     log_info("mta-sts", LZ("domain", e->domain), LZ("id", e->id), LN("mode", p.mode),
              LN("mx", p.mx_n), LN("max_age_s", p.max_age_s));
     end(e, p.max_age_s * 1000 < LOOK_MS ? p.max_age_s * 1000 : LOOK_MS);
@@ -206,7 +225,7 @@ static void on_aaaa(void *arg, const struct dns_answer *a)
 
 /* --- the record --- */
 
-/* Exactly one record counts (section 3.1); "" else. */
+/* Exactly one record counts (RFC 8461 section 3.1); "" else. */
 static void read_id(const struct dns_answer *a, char out[33])
 {
     AUTO_BUF room = {0};
@@ -310,6 +329,37 @@ void strict_doubt(struct strict *s, struct str domain)
     struct entry *e = map_get(s->entries, domain);
     if (e)
         e->look_ms = 0;
+}
+
+void strict_on_fetched(struct strict *s, strict_keep_fn fn, void *arg)
+{
+    s->keep = fn;
+    s->keep_arg = arg;
+}
+
+/* Its record is looked at before its first use here; a clock that was set back lengthens nothing. */
+void strict_restore(struct strict *s, const struct msg_sts_policy *m)
+{
+    int64_t now = clock_real_us() / 1000, end_ms = (int64_t)m->expires_ms;
+    int64_t begun_ms = (int64_t)m->fetched_ms, left = end_ms - now, age = now - begun_ms;
+    struct sts_policy p = {.mode = (enum sts_mode)m->mode};
+    struct str rest = m->mx, one;
+    if (begun_ms < 0 || end_ms < begun_ms || left <= 0 || m->mode > STS_ENFORCE || m->domain.n == 0)
+        return;
+    struct entry *e = entry_get(s, m->domain);
+    if (e->policy)
+        return;
+    if (age < 0) {
+        age = OLD_MS;
+        left = end_ms - begun_ms;
+    }
+    while (p.mx_n < STS_MX_MAX && str_token(&rest, " ", &one))
+        p.mx[p.mx_n++] = one;
+    take(e, &p);
+    snprintf(e->id, sizeof e->id, "%.*s", STR_FMT(m->policy_id));
+    e->fetched_ms = clock_mono_ms() - age;
+    e->expires_ms = clock_mono_ms() + left;
+    e->look_ms = 0;
 }
 
 void strict_trust(struct strict *s, struct str authorities)

@@ -1,8 +1,6 @@
 /* MTA-STS policies. */
 #include "relay/sts.h"
 
-#define YEAR_S 31557600
-
 /* --- the record --- */
 
 /* A character-string has its length before it (RFC 1035 section 3.3); together they are one text. */
@@ -83,7 +81,7 @@ static int take_max_age(struct str value, struct sts_policy *out, struct err *e)
     uint64_t n;
     if (str_u64(value, &n) != 0)
         return err_perm(e, "max_age \"%.*s\" is no number", STR_FMT(str_head(value, 40)));
-    out->max_age_s = n > YEAR_S ? YEAR_S : (int64_t)n;
+    out->max_age_s = n > STS_AGE_MAX_S ? STS_AGE_MAX_S : (int64_t)n;
     return 0;
 }
 

@@ -5,7 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LAST_MOMENT_S 20 /* for messages on their way when the program stops */
+#define LAST_MOMENT_MS 20000 /* for messages on their way when the program stops */
+#define LAST_REPLIES_MS 200
 
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
@@ -81,32 +82,21 @@ static void on_status(struct program *p, struct buf *out)
                (unsigned long long)d->login_failures);
 }
 
-static void on_last_moment(evutil_socket_t fd, short what, void *arg)
-{
-    struct smtpd *d = arg;
-    (void)fd;
-    (void)what;
-    program_stop(d->program, 0);
-}
-
 void smtpd_session_ended(struct smtpd *d)
 {
-    /* A moment more, so that the last replies leave. */
-    struct timeval tv = {0, 200000};
-    if (d->last_moment && d->session_count == 0)
-        event_add(d->last_moment, &tv);
+    if (d->stopping && d->session_count == 0)
+        program_stop_in(d->program, LAST_REPLIES_MS);
 }
 
 static bool on_stop(struct program *p)
 {
     struct smtpd *d = p->arg;
-    struct timeval tv = {LAST_MOMENT_S, 0};
-    if (d->last_moment)
+    if (d->stopping)
         return true;
+    d->stopping = true;
     front_listeners_free(d->listeners);
     d->listeners = front_listeners_new(p->base, &d->settings, on_accept, d);
-    d->last_moment = evtimer_new(p->base, on_last_moment, d);
-    event_add(d->last_moment, &tv);
+    program_stop_in(p, LAST_MOMENT_MS);
     for (struct session *s = d->sessions, *next; s; s = next) {
         next = s->next;
         session_stop(s);
@@ -142,8 +132,6 @@ static void on_end(struct program *p)
     rpc_free(d->relay);
     front_listeners_free(d->listeners);
     probed_free(d);
-    if (d->last_moment)
-        event_free(d->last_moment);
     front_settings_drop(d->settings);
     counters_close(d->counters);
     rates_close(d->rates);

@@ -47,7 +47,7 @@ struct smtpd {
     size_t session_count;
     uint64_t memory; /* octets of messages held */
     uint64_t connections, messages, refusals, logins, login_failures;
-    struct event *last_moment; /* running: what is left is cut off when it fires */
+    bool stopping;
 };
 
 enum state {

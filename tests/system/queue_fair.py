@@ -16,7 +16,7 @@ from instance import Instance  # noqa: E402
 from world import World  # noqa: E402
 
 SENDER = "amelie@example.com"
-BACKLOG = 5000
+BACKLOG = int(os.environ.get("BACKLOG", "5000"))
 
 
 def text(subject):

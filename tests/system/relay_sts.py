@@ -3,13 +3,14 @@
 becomes of policies that cannot be had. As root only: the servers need port 443."""
 import http.server
 import os
+import signal
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from instance import Instance  # noqa: E402
-from world import World  # noqa: E402
+from world import SERVFAIL, World  # noqa: E402
 
 SENDER = "amelie@example.com"
 TXT = 16
@@ -173,6 +174,36 @@ class Sts:
         self.world.dns.zone["_mta-sts.short.sts"] = {}
         tap.wait_for(lambda: sink.messages, 20, "the policy outlives its time")
 
+    def outlive(self):
+        """A policy holds over the end of the relay program, and of the whole server, when it cannot be
+        had any more."""
+        sink = self.mx("kept.sts", "elsewhere.sts")
+        web = self.web("kept.sts", policy("enforce", "mx.kept.sts"))
+        self.waits(sink, "kept.sts", "before", "TLS handshake failed")
+        tap.same(len(web.hits), 1)
+        web.text = "gone"
+        self.world.dns.zone["_mta-sts.kept.sts"] = {"all": SERVFAIL}
+        self.mail.facteur("queue", "delete", "kept.sts")
+        before = self.mail.pids("relay")
+        os.kill(before[0], signal.SIGKILL)
+        tap.wait_for(lambda: self.mail.pids("relay") not in ([], before), 20, "no new relay program")
+        self.still_holds(sink, "another relay")
+        self.mail.stop()
+        self.mail.start()
+        self.still_holds(sink, "another server")
+        tap.same(len(web.hits), 1)
+
+    def still_holds(self, sink, subject):
+        seen = len(self.mail.log())
+        self.submit("kept.sts", subject)
+        line = tap.wait_for(lambda: next((line for line in self.mail.log()[seen:].splitlines()
+                                          if "to=x@kept.sts" in line and "relay" in line), None), 30,
+                            "no attempt")
+        tap.has(line, "relay-deferred")
+        tap.has(line, "TLS handshake failed")
+        tap.same(sink.messages, [])
+        self.mail.facteur("queue", "delete", "kept.sts")
+
     # --- policies that cannot be had ---
 
     def broken(self):
@@ -239,6 +270,7 @@ class Sts:
             ("testing and none", self.testing),
             ("testing says what would not be allowed", self.testing_says_why),
             ("a policy ends", self.ends),
+            ("a policy outlives the relay program and the server", self.outlive),
             ("policies that cannot be had", self.broken),
             ("a policy without a web server", self.no_web_server),
             ("two records are none", self.no_record),

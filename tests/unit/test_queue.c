@@ -7,9 +7,12 @@
 #include "queue/backoff.h"
 #include "queue/db.h"
 #include "queue/lanes.h"
+#include "queue/queue.h"
 #include "queue/spool.h"
+#include "queue/syncer.h"
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <sqlite3.h>
@@ -420,8 +423,8 @@ static void newer_version(void)
 {
     struct place p = new_place();
     queue_db_close(open_db(&p));
-    run_sql(&p, "PRAGMA user_version = 4");
-    expect_refused(&p, ERR_PERMANENT, "version 4");
+    run_sql(&p, "PRAGMA user_version = 5");
+    expect_refused(&p, ERR_PERMANENT, "version 5");
     remove_place(&p);
 }
 
@@ -439,6 +442,7 @@ static bool look_at_old(void *ctx, const struct queue_message *m, const struct q
     "DROP INDEX recipient_local; DROP INDEX recipient_remote; DROP INDEX recipient_local_due;"     \
     "DROP INDEX recipient_remote_due; DROP INDEX recipient_next; DROP INDEX recipient_held;"
 
+static const char back_to_3[] = "DROP TABLE sts_policy; PRAGMA user_version = 3";
 static const char back_to_2[] =
     LANE_INDEXES "ALTER TABLE message DROP COLUMN ret; ALTER TABLE message DROP COLUMN envid;"
     "ALTER TABLE recipient DROP COLUMN notify; ALTER TABLE recipient DROP COLUMN orcpt;"
@@ -461,7 +465,9 @@ static void older_version(int version)
     size_t n = 0;
     add(db, 5, 100, STR("a"), STR(""));
     queue_db_close(db);
-    run_sql(&p, back_to_2);
+    run_sql(&p, back_to_3);
+    if (version <= 2)
+        run_sql(&p, back_to_2);
     if (version == 1)
         run_sql(&p, back_to_1);
     for (int again = 0; again < 2; again++) {
@@ -483,6 +489,124 @@ static void older_version_1(void)
 static void older_version_2(void)
 {
     older_version(2);
+}
+
+static void older_version_3(void)
+{
+    older_version(3);
+}
+
+/* --- policies --- */
+
+static void keep_policy(struct queue_db *db, const char *domain, const char *id, int64_t expires)
+{
+    struct err e = {0};
+    struct queue_policy p = {.domain = str_from(domain), .id = str_from(id), .mode = 2,
+                             .fetched_ms = 10, .expires_ms = expires, .mx = STR("mx.a *.b")};
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    CU_ASSERT(queue_db_keep_policy(db, &p, 100, &e) == 0);
+    CU_ASSERT(queue_db_commit(db, &e) == 0);
+}
+
+static void note_policy(void *ctx, const struct queue_policy *p)
+{
+    CU_ASSERT(p->mode == 2 && p->fetched_ms == 10);
+    UNIT_STR(p->mx, "mx.a *.b");
+    buf_printf(ctx, "%.*s=%.*s=%lld ", STR_FMT(p->domain), STR_FMT(p->id), (long long)p->expires_ms);
+}
+
+static void expect_policies(struct queue_db *db, int64_t now, const char *want)
+{
+    AUTO_BUF text = {0};
+    struct err e = {0};
+    CU_ASSERT(queue_db_policies(db, now, note_policy, &text, &e) == 0);
+    UNIT_STR(buf_view(&text), want);
+}
+
+static void policies(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    keep_policy(db, "a.example", "1", 500);
+    keep_policy(db, "b.example", "7", 300);
+    keep_policy(db, "a.example", "2", 400);
+    queue_db_close(db);
+    db = open_db(&p);
+    expect_policies(db, 200, "b.example=7=300 a.example=2=400 ");
+    expect_policies(db, 300, "a.example=2=400 ");
+    expect_policies(db, 400, "");
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+static void count_policy(void *ctx, const struct queue_policy *p)
+{
+    (void)p;
+    ++*(size_t *)ctx;
+}
+
+/* Those whose time ends first make room. */
+static void policies_are_bounded(void)
+{
+    struct place p = new_place();
+    struct queue_db *db = open_db(&p);
+    struct err e = {0};
+    size_t n = 0;
+    CU_ASSERT(queue_db_begin(db, &e) == 0);
+    for (int i = 0; i < QUEUE_POLICIES_MAX + 20; i++) {
+        char domain[40];
+        snprintf(domain, sizeof domain, "%d.example", i);
+        struct queue_policy one = {.domain = str_from(domain), .id = STR("1"), .mx = STR("mx"),
+                                   .expires_ms = 1000 + i};
+        CU_ASSERT(queue_db_keep_policy(db, &one, 100, &e) == 0);
+    }
+    CU_ASSERT(queue_db_commit(db, &e) == 0);
+    CU_ASSERT(queue_db_policies(db, 100, count_policy, &n, &e) == 0 && n == QUEUE_POLICIES_MAX);
+    n = 0;
+    CU_ASSERT(queue_db_policies(db, 1019, count_policy, &n, &e) == 0 && n == QUEUE_POLICIES_MAX);
+    queue_db_close(db);
+    remove_place(&p);
+}
+
+/* --- parts of messages --- */
+
+static void ignore_message(struct channel *ch, void *arg, struct msg *m)
+{
+    (void)ch;
+    (void)arg;
+    (void)m;
+}
+
+static void note_close(struct channel *ch, void *arg)
+{
+    (void)ch;
+    *(bool *)arg = true;
+}
+
+/* An SMTP program that never says the end of a message does not fill our memory. */
+static void endless_parts(void)
+{
+    static const struct channel_ops ops = {ignore_message, note_close};
+    struct event_base *base = event_base_new();
+    struct queue q = {.nothing = -1};
+    struct queue_client c = {.queue = &q, .entries = 1};
+    struct msg m = MSG_INIT(enqueue_ask);
+    bool closed = false;
+    size_t parts = 0;
+    int fds[2];
+    CU_ASSERT_FATAL(channel_pair(fds) == 0);
+    c.ch = channel_new(base, fds[0], QUEUE, SMTP, &ops, &closed);
+    m.enqueue_ask.more = 1;
+    m.enqueue_ask.session = STR("endless");
+    while (!closed && parts < 1000000) {
+        m.enqueue_ask.id = ++parts;
+        queue_gather(&c, &m, VERDICT_YES, "");
+    }
+    CU_ASSERT(closed && parts > 60000 && parts < 1000000);
+    queue_gather_end(&c);
+    channel_free(c.ch);
+    close(fds[1]);
+    event_base_free(base);
 }
 
 struct remote_seen {
@@ -802,6 +926,34 @@ static void orphans(void)
     remove_place(&p);
 }
 
+/* More files than threads, again and again; one that cannot be synced is told of, wherever it stands. */
+static void files_at_once(void)
+{
+    struct place p = new_place();
+    struct queue_syncer *s = queue_syncer_new();
+    int fds[50];
+    for (int i = 0; i < 50; i++) {
+        char name[20], path[128];
+        snprintf(name, sizeof name, "%d", i);
+        path_in(path, &p, name);
+        fds[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        CU_ASSERT_FATAL(fds[i] >= 0);
+    }
+    for (size_t n = 0; n <= 50; n++) {
+        CU_ASSERT(queue_syncer_run(s, fds, n) == 0);
+        int kept = n ? fds[n / 2] : -1;
+        if (n == 0)
+            continue;
+        fds[n / 2] = -1;
+        CU_ASSERT(queue_syncer_run(s, fds, n) == -1 && errno == EBADF);
+        fds[n / 2] = kept;
+    }
+    queue_syncer_free(s);
+    for (int i = 0; i < 50; i++)
+        close(fds[i]);
+    remove_place(&p);
+}
+
 static void directories_that_are_refused(void)
 {
     struct place p = new_place();
@@ -842,6 +994,10 @@ int main(void)
         {"a newer version is refused", newer_version},
         {"a version 1 is brought up to date", older_version_1},
         {"a version 2 is brought up to date", older_version_2},
+        {"a version 3 is brought up to date", older_version_3},
+        {"policies of MTA-STS", policies},
+        {"policies are bounded", policies_are_bounded},
+        {"endless parts of a message", endless_parts},
         {"recipients at other servers", remote_recipients},
         {"a foreign database is refused", foreign_database},
         {"a file that is no database is refused", not_a_database},
@@ -849,6 +1005,7 @@ int main(void)
         {"a locked database is refused", locked_database},
         {"files", files},
         {"orphans", orphans},
+        {"files are synced at once", files_at_once},
         {"directories that are refused", directories_that_are_refused},
         {NULL, NULL},
     };
