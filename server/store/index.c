@@ -18,7 +18,8 @@
 #define BUSY_MS 300
 #define AGAIN_MS 60000
 #define DISCARDS_MAX 3
-#define LOG_FRAMES 1000 /* pages of log that are worth writing home */
+#define LOG_FRAMES 1000      /* pages of log that are worth writing home */
+#define LOG_FRAMES_MAX 32768 /* 128 MiB: not to wait for the client's silence any longer */
 #define WAL_SMALL (512 * 1024) /* bytes of log that are left as they are at the end */
 
 /* Rows hold numbers as this machine writes them. */
@@ -118,11 +119,22 @@ static void forget_pending(struct store_index *x)
     x->pending_count = 0;
 }
 
+/* Waits for the disk, for as long as a second where a large mailbox was read for the first time. */
+static void write_log_home(struct store_index *x)
+{
+    x->log_frames = 0;
+    store_index_pause(x);
+    if (x->file.db)
+        (void)sqlite3_wal_checkpoint_v2(x->file.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 void store_index_rest(struct store_index *x)
 {
     if (!x)
         return;
     store_index_flush(x);
+    if (x->log_frames >= LOG_FRAMES)
+        write_log_home(x);
     close_database(x);
     buf_free(&x->pending);
     sqlite3_release_memory(INT_MAX);
@@ -245,7 +257,7 @@ static int execute(struct store_index *x, const char *text)
     return sqlite3_exec(x->file.db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
-/* The log is written home in a quiet moment, not in the middle of an answer. */
+/* The log is written home while the client is silent: its next command is not to wait for the disk. */
 static int note_log(void *ctx, sqlite3 *db, const char *name, int frames)
 {
     struct store_index *x = ctx;
@@ -393,10 +405,8 @@ void store_index_tidy(struct store_index *x)
 {
     store_index_flush(x);
     store_index_pause(x);
-    if (!x || !x->file.db || x->log_frames < LOG_FRAMES)
-        return;
-    x->log_frames = 0;
-    (void)sqlite3_wal_checkpoint_v2(x->file.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (x && x->log_frames >= LOG_FRAMES_MAX)
+        write_log_home(x);
 }
 
 /* ---- changes ---- */

@@ -18,7 +18,7 @@ struct store_index;
 /* One for a session; the database is opened at its first use. root_fd (the maildir) must stay open. */
 struct store_index *store_index_new(int root_fd);
 void store_index_free(struct store_index *x); /* NULL is fine, here and everywhere below */
-/* Closes the database and gives its memory back; the next use opens it again. */
+/* Writes a long log home, closes the database and gives its memory back; the next use opens it again. */
 void store_index_rest(struct store_index *x);
 /* What a mailbox leaves for the next one of this session (store_watch_leave); -1: nothing. */
 void store_index_leave_watch(struct store_index *x, int fd);
@@ -105,7 +105,7 @@ bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece k
 void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
                       struct str text);
 void store_index_flush(struct store_index *x);
-/* What costs time and nobody waits for: writes pieces, and a long log home. */
+/* After an answer: writes pieces. The log stays until the client rests, unless it has become very long. */
 void store_index_tidy(struct store_index *x);
 /* Forgets what is remembered of a message. Inside begin and commit. */
 int store_index_forget(struct store_index *x, int64_t folder, uint32_t uid);

@@ -121,6 +121,29 @@ static void index_pieces(void)
     store_index_free(x);
 }
 
+/* The client's next command does not wait for the disk; its silence is used for that. */
+static void log_goes_home_at_rest(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_BUF text = {0};
+    struct stat before, after;
+    struct store_index *x = store_index_new(f.fd), *other = store_index_new(f.fd);
+    int64_t id = put_messages(x, 77, 1000, 100);
+    struct store_index_folder row;
+    CU_ASSERT(store_index_folder(other, 77, &row) == 0); /* or closing the database writes it home */
+    memset(buf_room(&text, 8192), 'e', 8192);
+    text.n = 8192;
+    CU_ASSERT(fstatat(f.fd, FILE_NAME, &before, 0) == 0);
+    for (uint32_t uid = 1; uid <= 1000; uid++)
+        store_index_keep(x, id, STORE_PIECE_ENVELOPE, uid, buf_view(&text));
+    store_index_tidy(x);
+    CU_ASSERT(fstatat(f.fd, FILE_NAME, &after, 0) == 0 && after.st_size == before.st_size);
+    store_index_rest(x);
+    CU_ASSERT(fstatat(f.fd, FILE_NAME, &after, 0) == 0 && after.st_size > 1000 * 8192);
+    store_index_free(other);
+    store_index_free(x);
+}
+
 static void two_sessions(void)
 {
     FIXTURE f = fixture_new();
@@ -435,6 +458,7 @@ int main(void)
         {"rows and what vanished", index_rows},
         {"the log of what vanished is bounded", index_log_is_bounded},
         {"pieces of answers", index_pieces},
+        {"the log goes home at rest", log_goes_home_at_rest},
         {"two sessions", two_sessions},
         {"a damaged, old or forbidden file", damaged},
         {"mod-sequences only grow", modseqs_grow},
