@@ -94,6 +94,10 @@ bool config_map_piece(struct str *rest, struct str *piece);
 /* When the source is TYPE:FILE (ldap:, texthash:, or hash:, of which the text is read), its file;
  * else the empty view. */
 struct str config_map_file(struct str piece);
+/* The option's value may have plain words among its sources, each its own value (a domain). */
+bool config_map_takes_words(const struct config_option *o);
+/* Fit to be such a word: no table, no path. */
+bool config_map_is_word(struct str piece);
 /* What stands between the braces of "{ … }"; false when there are none. */
 bool config_map_braced(struct str s, struct str *inside);
 /* The next pair of the inside of inline:{ KEY=VALUE, { KEY = VALUE WITH BLANKS } }: 1, 0 at the end,
@@ -102,6 +106,16 @@ int config_map_inline_next(struct str *rest, struct str *key, struct str *value,
 /* The same for the lines of a texthash:FILE ("KEY VALUE"); *line_number starts at 0. */
 int config_map_text_next(struct str *rest, unsigned *line_number, struct str *key,
                          struct str *value, struct err *e);
+
+/* How to reach the directory and where to look in it: the ldap_* options that are not empty, but for
+ * the password, named and written as ldap_table(5) has them. How many; the texts are c's or a's. */
+#define CONFIG_LDAP_SETTINGS 16
+struct config_setting {
+    const char *name; /* without "ldap_" */
+    struct str value;
+};
+size_t config_ldap_settings(const struct config *c, struct arena *a,
+                            struct config_setting out[CONFIG_LDAP_SETTINGS]);
 
 /* A network list ("127.0.0.0/8 [::1]/128 10.1.2.3"). Checks one element: 0 or -1. */
 struct config_network {

@@ -29,6 +29,16 @@ struct str config_map_file(struct str piece)
     return (struct str){"", 0};
 }
 
+bool config_map_takes_words(const struct config_option *o)
+{
+    return strcmp(o->type, "MAP") == 0 && o->min == 1;
+}
+
+bool config_map_is_word(struct str piece)
+{
+    return str_find(piece, ':') < 0 && str_find(piece, '/') < 0;
+}
+
 bool config_map_braced(struct str s, struct str *inside)
 {
     if (s.n < 2 || s.p[0] != '{' || s.p[s.n - 1] != '}')

@@ -29,7 +29,7 @@ static int read_list(struct dirset *s, const char *option, struct str value,
         struct access_table *t = ARENA_NEW(s->arena, struct access_table);
         *t = (struct access_table){.next = s->access, .text = arena_str(s->arena, step.argument)};
         s->access = t;
-        if (dirset_read_map(s, &t->map, option, step.argument, false, b, e) != 0)
+        if (dirset_read_map(s, &t->map, option, step.argument, b, e) != 0)
             return -1;
     }
     return 0;

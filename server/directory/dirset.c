@@ -18,22 +18,6 @@
 
 /* --- connection settings --- */
 
-static struct str joined(struct arena *a, const struct config_list *list)
-{
-    AUTO_BUF b = {0};
-    for (size_t i = 0; i < list->n; i++) {
-        if (i)
-            buf_byte(&b, ' ');
-        buf_str(&b, list->v[i]);
-    }
-    return arena_str(a, buf_view(&b));
-}
-
-static struct str yes_no(bool yes)
-{
-    return yes ? STR("yes") : STR("no");
-}
-
 /* What the master read from ldap_bind_pw_file, or from a credential of the service manager. */
 static struct str bind_secret(const struct bundle *b)
 {
@@ -42,43 +26,16 @@ static struct str bind_secret(const struct bundle *b)
     return secret;
 }
 
-/* The options of facteur.conf are ldap_table(5)'s with "ldap_" before their names; an empty one
- * stands for ldapmap's own default. */
 static int read_settings(struct dirset *s, const struct bundle *b, struct err *e)
 {
-    static const struct str scopes[] = {{"sub", 3}, {"base", 4}, {"one", 3}};
-    static const struct str binds[] = {{"no", 2}, {"yes", 3}, {"none", 4}, {"simple", 6}, {"sasl", 4}};
-    const struct config *c = s->cfg;
-    const struct {
-        const char *name;
-        struct str value;
-    } rows[] = {
-        {"server_host", joined(s->arena, &c->ldap_server_host)},
-        {"version", arena_printf(s->arena, "%d", (int)c->ldap_version)},
-        {"timeout", arena_printf(s->arena, "%d", (int)c->ldap_timeout)},
-        {"start_tls", yes_no(c->ldap_start_tls)},
-        {"tls_ca_cert_file", c->ldap_tls_ca_cert_file},
-        {"tls_ca_cert_dir", c->ldap_tls_ca_cert_dir},
-        {"tls_cert", c->ldap_tls_cert},
-        {"tls_key", c->ldap_tls_key},
-        {"tls_require_cert", yes_no(c->ldap_tls_require_cert)},
-        {"tls_cipher_suite", c->ldap_tls_cipher_suite},
-        {"bind", binds[c->ldap_bind]},
-        {"bind_dn", c->ldap_bind_dn},
-        {"bind_pw", c->ldap_bind_pw.n ? c->ldap_bind_pw : bind_secret(b)},
-        {"sasl_mechs", c->ldap_sasl_mechs},
-        {"sasl_authz_id", c->ldap_sasl_authz_id},
-        {"search_base", c->ldap_search_base},
-        {"scope", scopes[c->ldap_scope]},
-    };
+    struct config_setting all[CONFIG_LDAP_SETTINGS];
+    size_t n = config_ldap_settings(s->cfg, s->arena, all);
+    struct str password = s->cfg->ldap_bind_pw.n ? s->cfg->ldap_bind_pw : bind_secret(b);
     ldapmap_conn_init(&s->shared, s->arena);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].value.n == 0)
-            continue;
-        if (ldapmap_conn_set(&s->shared, s->arena, str_from(rows[i].name), rows[i].value, e) != 0)
-            return err_prefix(e, "ldap_%s", rows[i].name);
-    }
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        if (ldapmap_conn_set(&s->shared, s->arena, str_from(all[i].name), all[i].value, e) != 0)
+            return err_prefix(e, "ldap_%s", all[i].name);
+    return ldapmap_conn_set(&s->shared, s->arena, STR("bind_pw"), password, e);
 }
 
 /* --- maps --- */
@@ -108,7 +65,7 @@ static int read_table(struct dirset *s, struct map_source *m, const struct bundl
     return 0;
 }
 
-static int read_source(struct dirset *s, struct map_source *m, struct str piece, bool domains,
+static int read_source(struct dirset *s, struct map_source *m, struct str piece, bool words,
                        const struct bundle *b, struct err *e)
 {
     if (str_starts(piece, LDAP_PREFIX)) {
@@ -131,10 +88,9 @@ static int read_source(struct dirset *s, struct map_source *m, struct str piece,
         m->text = arena_str(s->arena, config_map_file(piece));
         return bundle_text(b, m->text, &text, e) == 0 ? maps_read_text(s->arena, m, text, e) : -1;
     }
-    if (!domains || str_find(piece, ':') >= 0 || str_find(piece, '/') >= 0)
+    if (!words || !config_map_is_word(piece))
         return err_perm(e, "\"%.*s\" is none of ldap:FILE, texthash:FILE, inline:{KEY=VALUE}, "
-                           "static:VALUE%s", STR_FMT(piece),
-                        domains ? ", and no domain" : "");
+                           "static:VALUE%s", STR_FMT(piece), words ? ", and no domain" : "");
     m->kind = SOURCE_PLAIN;
     m->text = arena_str(s->arena, piece);
     str_lower((char *)m->text.p, m->text.n);
@@ -142,42 +98,43 @@ static int read_source(struct dirset *s, struct map_source *m, struct str piece,
 }
 
 int dirset_read_map(struct dirset *s, struct dirmap *map, const char *option, struct str value,
-                    bool domains, const struct bundle *b, struct err *e)
+                    const struct bundle *b, struct err *e)
 {
+    bool words = config_map_takes_words(config_find(str_from(option)));
     struct str rest = value, piece;
     size_t n = 0;
     while (config_map_piece(&rest, &piece))
         n++;
     *map = (struct dirmap){.option = option, .v = arena_array(s->arena, n + 1, sizeof *map->v)};
     for (rest = value; config_map_piece(&rest, &piece); map->n++)
-        if (read_source(s, &map->v[map->n], piece, domains, b, e) != 0)
+        if (read_source(s, &map->v[map->n], piece, words, b, e) != 0)
             return err_prefix(e, "%s", option);
     return 0;
 }
 
 static int read_maps(struct dirset *s, const struct bundle *b, struct err *e)
 {
-#define READ(member, name, domains)                                                                \
-    if (dirset_read_map(s, &s->member, #name, s->cfg->name, domains, b, e) != 0)                          \
+#define READ(member, name)                                                                         \
+    if (dirset_read_map(s, &s->member, #name, s->cfg->name, b, e) != 0)                            \
         return -1;
-    READ(alias_domains, virtual_alias_domains, true)
-    READ(alias_maps, virtual_alias_maps, false)
-    READ(mailbox_domains, virtual_mailbox_domains, true)
-    READ(mailbox_maps, virtual_mailbox_maps, false)
-    READ(uid_maps, virtual_uid_maps, false)
-    READ(gid_maps, virtual_gid_maps, false)
-    READ(sender_logins, smtpd_sender_login_maps, false)
-    READ(local_domains, mydestination, true)
-    READ(relay_domains, relay_domains, true)
-    READ(relay_recipients, relay_recipient_maps, false)
-    READ(limit_maps, virtual_mailbox_limit_maps, false)
-    READ(relocated, relocated_maps, false)
-    READ(groups, group_maps, false)
-    READ(canonical, canonical_maps, false)
-    READ(sender_canonical, sender_canonical_maps, false)
-    READ(recipient_canonical, recipient_canonical_maps, false)
-    READ(sender_bcc, sender_bcc_maps, false)
-    READ(recipient_bcc, recipient_bcc_maps, false)
+    READ(alias_domains, virtual_alias_domains)
+    READ(alias_maps, virtual_alias_maps)
+    READ(mailbox_domains, virtual_mailbox_domains)
+    READ(mailbox_maps, virtual_mailbox_maps)
+    READ(uid_maps, virtual_uid_maps)
+    READ(gid_maps, virtual_gid_maps)
+    READ(sender_logins, smtpd_sender_login_maps)
+    READ(local_domains, mydestination)
+    READ(relay_domains, relay_domains)
+    READ(relay_recipients, relay_recipient_maps)
+    READ(limit_maps, virtual_mailbox_limit_maps)
+    READ(relocated, relocated_maps)
+    READ(groups, group_maps)
+    READ(canonical, canonical_maps)
+    READ(sender_canonical, sender_canonical_maps)
+    READ(recipient_canonical, recipient_canonical_maps)
+    READ(sender_bcc, sender_bcc_maps)
+    READ(recipient_bcc, recipient_bcc_maps)
 #undef READ
     return 0;
 }
@@ -204,7 +161,7 @@ static int read_named(struct dirset *s, const struct bundle *b, struct err *e)
         if (!maps_is_named(o))
             continue;
         struct dirmap *map = &s->named[s->named_count++];
-        if (dirset_read_map(s, map, o->name, s->cfg->value[i], o->min == 1, b, e) != 0)
+        if (dirset_read_map(s, map, o->name, s->cfg->value[i], b, e) != 0)
             return -1;
     }
     return 0;

@@ -79,9 +79,9 @@ struct dirset {
 };
 
 /* One more map of the set: 0, or -1 with a permanent error that names the option; it is to be freed
- * in either case. domains: plain words are domains of a list. */
+ * in either case. */
 int dirset_read_map(struct dirset *s, struct dirmap *map, const char *option, struct str value,
-                    bool domains, const struct bundle *b, struct err *e);
+                    const struct bundle *b, struct err *e);
 void dirset_free_map(struct dirset *s, struct dirmap *map);
 
 /* Takes cfg over on success (one user). -1: a permanent error that names the option or file. */

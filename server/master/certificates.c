@@ -1,9 +1,11 @@
 /* Certificates and keys: read, tried, and put into the bundle of those who speak TLS. */
 #include "io/tls.h"
 #include "ipc/bundle.h"
+#include "mail/hostname.h"
 #include "master/material.h"
 
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 struct certificates {
     const struct material *m;
@@ -12,8 +14,9 @@ struct certificates {
     struct findings *f;
 };
 
-/* The first certificate of the chain is the server's own. */
-static void check_dates(struct certificates *c, const char *what, struct str pem)
+/* The first certificate of the chain is the server's own. name: the one it is chosen by, or empty. */
+static void check_certificate(struct certificates *c, const char *what, struct str name,
+                              struct str pem)
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
@@ -21,6 +24,8 @@ static void check_dates(struct certificates *c, const char *what, struct str pem
         finding_warning(c->f, "%s: the certificate has expired", what);
     if (cert && X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
         finding_warning(c->f, "%s: the certificate is not valid yet", what);
+    if (cert && name.n && X509_check_host(cert, name.p, name.n, 0, NULL) != 1)
+        finding_warning(c->f, "%s: the certificate is not for %.*s", what, STR_FMT(name));
     X509_free(cert);
     BIO_free(bio);
 }
@@ -33,7 +38,7 @@ static void take_piece(struct certificates *c, const char *what, struct str name
         finding_error(c->f, "%s: %s", what, e.log);
         return;
     }
-    check_dates(c, what, pem);
+    check_certificate(c, what, name, pem);
     snprintf(piece, sizeof piece, "tls:%.*s", STR_FMT(str_head(name, 255)));
     bundle_add(c->out, str_from(piece), pem);
 }
@@ -80,18 +85,25 @@ static void take_pair(struct certificates *c, const char *option, const char *ke
     mem_wipe(pem.p, pem.n);
 }
 
-static void take_sni(struct certificates *c)
+/* "mail.example.org", or ".example.org" for the names below it: what a client says is a host's name in
+ * ASCII (RFC 6066 section 3), so nothing else would ever be chosen. */
+static bool is_name(struct str name)
 {
-    const struct config_list *list = &c->m->cfg->tls_server_sni_maps;
-    for (size_t i = 0; i < list->n; i++) {
-        ptrdiff_t eq = str_find(list->v[i], '=');
-        if (eq <= 0 || (size_t)eq + 1 == list->v[i].n)
-            finding_error(c->f, "tls_server_sni_maps: \"%.*s\" is not DOMAIN=FILE",
-                          STR_FMT(list->v[i]));
-        else
-            take_file(c, "tls_server_sni_maps", str_head(list->v[i], (size_t)eq),
-                      str_skip(list->v[i], (size_t)eq + 1));
-    }
+    return hostname_is_valid(name.p[0] == '.' ? str_skip(name, 1) : name);
+}
+
+static void take_sni_pair(struct certificates *c, const char *option, struct str pair)
+{
+    ptrdiff_t eq = str_find(pair, '=');
+    struct str name = str_head(pair, eq < 0 ? 0 : (size_t)eq);
+    if (eq <= 0 || (size_t)eq + 1 == pair.n)
+        finding_error(c->f, "%s: \"%.*s\" is not DOMAIN=FILE", option, STR_FMT(pair));
+    else if (!is_name(name))
+        finding_error(c->f, "%s: \"%.*s\" is no name that a client could ask for, as "
+                      "mail.example.org, or .example.org for all names below it",
+                      option, STR_FMT(str_head(name, 300)));
+    else
+        take_file(c, option, name, str_skip(pair, (size_t)eq + 1));
 }
 
 static void check_needed(struct certificates *c)
@@ -132,7 +144,8 @@ void certificates_add(const struct material *m, struct buf *out, struct findings
               cfg->smtpd_tls_key_file);
     take_pair(&c, "smtpd_tls_eccert_file", "smtpd_tls_eckey_file", cfg->smtpd_tls_eccert_file,
               cfg->smtpd_tls_eckey_file);
-    take_sni(&c);
+    for (size_t i = 0; i < cfg->tls_server_sni_maps.n; i++)
+        take_sni_pair(&c, "tls_server_sni_maps", cfg->tls_server_sni_maps.v[i]);
     check_needed(&c);
     tls_server_drop(c.trial);
 }

@@ -8,5 +8,5 @@ facteurd_SOURCES = \
 	%reldir%/ports.h %reldir%/ports.c \
 	%reldir%/life.c %reldir%/spawn.c %reldir%/child.c %reldir%/links.c \
 	%reldir%/sessions.c %reldir%/live.h %reldir%/live.c %reldir%/connect.c %reldir%/reload.c %reldir%/control.c %reldir%/explain.c %reldir%/orders.c
-facteurd_LDADD = $(LDAPMAP_LIBS) $(IPC_LIBS)
+facteurd_LDADD = libmail.a $(LDAPMAP_LIBS) $(IPC_LIBS)
 dist_man_MANS += %reldir%/facteurd.8

@@ -61,8 +61,8 @@ int file_read(const struct material *m, const char *option, const char *path, bo
 void file_check(const struct material *m, const char *option, const char *path, bool secret,
                 struct findings *f);
 
-/* Reads each ldap: file that the configuration names as the directory program will. For the check
- * alone: a master that serves leaves it to that program. */
+/* Reads ldap_* and the sources of each map as the directory program will. For the check alone: a
+ * master that serves leaves it to that program. */
 void tables_check(const struct material *m, struct findings *f);
 
 /* Would this be an open relay? */

@@ -1,40 +1,103 @@
-/* Trying the ldap_table(5) files in "facteurd -t", in the process that checks and then ends: their
- * text is parsed, no connection is made. */
-#include "ipc/bundle.h"
+/* Trying what maps are made of in "facteurd -t", in the process that checks and then ends: tables
+ * and lists are parsed as the directory program will, no connection is made. */
+#include "base/map.h"
 #include "ldapmap/ldapmap.h"
 #include "master/material.h"
 
+struct tables {
+    const struct material *m;
+    struct arena *arena;
+    struct ldapmap_conn_settings conn; /* what a table does not say itself */
+    struct map *files;                 /* those looked at, by type and path */
+    struct findings *f;
+};
 
-static void check_one(const struct ldapmap_conn_settings *defaults, struct str file,
-                      struct str text, struct findings *f)
+static void read_settings(struct tables *t)
+{
+    struct config_setting all[CONFIG_LDAP_SETTINGS];
+    size_t n = config_ldap_settings(t->m->cfg, t->arena, all);
+    struct err e = {0};
+    ldapmap_conn_init(&t->conn, t->arena);
+    for (size_t i = 0; i < n; i++)
+        if (ldapmap_conn_set(&t->conn, t->arena, str_from(all[i].name), all[i].value, &e) != 0)
+            finding_error(t->f, "ldap_%s", e.log);
+}
+
+static void check_table(struct tables *t, const char *option, struct str file, struct str text)
 {
     struct ldapmap_table *table = NULL;
     struct err e = {0};
-    if (ldapmap_table_parse(text, file, defaults, &table, &e) != 0)
-        finding_error(f, "%s", e.log);
+    if (ldapmap_table_parse(text, file, &t->conn, &table, &e) != 0)
+        finding_error(t->f, "%s: %s", option, e.log);
     ldapmap_table_free(table);
+}
+
+static void check_list(struct tables *t, const char *option, struct str file, struct str text)
+{
+    struct str key, value;
+    struct err e = {0};
+    unsigned line = 0;
+    int r;
+    while ((r = config_map_text_next(&text, &line, &key, &value, &e)) == 1)
+        continue;
+    if (r != 0)
+        finding_error(t->f, "%s: %.*s: %s", option, STR_FMT(file), e.log);
+}
+
+static void check_inline(struct tables *t, const char *option, struct str braced)
+{
+    struct str rest, key, value;
+    struct err e = {0};
+    int r = 0;
+    if (!config_map_braced(braced, &rest))
+        r = err_perm(&e, "inline: needs {KEY=VALUE …}");
+    else
+        while ((r = config_map_inline_next(&rest, &key, &value, &e)) == 1)
+            continue;
+    if (r != 0)
+        finding_error(t->f, "%s: %s", option, e.log);
+}
+
+/* That it cannot be read was told when everything was. */
+static void check_file(struct tables *t, const char *option, struct str piece)
+{
+    struct str file = config_map_file(piece);
+    struct findings told = {0};
+    AUTO_FREE char *path = mem_strdup(file);
+    AUTO_BUF text = {0};
+    if (map_put(t->files, piece, t))
+        return;
+    if (file_read(t->m, option, path, true, &text, &told) == 0)
+        (str_starts(piece, STR("ldap:")) ? check_table : check_list)(t, option, file, buf_view(&text));
+    mem_wipe(text.p, text.n);
+    findings_free(&told);
+}
+
+static void check_option(struct tables *t, const struct config_option *o)
+{
+    struct str rest = t->m->cfg->value[o - config_options], piece;
+    bool words = config_map_takes_words(o) || strcmp(o->type, "RULES") == 0;
+    while (config_map_piece(&rest, &piece)) {
+        if (config_map_file(piece).n)
+            check_file(t, o->name, piece);
+        else if (str_starts(piece, STR("inline:")))
+            check_inline(t, o->name, str_skip(piece, 7));
+        else if (!words && config_map_is_word(piece))
+            finding_error(t->f, "%s: \"%.*s\" is no table: ldap:FILE, texthash:FILE, "
+                          "inline:{KEY=VALUE} or static:VALUE",
+                          o->name, STR_FMT(str_head(piece, 200)));
+    }
 }
 
 void tables_check(const struct material *m, struct findings *f)
 {
-    const struct str map = STR("map:");
-    struct bundle b = {0};
-    struct err e = {0};
-    struct str name, bytes;
-    size_t at = 0;
-    struct ldapmap_conn_settings defaults;
-    AUTO_ARENA a = arena_new(512);
-    if (m->bundle[KIND_DIRECTORY] < 0)
-        return;
-    ldapmap_conn_init(&defaults, a);
-    if (m->cfg->ldap_search_base.n)
-        defaults.search_base = arena_str(a, m->cfg->ldap_search_base);
-    if (bundle_open(m->bundle[KIND_DIRECTORY], &b, &e) != 0) {
-        finding_error(f, "%s", e.log);
-        return;
-    }
-    while (bundle_next(&b, &at, &name, &bytes))
-        if (str_starts(name, map))
-            check_one(&defaults, str_skip(name, map.n), bytes, f);
-    bundle_close(&b);
+    AUTO_ARENA a = arena_new(2048);
+    struct tables t = {.m = m, .arena = a, .files = map_new(), .f = f};
+    read_settings(&t);
+    for (size_t i = 0; i < config_option_count; i++)
+        if (strcmp(config_options[i].type, "MAP") == 0 ||
+            strcmp(config_options[i].type, "RULES") == 0)
+            check_option(&t, &config_options[i]);
+    map_free(t.files, NULL);
+    ldapmap_conn_wipe(&t.conn);
 }

@@ -66,57 +66,38 @@ static int password_of(const struct access_options *o, const struct config *cfg,
     return 0;
 }
 
-static struct str servers(const struct access_options *o, const struct config *cfg, struct arena *a)
+/* What the command's options say goes before what the configuration does; who binds by EXTERNAL comes
+ * over ldapi:// and is nobody but himself. */
+static size_t own_settings(const struct access_options *o, struct str password,
+                           struct config_setting out[6])
 {
-    AUTO_BUF b = {0};
+    size_t n = 0;
     if (o->uri)
-        return str_from(o->uri);
-    for (size_t i = 0; i < cfg->ldap_server_host.n; i++)
-        buf_printf(&b, "%s%.*s", i ? " " : "", STR_FMT(cfg->ldap_server_host.v[i]));
-    return arena_str(a, buf_view(&b));
-}
-
-static const char *bind_kind(const struct access_options *o, const struct config *cfg)
-{
-    static const char *const kinds[] = {"no", "yes", "none", "simple", "sasl"};
+        out[n++] = (struct config_setting){"server_host", str_from(o->uri)};
+    if (o->dn || o->external)
+        out[n++] = (struct config_setting){"bind", o->external ? STR("sasl") : STR("simple")};
+    if (o->dn)
+        out[n++] = (struct config_setting){"bind_dn", str_from(o->dn)};
     if (o->external)
-        return "sasl";
-    return o->dn ? "simple" : kinds[cfg->ldap_bind];
+        out[n++] = (struct config_setting){"start_tls", STR("no")};
+    if (o->external)
+        out[n++] = (struct config_setting){"sasl_authz_id", STR("")};
+    out[n++] = (struct config_setting){"bind_pw", password};
+    return n;
 }
 
 int access_settings(const struct access_options *o, const struct config *cfg, struct arena *a,
                     struct ldapmap_conn_settings *out, struct err *e)
 {
+    struct config_setting all[CONFIG_LDAP_SETTINGS + 6];
     struct str password = {0};
-    static const char *const scopes[] = {"sub", "base", "one"};
     ldapmap_conn_init(out, a);
     if (!o->external && password_of(o, cfg, a, &password, e) != 0)
         return -1;
-    const struct {
-        const char *name;
-        struct str value;
-    } rows[] = {
-        {"server_host", servers(o, cfg, a)},
-        {"version", arena_printf(a, "%d", (int)cfg->ldap_version)},
-        {"timeout", arena_printf(a, "%d", (int)cfg->ldap_timeout)},
-        {"start_tls", cfg->ldap_start_tls && !o->external ? STR("yes") : STR("no")},
-        {"tls_ca_cert_file", cfg->ldap_tls_ca_cert_file},
-        {"tls_ca_cert_dir", cfg->ldap_tls_ca_cert_dir},
-        {"tls_cert", cfg->ldap_tls_cert},
-        {"tls_key", cfg->ldap_tls_key},
-        {"tls_require_cert", cfg->ldap_tls_require_cert ? STR("yes") : STR("no")},
-        {"tls_cipher_suite", cfg->ldap_tls_cipher_suite},
-        {"bind", str_from(bind_kind(o, cfg))},
-        {"bind_dn", o->dn ? str_from(o->dn) : cfg->ldap_bind_dn},
-        {"bind_pw", password},
-        {"sasl_mechs", o->external ? STR("") : cfg->ldap_sasl_mechs},
-        {"sasl_authz_id", o->external ? STR("") : cfg->ldap_sasl_authz_id},
-        {"search_base", cfg->ldap_search_base},
-        {"scope", str_from(scopes[cfg->ldap_scope])},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].value.n &&
-            ldapmap_conn_set(out, a, str_from(rows[i].name), rows[i].value, e) != 0)
+    size_t n = config_ldap_settings(cfg, a, all);
+    n += own_settings(o, password, all + n);
+    for (size_t i = 0; i < n; i++)
+        if (ldapmap_conn_set(out, a, str_from(all[i].name), all[i].value, e) != 0)
             return -1;
     return 0;
 }

@@ -27,6 +27,14 @@ class Mistake:
         for part in parts:
             tap.has(done.stderr, part)
 
+    def good(self, **changes):
+        """What it is told while nothing is wrong."""
+        self.site.write_config(**changes)
+        done = self.site.facteurd("-t")
+        tap.same(done.returncode, 0, done.stderr)
+        self.site.write_config()
+        return done.stderr
+
     def options(self, part, **changes):
         self.site.write_config(**changes)
         self.expect(part)
@@ -116,6 +124,24 @@ def wrong_tables_are_named(site):
         wrong.expect(part, site.path("ldap/a.cf"))
     site.write("ldap/a.cf", "query_filter = (uid=%s)\n", 0o640)
     wrong.options("search_base is not set", ldap_search_base="")
+    wrong.options('ldap_server_host: "ldap://host:port" is neither a host nor an LDAP URL',
+                  ldap_server_host="ldap://host:port")
+
+
+def wrong_lists_are_named(site):
+    wrong = Mistake(site)
+    path = site.write("ldap/moved", "# comment\nold@example.org new@example.org\n", 0o640)
+    wrong.good(relocated_maps="texthash:ldap/moved")
+    site.write("ldap/moved", "old@example.org new@example.org\nlonely\n", 0o640)
+    wrong.options("relocated_maps: %s: line 2 has no value" % path, relocated_maps="hash:ldap/moved")
+    wrong.options("smtpd_sender_restrictions: %s: line 2 has no value" % path,
+                  smtpd_sender_restrictions="check_sender_access texthash:ldap/moved")
+    os.unlink(path)
+    wrong.good(relocated_maps="inline:{old@example.org=new@example.org}")
+    wrong.options('relocated_maps: inline: "lonely" is not KEY=VALUE', relocated_maps="inline:{lonely}")
+    wrong.options("relocated_maps: inline: needs {KEY=VALUE", relocated_maps="inline:a=b")
+    wrong.good(relay_domains="example.org")
+    wrong.options('relocated_maps: "example.org" is no table', relocated_maps="example.org")
 
 
 def the_bind_secret_has_one_place(site):
@@ -157,10 +183,15 @@ def wrong_certificates_are_named(site):
     wrong.options("smtpd_tls_key_file: the private key does not fit", smtpd_tls_chain_files=None,
                   smtpd_tls_cert_file="tls/one.crt", smtpd_tls_key_file="tls/two.key")
     wrong.options('"tls/two.pem" is not DOMAIN=FILE', tls_server_sni_maps="tls/two.pem")
-    site.write_config(smtpd_tls_chain_files=None, smtpd_tls_cert_file="tls/one.crt",
-                      smtpd_tls_key_file="tls/one.key")
-    tap.same(site.facteurd("-t").returncode, 0, "a pair of files")
-    site.write_config()
+    for name in ("*.example.org", "mail..example.org", "münchen.example", "."):
+        wrong.options('tls_server_sni_maps: "%s" is no name that a client could ask for' % name,
+                      tls_server_sni_maps=name + "=tls/two.pem")
+    tap.has(wrong.good(tls_server_sni_maps="third.example.org=tls/two.pem"),
+            "warning: tls_server_sni_maps: %s: the certificate is not for third.example.org" %
+            site.path("tls/two.pem"))
+    tap.true("is not for" not in wrong.good(tls_server_sni_maps=".example.org=tls/two.pem"), "it fits")
+    wrong.good(smtpd_tls_chain_files=None, smtpd_tls_cert_file="tls/one.crt",
+               smtpd_tls_key_file="tls/one.key")
 
 
 def wrong_directories_are_named(site):
@@ -185,8 +216,11 @@ def wrong_directories_are_named(site):
 
 def all_mistakes_at_once(site):
     site.write_config(smtp_port=site.options["imap_port"], virtual_alias_maps="ldap:nowhere.cf",
-                      virtual_mailbox_base="/")
-    Mistake(site).expect("both want", "nowhere.cf", "virtual_mailbox_base")
+                      virtual_mailbox_base="/", smtpd_tls_chain_files="tls/nowhere.pem")
+    site.write("ldap/b.cf", "query_filter = (cn=%s\n", 0o640)
+    Mistake(site).expect("both want", "nowhere.cf", "virtual_mailbox_base", "tls/nowhere.pem",
+                         'a ")" is missing')
+    site.write("ldap/b.cf", "query_filter = (cn=%s)\n", 0o640)
     done = site.facteurd("-f")
     tap.same(done.returncode, 1)
     tap.has(done.stderr, "nowhere.cf")
@@ -246,7 +280,7 @@ def the_manual_names_every_restriction(site):
 
 TESTS = (
     the_right_one_is_good, wrong_options_are_named, wrong_users_are_named,
-    wrong_files_are_named, wrong_tables_are_named, the_bind_secret_has_one_place,
+    wrong_files_are_named, wrong_tables_are_named, wrong_lists_are_named, the_bind_secret_has_one_place,
     the_directory_group_may_read, wrong_certificates_are_named,
     wrong_directories_are_named, all_mistakes_at_once, conf_prints, conf_edits,
     commands_say_how_they_are_used, the_manual_names_every_restriction,
