@@ -1,6 +1,6 @@
 # make bench: Facteur beside Debian's Postfix and Dovecot. BENCH_ROWS="smtp login" for parts, BENCH_QUICK=1 for a
 # short run, BENCH_ROUNDS=N.
-EXTRA_PROGRAMS = %reldir%/load
+EXTRA_PROGRAMS += %reldir%/load
 CLEANFILES += %reldir%/load$(EXEEXT)
 %canon_reldir%_load_SOURCES = %reldir%/load.c %reldir%/load.h %reldir%/loop.c %reldir%/loop.h \
 	%reldir%/figures.c %reldir%/load_smtp.c %reldir%/load_imap.c %reldir%/load_mixed.c \

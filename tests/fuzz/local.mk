@@ -1,5 +1,6 @@
 # Fuzzers. "make check" compiles what they try a second time, with AddressSanitizer and UBSan, and runs
-# each over its corpora and, for FUZZ_CHECK_SECONDS, over changed ones (tests/fuzz/replay.c). "make fuzz"
+# each over its corpora and, for FUZZ_CHECK_SECONDS, over changed ones (tests/fuzz/replay.c); where TESTS=
+# leaves that out they are not built. "make fuzz"
 # has clang and libFuzzer, which see what an input reaches: FUZZ_SECONDS each, one after the other, in
 # fuzz-build/; what is new there stays in fuzz-build/corpus.
 FUZZERS = fuzz_mime fuzz_address fuzz_header fuzz_imap_command fuzz_thread fuzz_pop3 fuzz_milter \
@@ -10,7 +11,7 @@ FUZZ_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_LINK = -fsanitize=address,undefined
 FUZZ_OPTIMIZE = -g -O1 -fno-omit-frame-pointer -fPIE -UNDEBUG -DFACTEUR_SANITIZERS=1
 
-check_LIBRARIES += libfuzzed.a
+EXTRA_LIBRARIES += libfuzzed.a
 libfuzzed_a_SOURCES = $(libbase_a_SOURCES) $(libmail_a_SOURCES) $(libsmtp_a_SOURCES) \
 	$(libsasl_a_SOURCES) $(libimap_a_SOURCES) $(libpop3_a_SOURCES) $(libmilter_a_SOURCES) \
 	$(libconfig_a_SOURCES) $(librelay_a_SOURCES) $(libldapmap_a_SOURCES) $(libstore_a_SOURCES) \
@@ -19,14 +20,15 @@ libfuzzed_a_SOURCES = $(libbase_a_SOURCES) $(libmail_a_SOURCES) $(libsmtp_a_SOUR
 libfuzzed_a_CFLAGS = $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 
 # The functions, and the program around them that is not libFuzzer.
-check_LIBRARIES += libfuzzreplay.a
+EXTRA_LIBRARIES += libfuzzreplay.a
 libfuzzreplay_a_SOURCES = %reldir%/replay.c
 libfuzzreplay_a_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 FUZZ_MAIN = libfuzzreplay.a
 FUZZ_LIBS = libfuzzed.a $(SODIUM_LIBS) $(UNISTRING_LIBS) $(IDN2_LIBS) $(SQLITE_LIBS) $(ZLIB_LIBS) \
 	$(LDAP_LIBS) -lpthread
 
-check_PROGRAMS += $(FUZZERS)
+EXTRA_PROGRAMS += $(FUZZERS)
+CLEANFILES += $(FUZZERS) libfuzzed.a libfuzzreplay.a
 fuzz_mime_SOURCES = %reldir%/fuzz_mime.c
 fuzz_mime_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 fuzz_mime_LDFLAGS = $(FUZZ_LINK)
@@ -110,6 +112,7 @@ FUZZ_DICTIONARIES = %reldir%/mail.dict %reldir%/imap.dict %reldir%/pop3.dict %re
 	%reldir%/proxy.dict
 EXTRA_DIST += %reldir%/run %reldir%/corpora $(FUZZ_DICTIONARIES) tests/corpus %reldir%/replay.py
 TESTS += %reldir%/replay.py
+%reldir%/replay.log: $(FUZZERS)
 fuzz-programs: $(FUZZERS)
 fuzz:
 	$(MKDIR_P) fuzz-build
