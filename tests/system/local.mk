@@ -2,7 +2,8 @@ TESTS += tests/system/configuration.py tests/system/master.py tests/system/life.
 EXTRA_DIST += tests/system/configuration.py tests/system/master.py tests/system/life.py \
 	tests/lib/mastersite.py tests/lib/dummy.py
 TESTS += tests/system/imap_dialogues.py
-EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py
+EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py \
+	tests/lib/session_dialogues.py
 TESTS += tests/system/imap_clients.py tests/system/imap_large.py tests/system/index_places.py
 EXTRA_DIST += tests/system/imap_clients.py tests/system/imap_large.py tests/system/index_places.py
 include tests/system/agreement.mk
