@@ -6,5 +6,6 @@ smtp_SOURCES = \
 	%reldir%/mail.c %reldir%/rcpt.c %reldir%/probed.c %reldir%/data.c \
 	%reldir%/message.c %reldir%/trace.c %reldir%/accept.c %reldir%/submit.c %reldir%/handing.c \
 	%reldir%/limits.c %reldir%/lmtp.c %reldir%/filter.c %reldir%/edits.c %reldir%/rebuild.c \
-	%reldir%/rules.c %reldir%/policy.c %reldir%/names.c %reldir%/house.c
+	%reldir%/rules_private.h %reldir%/rules.c %reldir%/rules_reply.c %reldir%/rules_table.c \
+	%reldir%/rules_dns.c %reldir%/policy.c %reldir%/names.c %reldir%/house.c
 smtp_LDADD = libsmtp.a libsasl.a libmilter.a libpolicy.a $(MAIL_LIBS) $(IPC_LIBS)
