@@ -10,8 +10,6 @@
 
 #include "base/map.h"
 #include "io/conn.h"
-#include "ipc/counters.h"
-#include "ipc/rates.h"
 #include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/relayed.h"
@@ -22,12 +20,8 @@
 
 struct access {
     struct program *program;
-    struct front_settings *settings;
+    struct front front;
     struct rpc *directory;
-    struct counters *counters;
-    struct rates *rates;
-    unsigned row;
-    struct front_listeners *listeners;
     struct map *waiting;    /* id of a session_ask → struct client */
     uint64_t last_ask, last_exchange;
     struct client *clients; /* all of them, a list */

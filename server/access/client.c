@@ -36,8 +36,8 @@ static void client_free(struct client *c)
         a->relaying--;
     else
         a->logging_in--;
-    if (c->counted && a->counters)
-        counters_sub(a->counters, a->row, conn_peer(c->conn)->ip);
+    if (c->counted && a->front.counters)
+        counters_sub(a->front.counters, a->front.row, conn_peer(c->conn)->ip);
     login_cancel(c);
     if (c->delay)
         event_free(c->delay);
@@ -193,8 +193,8 @@ static const char *why_not(struct client *c)
 {
     struct access *a = c->access;
     const struct config *cfg = c->settings->cfg;
-    unsigned same = a->counters ? counters_add(a->counters, a->row, conn_peer(c->conn)->ip) : 1;
-    c->counted = a->counters != NULL;
+    unsigned same = a->front.counters ? counters_add(a->front.counters, a->front.row, conn_peer(c->conn)->ip) : 1;
+    c->counted = a->front.counters != NULL;
     if (cfg->mail_max_userip_connections && same > (uint64_t)cfg->mail_max_userip_connections)
         return "Too many connections from your address";
     if (a->logging_in > (uint64_t)cfg->imap_login_limit)
@@ -215,7 +215,7 @@ static struct client *client_new(struct access *a, enum service service, int fd,
 {
     struct client *c = MEM_NEW(struct client);
     bool pop3 = service == SERVICE_POP3 || service == SERVICE_POP3S;
-    *c = (struct client){.access = a, .settings = front_settings_hold(a->settings), .service = service,
+    *c = (struct client){.access = a, .settings = front_settings_hold(a->front.settings), .service = service,
                          .protocol = pop3 ? &pop3_protocol : &imap_protocol};
     list_add(a, c);
     a->logging_in++;

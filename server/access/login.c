@@ -87,7 +87,7 @@ static void judged(struct client *c, enum verdict verdict, enum auth_state state
     c->why = state;
     bool too_many = verdict == VERDICT_CANNOT_SAY && c->why == AUTH_TOO_MANY;
     if (auth_was_right(verdict, c->why) || (verdict == VERDICT_CANNOT_SAY && !too_many))
-        rates_guess_forgive(c->access->rates, &c->guess);
+        rates_guess_forgive(c->access->front.rates, &c->guess);
     log_info("login", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),
              LS("login", login),
              LZ("verdict", verdict == VERDICT_YES          ? "yes"
@@ -117,7 +117,7 @@ static void on_auth(void *arg, struct msg *m)
 /* False: there were too many, and that is said. */
 static bool may_guess(struct client *c, struct str user)
 {
-    if (rates_guess_begin(c->access->rates, c->settings->cfg, conn_peer(c->conn)->ip, user,
+    if (rates_guess_begin(c->access->front.rates, c->settings->cfg, conn_peer(c->conn)->ip, user,
                           &c->guess))
         return true;
     log_info("login-limit", LZ("session", c->id), LZ("client", conn_peer(c->conn)->text),

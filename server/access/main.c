@@ -12,10 +12,7 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
 {
     struct access *a = p->arg;
     (void)reload;
-    if (front_settings_replace(&a->settings, cfg, b, e) != 0)
-        return -1;
-    rates_configure(a->rates, cfg);
-    return 0;
+    return front_configure(&a->front, cfg, b, e);
 }
 
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
@@ -35,32 +32,22 @@ static void on_accept(void *arg, enum service service, int fd, const struct addr
 static void on_listener(struct program *p, unsigned number, enum service service, int fd)
 {
     struct access *a = p->arg;
-    front_listeners_add(a->listeners, number, service, fd);
+    front_listen(&a->front, number, service, fd);
 }
 
 static void on_listener_close(struct program *p, unsigned number)
 {
     struct access *a = p->arg;
-    front_listeners_remove(a->listeners, number);
+    front_unlisten(&a->front, number);
 }
-
-/* --- other messages of the master --- */
 
 static void on_message(struct program *p, struct msg *m)
 {
     struct access *a = p->arg;
-    if (m->type == MSG_session_reply) {
+    if (m->type == MSG_session_reply)
         login_session_reply(a, m);
-    } else if (m->type == MSG_counters) {
-        counters_close(a->counters);
-        a->counters = counters_open(m->fd);
-        a->row = m->counters.index;
-    } else if (m->type == MSG_rates) {
-        rates_close(a->rates);
-        a->rates = rates_open(m->fd);
-        if (a->settings)
-            rates_configure(a->rates, a->settings->cfg);
-    }
+    else
+        front_message(&a->front, m);
 }
 
 static void on_status(struct program *p, struct buf *out)
@@ -82,8 +69,7 @@ static bool on_stop(struct program *p)
     if (a->stopping)
         return true;
     a->stopping = true;
-    front_listeners_free(a->listeners);
-    a->listeners = front_listeners_new(p->base, &a->settings, on_accept, a);
+    front_deafen(&a->front);
     program_stop_in(p, LAST_MOMENT_MS);
     client_stop_all(a);
     access_client_ended(a);
@@ -96,7 +82,7 @@ static int on_prepare(struct program *p, struct err *e)
     (void)e;
     a->program = p;
     a->directory = rpc_new(p->base, ACCESS, DIRECTORY);
-    a->listeners = front_listeners_new(p->base, &a->settings, on_accept, a);
+    front_start(&a->front, p->base, on_accept, a);
     a->waiting = map_new();
     return 0;
 }
@@ -118,10 +104,7 @@ int main(int argc, char **argv)
     struct access a = {0};
     int status = program_run(&ops, &a, argc, argv);
     rpc_free(a.directory);
-    front_listeners_free(a.listeners);
+    front_free(&a.front);
     map_free(a.waiting, NULL);
-    front_settings_drop(a.settings);
-    counters_close(a.counters);
-    rates_close(a.rates);
     return status;
 }

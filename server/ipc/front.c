@@ -1,4 +1,4 @@
-/* Settings with certificates, and listeners. */
+/* Settings with certificates, listeners, and tables of counts. */
 #include "ipc/front.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -23,17 +23,17 @@ static int load_tls(struct tls_server *tls, const struct bundle *b, struct err *
     return 0;
 }
 
-int front_settings_replace(struct front_settings **current, struct config *cfg,
-                           const struct bundle *b, struct err *e)
+int front_configure(struct front *f, struct config *cfg, const struct bundle *b, struct err *e)
 {
     struct tls_server *tls = tls_server_new(cfg->tls_min_protocol == 1);
     if (load_tls(tls, b, e) != 0) {
         tls_server_drop(tls);
         return -1;
     }
-    front_settings_drop(*current);
-    *current = MEM_NEW(struct front_settings);
-    **current = (struct front_settings){.holders = 1, .cfg = cfg, .tls = tls};
+    front_settings_drop(f->settings);
+    f->settings = MEM_NEW(struct front_settings);
+    *f->settings = (struct front_settings){.holders = 1, .cfg = cfg, .tls = tls};
+    rates_configure(f->rates, cfg);
     return 0;
 }
 
@@ -120,38 +120,19 @@ static void listener_free(void *arg)
     free(l);
 }
 
-struct front_listeners *front_listeners_new(struct event_base *base,
-                                            struct front_settings *const *settings, behind_fn fn,
-                                            void *arg)
-{
-    struct front_listeners *l = MEM_NEW(struct front_listeners);
-    *l = (struct front_listeners){.base = base, .settings = settings, .fn = fn, .arg = arg,
-                                  .behind = behind_new(base, fn, arg), .by_number = map_new()};
-    return l;
-}
-
-void front_listeners_free(struct front_listeners *l)
-{
-    if (!l)
-        return;
-    map_free(l->by_number, listener_free);
-    behind_free(l->behind);
-    free(l);
-}
-
 static struct str number_key(const unsigned *number)
 {
     return (struct str){(const char *)number, sizeof *number};
 }
 
-void front_listeners_remove(struct front_listeners *l, unsigned number)
+static void remove_listener(struct front_listeners *all, unsigned number)
 {
-    struct listener *old = map_take(l->by_number, number_key(&number));
+    struct listener *old = map_take(all->by_number, number_key(&number));
     if (old)
         listener_free(old);
 }
 
-void front_listeners_add(struct front_listeners *all, unsigned number, enum service service, int fd)
+static void add_listener(struct front_listeners *all, unsigned number, enum service service, int fd)
 {
     struct listener *l = MEM_NEW(struct listener);
     *l = (struct listener){.all = all, .service = service, .fd = fd};
@@ -159,6 +140,62 @@ void front_listeners_add(struct front_listeners *all, unsigned number, enum serv
     l->readable = event_new(all->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
     l->rest = evtimer_new(all->base, on_rested, l);
     event_add(l->readable, NULL);
-    front_listeners_remove(all, number);
+    remove_listener(all, number);
     map_put(all->by_number, number_key(&number), l);
+}
+
+void front_listen(struct front *f, unsigned number, enum service service, int fd)
+{
+    if (f->listeners)
+        add_listener(f->listeners, number, service, fd);
+    else
+        close(fd);
+}
+
+void front_unlisten(struct front *f, unsigned number)
+{
+    if (f->listeners)
+        remove_listener(f->listeners, number);
+}
+
+void front_deafen(struct front *f)
+{
+    if (!f->listeners)
+        return;
+    map_free(f->listeners->by_number, listener_free);
+    behind_free(f->listeners->behind);
+    free(f->listeners);
+    f->listeners = NULL;
+}
+
+/* --- the whole --- */
+
+void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg)
+{
+    f->listeners = MEM_NEW(struct front_listeners);
+    *f->listeners = (struct front_listeners){.base = base, .settings = &f->settings, .fn = fn,
+                                             .arg = arg, .behind = behind_new(base, fn, arg),
+                                             .by_number = map_new()};
+}
+
+void front_message(struct front *f, const struct msg *m)
+{
+    if (m->type == MSG_counters) {
+        counters_close(f->counters);
+        f->counters = counters_open(m->fd);
+        f->row = m->counters.index;
+    } else if (m->type == MSG_rates) {
+        rates_close(f->rates);
+        f->rates = rates_open(m->fd);
+        if (f->settings)
+            rates_configure(f->rates, f->settings->cfg);
+    }
+}
+
+void front_free(struct front *f)
+{
+    front_deafen(f);
+    front_settings_drop(f->settings);
+    counters_close(f->counters);
+    rates_close(f->rates);
 }

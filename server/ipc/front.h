@@ -1,6 +1,6 @@
 /*
  * What the programs that clients connect to have in common: settings with certificates, of which
- * each client keeps those it came under, and listeners.
+ * each client keeps those it came under, listeners, and the tables that clients are counted in.
  */
 #ifndef FACTEUR_IPC_FRONT_H
 #define FACTEUR_IPC_FRONT_H
@@ -8,7 +8,9 @@
 #include "io/tls.h"
 #include "ipc/behind.h"
 #include "ipc/bundle.h"
+#include "ipc/counters.h"
 #include "ipc/message.h"
+#include "ipc/rates.h"
 
 #include <event2/event.h>
 
@@ -18,25 +20,31 @@ struct front_settings { /* shared, counted */
     struct tls_server *tls;
 };
 
-/* Replaces *current by settings made of cfg (taken over on success) and the bundle's certificates;
- * clients that hold the old ones keep them. 0, or -1 and a permanent error: *current is untouched. */
-int front_settings_replace(struct front_settings **current, struct config *cfg,
-                           const struct bundle *b, struct err *e);
 struct front_settings *front_settings_hold(struct front_settings *s);
 void front_settings_drop(struct front_settings *s); /* NULL is fine */
 
-struct front_listeners;
+struct front {
+    struct front_settings *settings; /* for new clients; NULL before the first configuration */
+    struct front_listeners *listeners;
+    struct counters *counters; /* NULL until the master gave them */
+    unsigned row;              /* ours in the counters */
+    struct rates *rates;       /* NULL until the master gave them */
+};
 
 /* fn is called for every connection accepted, after a load balancer's header where one is expected by
- * *settings, which are looked at for each. */
-struct front_listeners *front_listeners_new(struct event_base *base,
-                                            struct front_settings *const *settings, behind_fn fn,
-                                            void *arg);
-void front_listeners_free(struct front_listeners *l); /* closes them; NULL is fine */
-
+ * the settings then in force. f must stay where it is. */
+void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg);
+/* New settings, made of cfg (taken over on success) and the bundle's certificates; clients that hold
+ * the old ones keep them. 0, or -1 and a permanent error: all stays as it was. */
+int front_configure(struct front *f, struct config *cfg, const struct bundle *b, struct err *e);
+/* Takes the tables that the master hands out; other messages are left alone. */
+void front_message(struct front *f, const struct msg *m);
 /* Takes over fd; a listener with that number is replaced. When no descriptor is left for a new
  * connection it rests for a second instead of waking at once again. */
-void front_listeners_add(struct front_listeners *l, unsigned number, enum service service, int fd);
-void front_listeners_remove(struct front_listeners *l, unsigned number);
+void front_listen(struct front *f, unsigned number, enum service service, int fd);
+void front_unlisten(struct front *f, unsigned number);
+/* Closes all listeners; no more can be added. */
+void front_deafen(struct front *f);
+void front_free(struct front *f);
 
 #endif

@@ -70,7 +70,7 @@ static void judged(struct session *s, struct str user, enum verdict v, enum auth
 {
     bool no = v == VERDICT_NO || v == VERDICT_REFUSED;
     if (auth_was_right(v, state) || (!no && state != AUTH_TOO_MANY))
-        rates_guess_forgive(s->smtpd->rates, &s->guess);
+        rates_guess_forgive(s->smtpd->front.rates, &s->guess);
     s->guess.counted = false;
     if (v == VERDICT_YES) {
         log_login(s, user, "yes");

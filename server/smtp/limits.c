@@ -9,7 +9,7 @@ static bool is_counted(const struct session *s)
 
 static bool is_past(struct session *s, enum rate what, struct str name, int64_t limit)
 {
-    return limit > 0 && rates_add(s->smtpd->rates, what, name) > limit;
+    return limit > 0 && rates_add(s->smtpd->front.rates, what, name) > limit;
 }
 
 static bool client_past(struct session *s, enum rate what, int64_t limit)
@@ -63,7 +63,7 @@ bool limits_rcpt(struct session *s)
 
 bool limits_guess(struct session *s, struct str user)
 {
-    if (rates_guess_begin(s->smtpd->rates, session_cfg(s), s->peer.ip, user, &s->guess))
+    if (rates_guess_begin(s->smtpd->front.rates, session_cfg(s), s->peer.ip, user, &s->guess))
         return true;
     log_info("auth-limit", LZ("session", s->id), LZ("client", s->peer.text), LS("user", user));
     s->reply_delay = rates_guess_delay(session_cfg(s), &s->guess) * 1000;

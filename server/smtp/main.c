@@ -13,10 +13,7 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
 {
     struct smtpd *d = p->arg;
     (void)reload;
-    if (front_settings_replace(&d->settings, cfg, b, e) != 0)
-        return -1;
-    rates_configure(d->rates, cfg);
-    return 0;
+    return front_configure(&d->front, cfg, b, e);
 }
 
 static void on_link(struct program *p, unsigned peer, unsigned index, int fd)
@@ -44,31 +41,19 @@ static void on_accept(void *arg, enum service service, int fd, const struct addr
 static void on_listener(struct program *p, unsigned number, enum service service, int fd)
 {
     struct smtpd *d = p->arg;
-    front_listeners_add(d->listeners, number, service, fd);
+    front_listen(&d->front, number, service, fd);
 }
 
 static void on_listener_close(struct program *p, unsigned number)
 {
     struct smtpd *d = p->arg;
-    front_listeners_remove(d->listeners, number);
+    front_unlisten(&d->front, number);
 }
-
-/* --- the rest of the master's messages --- */
 
 static void on_message(struct program *p, struct msg *m)
 {
     struct smtpd *d = p->arg;
-    if (m->type == MSG_rates) {
-        rates_close(d->rates);
-        d->rates = rates_open(m->fd);
-        if (d->settings)
-            rates_configure(d->rates, d->settings->cfg);
-    }
-    if (m->type != MSG_counters)
-        return;
-    counters_close(d->counters);
-    d->counters = counters_open(m->fd);
-    d->row = m->counters.index;
+    front_message(&d->front, m);
 }
 
 static void on_status(struct program *p, struct buf *out)
@@ -94,8 +79,7 @@ static bool on_stop(struct program *p)
     if (d->stopping)
         return true;
     d->stopping = true;
-    front_listeners_free(d->listeners);
-    d->listeners = front_listeners_new(p->base, &d->settings, on_accept, d);
+    front_deafen(&d->front);
     program_stop_in(p, LAST_MOMENT_MS);
     for (struct session *s = d->sessions, *next; s; s = next) {
         next = s->next;
@@ -116,7 +100,7 @@ static int on_prepare(struct program *p, struct err *e)
     d->queue = rpc_new(p->base, SMTP, QUEUE);
     d->filter = rpc_new(p->base, SMTP, FILTER);
     d->relay = rpc_new(p->base, SMTP, RELAY);
-    d->listeners = front_listeners_new(p->base, &d->settings, on_accept, d);
+    front_start(&d->front, p->base, on_accept, d);
     return 0;
 }
 
@@ -130,11 +114,8 @@ static void on_end(struct program *p)
     rpc_free(d->queue);
     rpc_free(d->filter);
     rpc_free(d->relay);
-    front_listeners_free(d->listeners);
+    front_free(&d->front);
     probed_free(d);
-    front_settings_drop(d->settings);
-    counters_close(d->counters);
-    rates_close(d->rates);
 }
 
 int main(int argc, char **argv)

@@ -49,8 +49,8 @@ static void session_free(struct session *s)
     filter_end(s);
     auth_forget(s);
     smtp_reader_free(&s->reader);
-    if (s->counted && d->counters)
-        counters_sub(d->counters, d->row, s->peer.ip);
+    if (s->counted && d->front.counters)
+        counters_sub(d->front.counters, d->front.row, s->peer.ip);
     *s->link = s->next;
     if (s->next)
         s->next->link = s->link;
@@ -312,9 +312,9 @@ static bool must_go(struct session *s, struct turned_away *why)
     struct smtpd *d = s->smtpd;
     const struct config *cfg = session_cfg(s);
     uint64_t same = 1, all = d->session_count;
-    if (d->counters) {
-        same = counters_add(d->counters, d->row, s->peer.ip);
-        all = counters_total(d->counters);
+    if (d->front.counters) {
+        same = counters_add(d->front.counters, d->front.row, s->peer.ip);
+        all = counters_total(d->front.counters);
         s->counted = true;
     }
     if (all > (uint64_t)cfg->smtpd_process_limit) {
@@ -360,7 +360,7 @@ static struct session *session_new(struct smtpd *d, enum service service, int fd
                                    const struct addr *from)
 {
     struct session *s = MEM_NEW(struct session);
-    *s = (struct session){.smtpd = d, .settings = front_settings_hold(d->settings), .service = service,
+    *s = (struct session){.smtpd = d, .settings = front_settings_hold(d->front.settings), .service = service,
                           .state = STATE_NEW, .next = d->sessions, .link = &d->sessions,
                           .verb = ""};
     if (s->next)

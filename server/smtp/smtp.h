@@ -14,8 +14,6 @@
 
 #include "base/map.h"
 #include "io/conn.h"
-#include "ipc/counters.h"
-#include "ipc/rates.h"
 #include "ipc/front.h"
 #include "ipc/program.h"
 #include "ipc/rpc.h"
@@ -34,14 +32,10 @@
 
 struct smtpd {
     struct program *program;
-    struct front_settings *settings;
+    struct front front;
     struct rpc *directory, *deliver, *queue, *filter, *relay;
     uint64_t last_exchange; /* number of the SASL exchange relayed last */
     uint64_t last_filtered; /* number of the session that filters heard of last */
-    struct counters *counters;
-    struct rates *rates;
-    unsigned row;
-    struct front_listeners *listeners;
     struct map *probed; /* folded address → struct probed */
     struct session *sessions;
     size_t session_count;
