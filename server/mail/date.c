@@ -37,16 +37,26 @@ static int64_t year_start(int64_t year)
            (floor_div(y, 400) - 4);
 }
 
+bool mail_date_exists(int64_t year, int month, int day)
+{
+    return year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 &&
+           day <= month_days(year, month);
+}
+
+int64_t mail_date_days(int64_t year, int month, int day)
+{
+    int64_t days = year_start(year) + day - 1;
+    for (int m = 1; m < month; m++)
+        days += month_days(year, m);
+    return days;
+}
+
 static int date_to_unix(const struct date *d, int64_t *unix_time)
 {
-    if (d->month < 1 || d->month > 12 || d->year < 1 || d->year > 9999)
-        return -1;
-    if (d->day < 1 || d->day > month_days(d->year, d->month) || d->hour > 23 || d->minute > 59 ||
+    if (!mail_date_exists(d->year, d->month, d->day) || d->hour > 23 || d->minute > 59 ||
         d->second > 60)
         return -1;
-    int64_t days = year_start(d->year) + d->day - 1;
-    for (int m = 1; m < d->month; m++)
-        days += month_days(d->year, m);
+    int64_t days = mail_date_days(d->year, d->month, d->day);
     *unix_time = days * 86400 + d->hour * 3600 + (d->minute - d->zone) * 60 + d->second;
     return 0;
 }
@@ -101,10 +111,10 @@ static struct str word(struct mail_lex *x)
     return (struct str){x->s.p + start, x->at - start};
 }
 
-static int month_number(struct str s)
+int mail_date_month(struct str name)
 {
-    for (int i = 0; i < 12 && s.n >= 3; i++)
-        if (str_caseeq(str_head(s, 3), str_from(months[i])))
+    for (int i = 0; i < 12 && name.n >= 3; i++)
+        if (str_caseeq(str_head(name, 3), str_from(months[i])))
             return i + 1;
     return -1;
 }
@@ -201,20 +211,20 @@ int mail_date_parse(struct str value, int64_t *unix_time, int *zone)
     gap(&x);
     struct str first = word(&x);
     gap(&x);
-    if (first.n && month_number(first) < 0) {
+    if (first.n && mail_date_month(first) < 0) {
         struct str second = word(&x);
         if (second.n)
             first = second;
         gap(&x);
     }
-    d.month = month_number(first);
+    d.month = mail_date_month(first);
     if (d.month > 0) {
         if (read_asctime(&x, &d) != 0)
             return -1;
     } else {
         d.day = number(&x, 2);
         gap(&x);
-        d.month = month_number(word(&x));
+        d.month = mail_date_month(word(&x));
         gap(&x);
         d.year = read_year(&x);
         gap(&x);
@@ -254,7 +264,7 @@ int mail_date_parse_imap(struct str text, int64_t *unix_time, int *zone)
     d.day = expect(&x, ' ') ? fixed(&x, 1) : number(&x, 2);
     ok = ok && expect(&x, '-');
     struct str name = word(&x);
-    d.month = name.n == 3 ? month_number(name) : -1;
+    d.month = name.n == 3 ? mail_date_month(name) : -1;
     ok = ok && d.month > 0 && expect(&x, '-') && (d.year = fixed(&x, 4)) >= 0 && expect(&x, ' ');
     ok = ok && (d.hour = fixed(&x, 2)) >= 0 && expect(&x, ':');
     ok = ok && (d.minute = fixed(&x, 2)) >= 0 && expect(&x, ':');

@@ -55,6 +55,12 @@ struct str mail_date_print(char *out, int64_t unix_time, int zone);
 /* " 1-Nov-2024 08:04:00 +0100" without quotes (RFC 3501 section 9, date-time), both ways. */
 struct str mail_date_print_imap(char *out, int64_t unix_time, int zone);
 int mail_date_parse_imap(struct str text, int64_t *unix_time, int *zone);
+/* 1 to 12 by its first three letters, or -1. */
+int mail_date_month(struct str name);
+/* A day of the Gregorian calendar, month and day from 1: does it exist in the years 1 to 9999, and which
+ * is it, counted from 1970-01-01? */
+bool mail_date_exists(int64_t year, int month, int day);
+int64_t mail_date_days(int64_t year, int month, int day);
 /* Days since 1970 of the date as it is written, zone ignored (SEARCH SENTON, RFC 3501 6.4.4). */
 int64_t mail_date_day(int64_t unix_time, int zone);
 

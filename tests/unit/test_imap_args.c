@@ -150,8 +150,13 @@ static void dates(void)
         c = on(a, str_from(bad[i]));
         CU_ASSERT(imap_get_date(&c, &d) == -1);
     }
-    c = ON("\"17-Jul-1996 24:44:25 -0700\"");
-    CU_ASSERT(imap_get_date_time(&c, &t) == -1);
+    static const char *const bad_times[] = {"\"17-Jul-1996 24:44:25 -0700\"", "17-Jul-1996", "\"",
+                                            "\"17-Jul-1996 02:44:25 -0700", "\"\"",
+                                            "{26}17-Jul-1996 02:44:25 -0700"};
+    for (size_t i = 0; i < sizeof bad_times / sizeof *bad_times; i++) {
+        c = on(a, str_from(bad_times[i]));
+        CU_ASSERT(imap_get_date_time(&c, &t) == -1);
+    }
     CU_ASSERT(imap_date_days((struct imap_date){1970, 1, 1}) == 0);
     CU_ASSERT(imap_date_days((struct imap_date){1969, 12, 31}) == -1);
     CU_ASSERT(imap_date_days((struct imap_date){2000, 3, 1}) == 11017);
