@@ -44,7 +44,6 @@ struct ldapmap_table {
 /* settings.c */
 int ldapmap_conn_copy(struct ldapmap_conn_settings *to, struct arena *a,
                       const struct ldapmap_conn_settings *from, struct err *e);
-bool ldapmap_conn_knows(struct str name);
 const char *ldapmap_conn_name(size_t i); /* the i-th name, NULL past the last */
 int ldapmap_number(struct str name, struct str value, uint32_t min, uint32_t max, uint32_t *out,
                    struct err *e);

@@ -90,11 +90,6 @@ bool ldapmap_table_shares(const struct ldapmap_table *a, const struct ldapmap_ta
  * but for "=*@%s" in the one where the other has "=%s", and nothing negated. */
 bool ldapmap_table_implies(const struct ldapmap_table *addresses,
                            const struct ldapmap_table *domains);
-/* Sorts tables into groups that share their search: group_of[i] becomes the number of table i's
- * group, counted from 0 in order of appearance. Returns the number of groups. */
-size_t ldapmap_table_groups(const struct ldapmap_table *const *tables, size_t count,
-                            size_t *group_of);
-
 /* --- queries --- */
 
 /* Bounds of one query beyond what the tables' own limits say; 0 stands for the default. A query

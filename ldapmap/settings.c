@@ -51,11 +51,6 @@ static const struct setting *find_setting(struct str name)
     return NULL;
 }
 
-bool ldapmap_conn_knows(struct str name)
-{
-    return find_setting(name) != NULL;
-}
-
 const char *ldapmap_conn_name(size_t i)
 {
     return i < SETTINGS ? settings[i].name : NULL;

@@ -431,19 +431,6 @@ bool ldapmap_table_implies(const struct ldapmap_table *addresses,
            ldapmap_conn_same(&addresses->conn, &domains->conn);
 }
 
-size_t ldapmap_table_groups(const struct ldapmap_table *const *tables, size_t count,
-                            size_t *group_of)
-{
-    size_t groups = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t j = 0;
-        while (j < i && !ldapmap_table_shares(tables[i], tables[j]))
-            j++;
-        group_of[i] = j < i ? group_of[j] : groups++;
-    }
-    return groups;
-}
-
 struct str ldapmap_table_filter(const struct ldapmap_table *t)
 {
     return t->query_filter;

@@ -81,9 +81,6 @@ void config_style_networks(enum config_style style, struct buf *out);
  * fit for config_parse in another process. */
 void config_export(const struct config *c, unsigned who, struct buf *out);
 
-/* Prints all values (all), those given in the file (!all), or the defaults (c NULL). */
-void config_print(const struct config *c, bool all, FILE *out);
-
 /* The option called name, or NULL; the option number whose name is nearest (for messages). */
 const struct config_option *config_find(struct str name);
 const struct config_option *config_nearest(struct str name);

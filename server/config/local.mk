@@ -1,6 +1,6 @@
 noinst_LIBRARIES += libconfig.a
 libconfig_a_SOURCES = \
 	%reldir%/config.h %reldir%/options.def \
-	%reldir%/options.c %reldir%/parse.c %reldir%/print.c %reldir%/network.c \
+	%reldir%/options.c %reldir%/parse.c %reldir%/export.c %reldir%/network.c \
 	%reldir%/maps.c %reldir%/ldap.c %reldir%/endpoint.h %reldir%/endpoint.c \
 	%reldir%/style.c %reldir%/rules.h %reldir%/rules.c

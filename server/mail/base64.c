@@ -74,25 +74,3 @@ int mail_base64_encode(struct buf *out, struct str in, bool lines)
     out->n += n;
     return 0;
 }
-
-int mail_base64_decode_strict(struct buf *out, struct str in)
-{
-    if (in.n % 4 != 0)
-        return -1;
-    size_t pad = 0;
-    while (pad < 2 && pad < in.n && in.p[in.n - 1 - pad] == '=')
-        pad++;
-    struct str digits = str_head(in, in.n - pad);
-    for (size_t i = 0; i < digits.n; i++)
-        if (value_of((unsigned char)digits.p[i]) < 0)
-            return -1;
-    /* The bits that padding makes meaningless must be zero (RFC 4648 section 3.5). */
-    if (pad && value_of((unsigned char)digits.p[digits.n - 1]) & (pad == 1 ? 3 : 15))
-        return -1;
-    char *p = buf_room(out, digits.n + 1);
-    if (!p)
-        return -1;
-    struct mail_base64 s = {0};
-    out->n += mail_base64_decode(&s, digits, p);
-    return 0;
-}

@@ -24,8 +24,6 @@ void mail_base64_end(struct mail_base64 *s);
 /* Appends the encoding, a CR LF after every 76 characters when lines is true. 0, or -1 past the
  * bound. */
 int mail_base64_encode(struct buf *out, struct str in, bool lines);
-/* Strict, whole (SASL, RFC 4648): no blanks, right padding. 0, or -1 and out as it was. */
-int mail_base64_decode_strict(struct buf *out, struct str in);
 
 /* --- quoted-printable (RFC 2045 section 6.7) --- */
 #define MAIL_QP_SLACK 80

@@ -129,8 +129,8 @@ static size_t merge(struct arena *a, const struct mail_param *raw, size_t n, str
     return out;
 }
 
-void mail_params_parse(struct arena *a, struct mail_lex *x, struct mail_param **params,
-                       size_t *count)
+static void params_parse(struct arena *a, struct mail_lex *x, struct mail_param **params,
+                         size_t *count)
 {
     struct mail_param raw[MAIL_MIME_PARAMS_MAX];
     struct mail_lex_out out = {.p = arena_alloc(a, x->s.n - x->at + 1)};
@@ -161,7 +161,7 @@ void mail_mime_value_parse(struct arena *a, struct str value, struct str *token,
     *token = (struct str){x.s.p, 0};
     if (mail_lex_cfws(&x))
         *token = mail_lex_token(&x);
-    mail_params_parse(a, &x, params, count);
+    params_parse(a, &x, params, count);
 }
 
 /* type "/" subtype; both empty when the value cannot be understood. A type alone is kept. */
@@ -183,7 +183,7 @@ void mail_type_parse(struct arena *a, struct str value, struct mail_part *p)
         ok = ok && mail_lex_peek(&x) < 0;
     }
     if (ok)
-        mail_params_parse(a, &x, &p->params, &p->param_count);
+        params_parse(a, &x, &p->params, &p->param_count);
     else
         p->type = p->subtype = nothing;
 }

@@ -13,7 +13,7 @@ struct wait {
     const char *verb;
 };
 
-bool filter_is_wanted(const struct session *s)
+static bool is_wanted(const struct session *s)
 {
     return session_cfg(s)->smtpd_milters.n > 0 && !s->mail.discard;
 }
@@ -141,7 +141,7 @@ static void mail_with_names(struct session *s, void *arg)
 
 void filter_mail(struct session *s, filter_fn go, filter_fn refused)
 {
-    if (filter_is_wanted(s))
+    if (is_wanted(s))
         names_need(s, mail_with_names, wait_new(s, go, refused, "MAIL"));
     else
         go(s);
@@ -150,7 +150,7 @@ void filter_mail(struct session *s, filter_fn go, filter_fn refused)
 void filter_rcpt(struct session *s, struct str address, filter_fn go, filter_fn refused)
 {
     struct msg m = MSG_INIT(filter_rcpt_ask);
-    if (!filter_is_wanted(s) || !s->mail.filtered) {
+    if (!is_wanted(s) || !s->mail.filtered) {
         go(s);
         return;
     }
@@ -162,7 +162,7 @@ void filter_rcpt(struct session *s, struct str address, filter_fn go, filter_fn 
 void filter_message(struct session *s, filter_fn go, filter_fn refused)
 {
     struct msg m = MSG_INIT(filter_message_ask);
-    if (!filter_is_wanted(s) || !s->mail.filtered) {
+    if (!is_wanted(s) || !s->mail.filtered) {
         go(s);
         return;
     }

@@ -352,7 +352,6 @@ bool limits_mail(struct session *s);
 bool limits_rcpt(struct session *s);
 
 /* --- filter.c: what milters think of it --- */
-bool filter_is_wanted(const struct session *s);
 /* Each calls go once filters agree, now or later; else it replies, and calls refused. */
 typedef void (*filter_fn)(struct session *s);
 void filter_mail(struct session *s, filter_fn go, filter_fn refused);

@@ -83,16 +83,3 @@ void store_picture_free(struct store_picture *p)
     buf_free(&p->names);
     *p = (struct store_picture){0};
 }
-
-const struct store_entry *store_picture_find(const struct store_picture *p, uint32_t uid)
-{
-    size_t low = 0, high = p->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (p->entry[mid].uid < uid)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < p->count && p->entry[low].uid == uid ? &p->entry[low] : NULL;
-}

@@ -54,9 +54,6 @@ struct store_picture {
 
 void store_picture_free(struct store_picture *p);
 
-/* Entry with this UID, or NULL. */
-const struct store_entry *store_picture_find(const struct store_picture *p, uint32_t uid);
-
 /* Scans cur/ and new/ and gives UIDs to new files, durably. move_new: files in new/ are moved to
  * cur/ first, as a mail reader does. */
 int store_folder_scan(struct store_folder *f, bool move_new, struct store_picture *out, struct err *e);

@@ -20,7 +20,7 @@
 #define LIST_LARGE 65536    /* bytes of a uidlist, some 800 messages, that make the index worth opening */
 #define PART_MAX 200        /* new files that are looked at without looking at all */
 
-void mailbox_due_in(struct store_mailbox *mb, int ms)
+static void due_in(struct store_mailbox *mb, int ms)
 {
     int64_t at = clock_mono_ms() + ms;
     if (mb->recheck_at == 0 || at < mb->recheck_at)
@@ -43,7 +43,7 @@ void mailbox_own_change(struct store_mailbox *mb, int64_t before_ns)
         return;
     mb->stamp.cur_ns = mailbox_cur_ns(mb);
     mb->taken_ns = 0;
-    mailbox_due_in(mb, OWN_CHANGE_MS);
+    due_in(mb, OWN_CHANGE_MS);
 }
 
 /* The uidlist as it was read, not as it is now. */
@@ -83,12 +83,12 @@ static void anchor_scan(struct store_mailbox *mb, const struct store_picture *p,
     if (held) {
         mb->taken_ns = 0;
         mb->watch.rescan = true;
-        mailbox_due_in(mb, TICK_MS);
+        due_in(mb, TICK_MS);
     } else if (mb->watch.fd >= 0) {
         mailbox_anchor(mb);
     }
     if (p->uneasy && mb->watch.fd < 0)
-        mailbox_due_in(mb, 2 * TICK_MS);
+        due_in(mb, 2 * TICK_MS);
 }
 
 /* ---- pictures ---- */
@@ -262,7 +262,7 @@ static int look_at_part(struct store_mailbox *mb, const struct store_stamp *befo
     if (mb->watch.fd >= 0)
         mailbox_anchor(mb);
     else
-        mailbox_due_in(mb, OWN_CHANGE_MS);
+        due_in(mb, OWN_CHANGE_MS);
     return 0;
 }
 

@@ -104,7 +104,6 @@ int mailbox_look(struct store_mailbox *mb, struct err *e);
 void mailbox_anchor(struct store_mailbox *mb);
 int64_t mailbox_cur_ns(const struct store_mailbox *mb);
 void mailbox_own_change(struct store_mailbox *mb, int64_t before_ns);
-void mailbox_due_in(struct store_mailbox *mb, int ms);
 
 /* --- mailbox_index.c --- */
 /* Loads all rows into an empty view. 0; -1: the view stays empty. */

@@ -45,10 +45,9 @@ int store_writer_begin(struct store_writer *w, int dir_fd, struct err *e);
 int store_writer_write(struct store_writer *w, struct str data, struct err *e);
 /* Ends the file: date, fsync, close. The name in tmp/ stays; for those that move it themselves. */
 int store_writer_finish(struct store_writer *w, struct err *e);
-/* finish, then moves it to new/, or to cur/ with flags, replacing nothing, and makes that durable.
- * On failure nothing is left behind. w->base is the name's base. */
+/* finish, then moves it to new/, replacing nothing, and makes that durable. On failure nothing is left
+ * behind. w->base is the name's base. */
 int store_writer_commit_new(struct store_writer *w, struct err *e);
-int store_writer_commit_cur(struct store_writer *w, uint8_t flags, uint32_t keywords, struct err *e);
 /* Moves a finished file without making the directory durable: the batch form, for many messages and
  * one store_dir_sync of each directory at the end. in_new is ignored with flags or keywords. */
 int store_writer_place(struct store_writer *w, bool in_new, uint8_t flags, uint32_t keywords,

@@ -58,7 +58,8 @@ static int count_folder(int dir_fd, struct store_usage *sum, struct err *e)
     return 0;
 }
 
-int store_quota_count(int root_fd, struct store_usage *out, struct err *e)
+/* Counts by looking at every file. */
+static int count_all(int root_fd, struct store_usage *out, struct err *e)
 {
     AUTO_ARENA a = arena_new(4096);
     struct store_names folders;
@@ -154,7 +155,7 @@ static int read_sizefile(int root_fd, struct sizefile *f, struct err *e)
 static int recount(int root_fd, uint64_t limit, struct store_usage *out, struct err *e)
 {
     AUTO_BUF text = BUF_MAX(256);
-    if (store_quota_count(root_fd, out, e) != 0)
+    if (count_all(root_fd, out, e) != 0)
         return -1;
     buf_printf(&text, "%lluS\n%llu %llu\n", (unsigned long long)limit,
                (unsigned long long)out->bytes, (unsigned long long)out->messages);

@@ -27,8 +27,6 @@ int store_quota_check(int root_fd, uint64_t limit_bytes, uint64_t extra, struct 
                       struct err *e);
 /* Notes a change; nothing happens when the maildir keeps no maildirsize. */
 int store_quota_add(int root_fd, int64_t bytes, int64_t messages, struct err *e);
-/* Counts by looking at every file. */
-int store_quota_count(int root_fd, struct store_usage *out, struct err *e);
 
 /* 0 when the file system of fd has room for extra bytes and 16 MiB beyond; -1 and a temporary *e. */
 int store_disk_check(int fd, uint64_t extra, struct err *e);

@@ -151,40 +151,23 @@ int store_writer_place(struct store_writer *w, bool in_new, uint8_t flags, uint3
     return err_temp(e, "%s: no free name", w->base);
 }
 
-static int commit(struct store_writer *w, bool in_new, uint8_t flags, uint32_t keywords,
-                  struct err *e)
+int store_writer_commit_new(struct store_writer *w, struct err *e)
 {
-    const char *sub = flags || keywords || !in_new ? "cur" : "new";
-    AUTO_FD dir = store_dir_open(w->dir_fd, sub);
+    AUTO_FD dir = store_dir_open(w->dir_fd, "new");
     if (dir < 0) {
-        store_errno(e, "open %s", sub);
+        store_errno(e, "open new");
         store_writer_abort(w);
         return -1;
     }
-    if (store_writer_finish(w, e) != 0 || store_writer_place(w, in_new, flags, keywords, e) != 0) {
+    if (store_writer_finish(w, e) != 0 || store_writer_place(w, true, 0, 0, e) != 0) {
         store_writer_abort(w);
         return -1;
     }
     if (store_dir_sync(dir, e) == 0)
         return 0;
     /* Not known to be durable: the caller is told no, so the file may not stay either. */
-    AUTO_BUF name = BUF_MAX(STORE_NAME_MAX + 8);
-    if (sub[0] == 'n')
-        buf_str(&name, str_from(w->base));
-    else
-        store_name_format(&name, str_from(w->base), STR(""), flags, keywords);
-    unlinkat(dir, buf_z(&name), 0);
+    unlinkat(dir, w->base, 0);
     return -1;
-}
-
-int store_writer_commit_new(struct store_writer *w, struct err *e)
-{
-    return commit(w, true, 0, 0, e);
-}
-
-int store_writer_commit_cur(struct store_writer *w, uint8_t flags, uint32_t keywords, struct err *e)
-{
-    return commit(w, false, flags, keywords, e);
 }
 
 void store_writer_abort(struct store_writer *w)

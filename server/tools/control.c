@@ -47,7 +47,8 @@ int tool_ask(const char *name, const char *file, const char *line, struct buf *a
     return 0;
 }
 
-int tool_order(const char *name, const char *file, const char *line, int argc)
+/* The answer is "ok" or "error: …"; the exit status. */
+static int order(const char *name, const char *file, const char *line, int argc)
 {
     AUTO_BUF answer = {0};
     if (argc != 1)
@@ -64,12 +65,12 @@ int tool_order(const char *name, const char *file, const char *line, int argc)
 int tool_reload(const char *file, int argc, char **argv)
 {
     (void)argv;
-    return tool_order("reload", file, "reload", argc);
+    return order("reload", file, "reload", argc);
 }
 
 /* The answer ends when facteurd has. */
 int tool_stop(const char *file, int argc, char **argv)
 {
     (void)argv;
-    return tool_order("stop", file, "stop", argc);
+    return order("stop", file, "stop", argc);
 }

@@ -27,7 +27,5 @@ int tool_config(const char *name, const char *file, struct config **out);
 /* Asks the running facteurd over its control socket and reads the whole answer, at most 4 MiB: 0,
  * or -1 after telling why. */
 int tool_ask(const char *name, const char *file, const char *line, struct buf *answer);
-/* The same for an answer that is "ok" or "error: …": the exit status. */
-int tool_order(const char *name, const char *file, const char *line, int argc);
 
 #endif

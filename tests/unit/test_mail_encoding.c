@@ -46,11 +46,12 @@ static void base64_encoding(void)
                                        {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
                                        {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-        AUTO_BUF b = {0}, back = {0};
+        AUTO_ARENA a = arena_new(64);
+        AUTO_BUF b = {0};
+        bool broken;
         CU_ASSERT(mail_base64_encode(&b, str_from(t[i][0]), false) == 0);
         UNIT_STR(buf_view(&b), t[i][1]);
-        CU_ASSERT(mail_base64_decode_strict(&back, buf_view(&b)) == 0);
-        UNIT_STR(buf_view(&back), t[i][0]);
+        UNIT_STR(base64(a, buf_view(&b), 99, &broken), t[i][0]);
     }
     char bytes[58];
     memset(bytes, 0xff, sizeof bytes);
@@ -62,18 +63,6 @@ static void base64_encoding(void)
     CU_ASSERT(b.n == 78 + 6);
     AUTO_BUF small = BUF_MAX(3);
     CU_ASSERT(mail_base64_encode(&small, STR("f"), false) == -1 && small.n == 0);
-}
-
-static void base64_strict(void)
-{
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg= =", "Zg==\n", "Z===", "====", "=Zg=",
-                                      "Zh==", "Zm9=", "Zm9v Zm9v", "Zg==Zg=="};
-    AUTO_BUF b = {0};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CU_ASSERT(mail_base64_decode_strict(&b, str_from(bad[i])) == -1 && b.n == 0);
-        if (b.n)
-            printf("# %s\n", bad[i]);
-    }
 }
 
 static void quoted_printable(void)
@@ -337,7 +326,6 @@ int main(void)
     static const struct unit_test tests[] = {
         {"base64 decoding in pieces", base64_decoding},
         {"base64 encoding", base64_encoding},
-        {"base64 strict", base64_strict},
         {"quoted-printable in pieces", quoted_printable},
         {"quoted-printable, long runs of blanks", quoted_printable_blanks},
         {"charsets", charsets},

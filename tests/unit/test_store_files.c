@@ -151,7 +151,8 @@ static void writer_line_ends(void)
         CU_ASSERT_FATAL(store_writer_begin(&w, root, &e) == 0);
         write_pieces(&w, text, piece);
         w.date = 1234567890;
-        CU_ASSERT_FATAL(store_writer_commit_cur(&w, STORE_SEEN, 1u << 3, &e) == 0);
+        CU_ASSERT_FATAL(store_writer_finish(&w, &e) == 0 &&
+                        store_writer_place(&w, false, STORE_SEEN, 1u << 3, &e) == 0);
         CU_ASSERT(w.size == strlen(want) && w.vsize == strlen(want) + 3);
         snprintf(path, sizeof path, "cur/%s:2,Sd", w.base);
         UNIT_STR(fixture_get(root, path, &b), want);

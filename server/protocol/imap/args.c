@@ -9,14 +9,6 @@ static const struct {
     {"\\Seen", IMAP_SEEN},         {"\\Draft", IMAP_DRAFT},     {"\\Recent", IMAP_RECENT},
 };
 
-const char *imap_flag_name(unsigned flag)
-{
-    for (size_t i = 0; i < sizeof system_flags / sizeof *system_flags; i++)
-        if (system_flags[i].flag == flag)
-            return system_flags[i].name;
-    return "";
-}
-
 static int get_system_flag(struct imap_cursor *c, struct imap_flags *flags)
 {
     for (size_t i = 0; i < sizeof system_flags / sizeof *system_flags; i++) {

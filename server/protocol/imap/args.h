@@ -48,7 +48,6 @@ struct imap_flags {
 /* flag-list in parentheses; flags without them too when bare (STORE). \Recent and unknown
  * system flags are refused. */
 int imap_get_flags(struct imap_cursor *c, struct arena *a, bool bare, struct imap_flags *flags);
-const char *imap_flag_name(unsigned flag); /* "\\Seen" */
 
 /* --- dates --- */
 struct imap_date {

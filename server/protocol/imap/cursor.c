@@ -8,7 +8,7 @@ int imap_wrong(struct imap_cursor *c, const char *why)
     return -1;
 }
 
-bool imap_is_list_char(char ch)
+static bool is_list_char(char ch)
 {
     /* list-char = ATOM-CHAR / list-wildcards / resp-specials */
     return imap_is_atom_char(ch) || ch == '%' || ch == '*' || ch == ']';
@@ -35,7 +35,7 @@ static bool is_name_char(char ch)
 
 static bool is_list_name_char(char ch)
 {
-    return imap_is_list_char(ch) || (unsigned char)ch >= 0x80;
+    return is_list_char(ch) || (unsigned char)ch >= 0x80;
 }
 
 static bool is_tag_char(char ch)
@@ -203,7 +203,7 @@ int imap_get_number64(struct imap_cursor *c, uint64_t *n)
     return 0;
 }
 
-int imap_get_number(struct imap_cursor *c, uint32_t *n)
+static int get_number(struct imap_cursor *c, uint32_t *n)
 {
     uint64_t v;
     if (imap_get_number64(c, &v) != 0)
@@ -216,7 +216,7 @@ int imap_get_number(struct imap_cursor *c, uint32_t *n)
 
 int imap_get_nz_number(struct imap_cursor *c, uint32_t *n)
 {
-    if (imap_get_number(c, n) != 0)
+    if (get_number(c, n) != 0)
         return -1;
     return *n ? 0 : imap_wrong(c, "Zero is not allowed here");
 }

@@ -48,14 +48,12 @@ int imap_get_string(struct imap_cursor *c, struct str *s);
 int imap_get_nstring(struct imap_cursor *c, struct str *s, bool *nil);
 int imap_get_astring(struct imap_cursor *c, struct str *s);
 int imap_get_list_mailbox(struct imap_cursor *c, struct str *s);
-int imap_get_number(struct imap_cursor *c, uint32_t *n);
 int imap_get_number64(struct imap_cursor *c, uint64_t *n); /* up to 2^63-1 (RFC 9051) */
 int imap_get_nz_number(struct imap_cursor *c, uint32_t *n);
 
 /* Character classes of the grammar. */
 bool imap_is_atom_char(char ch);
 bool imap_is_astring_char(char ch);
-bool imap_is_list_char(char ch);
 
 /* "{n}", "{n+}", "~{n}" at the end of a line (without its line end): its size; false when there is
  * none. start: position of the brace or tilde. */

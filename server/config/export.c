@@ -1,4 +1,4 @@
-/* Printing values for people, and handing them to other programs. */
+/* What another program may see, as text. */
 #include "config/config.h"
 
 static void put_escaped(struct buf *out, struct str v)
@@ -19,17 +19,5 @@ void config_export(const struct config *c, unsigned who, struct buf *out)
         buf_printf(out, "%s = ", o->name);
         put_escaped(out, c->value[i]);
         buf_byte(out, '\n');
-    }
-}
-
-void config_print(const struct config *c, bool all, FILE *out)
-{
-    for (size_t i = 0; i < config_option_count; i++) {
-        const struct config_option *o = &config_options[i];
-        if (!c)
-            fprintf(out, "%s = %s\n", o->name, o->def);
-        else if (c->source[i].p || all)
-            fprintf(out, "%s = %.*s\n", o->name,
-                    STR_FMT(c->source[i].p ? c->source[i] : str_from(o->def)));
     }
 }
