@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The rooms of the house: who may include whose headers, how long files are, and words that promise
-work still to do."""
+"""The rooms of the house: who may include whose headers, how long files are, words that promise work
+still to do, and whether what the documents name is there."""
 import os
 import re
 import sys
@@ -98,10 +98,41 @@ def no_promises():
     tap.same(words, [], "promises in comments")
 
 
+def documents():
+    for name in ("README", "ARCHITECTURE", "SECURITY"):
+        with open(os.path.join(SRC, name)) as text:
+            yield name, text.read()
+
+
+def named_files_exist():
+    wrong = []
+    for document, text in documents():
+        for name in re.findall(r"(?<![\w/.])[a-z_]+/[\w/-]*\.(?:c|h|py|def|cf|ldif|schema)\b", text):
+            if not any(os.path.exists(os.path.join(SRC, top, name)) for top in ("", "server")):
+                wrong.append("%s: %s" % (document, name))
+    tap.same(wrong, [], "files that are not there")
+
+
+def named_options_exist():
+    """A word with an underscore is an option, a message, a field or an attribute: the sources have it."""
+    known = set()
+    for path in list(sources()) + ["server/config/options.def", "server/ipc/messages.def"]:
+        with open(os.path.join(SRC, path)) as text:
+            known.update(re.findall(r"\w+", text.read()))
+    wrong = []
+    for document, text in documents():
+        for word in set(re.findall(r"(?<![\w/.])[a-z0-9]+(?:_[a-z0-9]+)+(?![\w*/.(])", text)):
+            if word not in known:
+                wrong.append("%s: %s" % (document, word))
+    tap.same(sorted(wrong), [], "names that nothing has")
+
+
 tap.run([
     ("headers are included one way only", includes),
     ("only confine changes uids and roots", only_confine_changes_uids),
     ("only the directory program speaks LDAP", only_the_directory_speaks_ldap),
     ("no file is longer than 800 lines", file_lengths),
     ("no comment promises work still to do", no_promises),
+    ("the documents name files that are there", named_files_exist),
+    ("the documents name options and messages that are there", named_options_exist),
 ])
