@@ -1,3 +1,4 @@
+/* A directory in memory, for fuzzers. */
 #include "fuzz_place.h"
 
 #include "store/fs.h"

@@ -1,3 +1,4 @@
+/* Holding a whole session with the bytes of a fuzzer. */
 #include "fuzz_session.h"
 
 #include "fuzz_place.h"

@@ -13,7 +13,6 @@ import os
 import poplib
 import random
 import re
-import smtplib
 import ssl
 import threading
 import time

@@ -3,13 +3,10 @@
 real opendkim and rspamd."""
 import os
 import re
-import shutil
 import signal
 import smtplib
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))

@@ -5,7 +5,6 @@ import imaplib
 import os
 import poplib
 import smtplib
-import socket
 import sys
 import time
 

@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from instance import Instance  # noqa: E402
-from world import AAAA, MX, SERVFAIL, World  # noqa: E402
+from world import MX, SERVFAIL, World  # noqa: E402
 
 SENDER = "amelie@example.com"
 

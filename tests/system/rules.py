@@ -319,9 +319,6 @@ def main(house, mail, world):
 
     # --- rewriting ---
 
-    def header_of(text):
-        return text.partition("\n\n")[0]
-
     def canonical():
         house.set(canonical_maps="inline:{amelie@old.example=amelie@example.com, @gone.example=bruno@example.net, "
                                  "twice@old.example=amelie@old.example}",
