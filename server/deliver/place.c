@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "confine/confine.h"
-#include "store/fs.h"
 #include "store/home.h"
 #include "store/maildir.h"
 #include "store/quota.h"

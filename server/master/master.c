@@ -1,6 +1,5 @@
 /* Start, signals, and end. */
 #include "master/master.h"
-#include "confine/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,6 @@
  * tried at this moment is not deleted; what is held then, is held after the attempt.
  */
 #include "base/log.h"
-#include "mail/header.h"
 #include "queue/queue.h"
 
 #include <stdio.h>

@@ -4,7 +4,6 @@
  * the directory must stand behind the recipient (an alias of ours that leads there, a domain that we
  * relay for). A grant that nobody knows any more is "cannot say": the directory may have started anew.
  */
-#include "base/log.h"
 #include "config/rules.h"
 #include "queue/queue.h"
 

@@ -2,7 +2,6 @@
 #include "session/imap.h"
 
 #include "base/log.h"
-#include "protocol/imap/write.h"
 
 /*
  * One row a capability; enable: the bit that ENABLE sets for it (RFC 5161), 0 when it needs none.

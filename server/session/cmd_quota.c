@@ -5,7 +5,6 @@
  */
 #include "session/imap.h"
 
-#include "protocol/imap/write.h"
 #include "store/quota.h"
 
 enum { UNIT = 1024 }; /* octets: RFC 9208 5.1 */

@@ -1,6 +1,5 @@
 /* Opening a folder, its stamp, and pictures of it. */
 #include "store/folder.h"
-#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
