@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define YOUNG_SECONDS 300 /* Linux writes what is dirty for longer than 30 s */
@@ -17,10 +19,13 @@ void store_copies_begin(struct store_copies *c)
     store_random_name(c->unique, "R");
 }
 
-static bool is_young(const struct stat *st)
+/* Content is written when a file is made, or when it was changed last. The time of its last change of status
+ * says less: a flag or a copy sets that too. */
+static bool is_young(const struct statx *st)
 {
-    int64_t age = clock_real_us() / 1000000 - st->st_ctime;
-    return age < YOUNG_SECONDS;
+    int64_t since = clock_real_us() / 1000000 - YOUNG_SECONDS;
+    int64_t made = st->stx_mask & STATX_BTIME ? st->stx_btime.tv_sec : st->stx_ctime.tv_sec;
+    return made > since || st->stx_mtime.tv_sec > since;
 }
 
 /* The few are synced before they are linked: a link would make the inode dirty again. */
@@ -38,22 +43,23 @@ int store_copies_add(struct store_copies *c, struct store_writer *w, int dir_fd,
                      const char *src, struct err *e)
 {
     struct store_name name;
-    struct stat st;
+    struct statx st;
     *w = (struct store_writer){.dir_fd = dir_fd, .fd = -1, .date = INT64_MIN};
-    if (fstatat(src_dir, src, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (statx(src_dir, src, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
         return errno == ENOENT ? 1 : store_errno(e, "stat %s", src);
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st.stx_mode))
         return err_temp(e, "%s: not a regular file", src);
     if (!store_name_parse(str_from(src), &name) || name.vsize == STORE_SIZE_UNKNOWN ||
-        name.size != (uint64_t)st.st_size)
+        name.size != st.stx_size)
         return 2;
     w->size = name.size;
     w->vsize = name.vsize;
     int64_t now = clock_real_us();
+    dev_t device = makedev(st.stx_dev_major, st.stx_dev_minor);
     /* Copies share device and inode: what is random, and counts, keeps them apart. */
     int n = snprintf(w->base, sizeof w->base, "%lld.V%llxI%llxM%06lld%.17sN%zx.%.100s,S=%llu,W=%llu",
-                     (long long)(now / 1000000), (unsigned long long)st.st_dev,
-                     (unsigned long long)st.st_ino, (long long)(now % 1000000), c->unique,
+                     (long long)(now / 1000000), (unsigned long long)device,
+                     (unsigned long long)st.stx_ino, (long long)(now % 1000000), c->unique,
                      c->made++, c->host, (unsigned long long)w->size,
                      (unsigned long long)w->vsize);
     if (n <= 0 || (size_t)n >= sizeof w->base)

@@ -73,31 +73,27 @@ bool store_name_parse(struct str file, struct store_name *out)
     return true;
 }
 
-/* Letters that others put into the info, and what follows a second comma. */
-static struct str foreign_letters(struct str info, char out[STORE_NAME_MAX])
-{
-    size_t n = 0;
-    for (size_t i = 0; i < info.n && i < STORE_NAME_MAX && info.p[i] != ','; i++)
-        if (!flag_of(info.p[i]) && !(info.p[i] >= 'a' && info.p[i] <= 'z'))
-            out[n++] = info.p[i];
-    return (struct str){out, n};
-}
-
+/* Letters that others put into the info are kept; all stand in the order of their codes. */
 void store_name_format(struct buf *out, struct str base, struct str old, uint8_t flags,
                        uint32_t keywords)
 {
-    char room[STORE_NAME_MAX];
-    struct str info = info_of(old), foreign = foreign_letters(info, room);
+    static const char system[] = "DFPRST";
+    bool there[256] = {false};
+    struct str info = info_of(old);
+    ptrdiff_t comma = str_find(info, ',');
+    for (size_t i = 0; i < info.n && info.p[i] != ','; i++)
+        there[(unsigned char)info.p[i]] =
+            !flag_of(info.p[i]) && !(info.p[i] >= 'a' && info.p[i] <= 'z');
+    for (const char *c = system; *c; c++)
+        there[(unsigned char)*c] = (flags & flag_of(*c)) != 0;
+    for (unsigned bit = 0; bit < 26; bit++)
+        there['a' + bit] = keywords >> bit & 1;
     buf_str(out, base);
     buf_str(out, STR(":2,"));
-    for (int c = 1; c < 256; c++) {
-        bool ours = flag_of((char)c) ? (flags & flag_of((char)c)) != 0
-                    : c >= 'a' && c <= 'z' && (keywords >> (c - 'a') & 1);
-        if (ours || str_find(foreign, (char)c) >= 0)
+    for (int c = 1; c < 256; c++)
+        if (there[c])
             buf_byte(out, (char)c);
-    }
-    ptrdiff_t comma = str_find(info, ',');
-    if (comma >= 0)
+    if (comma >= 0) /* and what follows a second comma */
         buf_str(out, str_skip(info, (size_t)comma));
 }
 

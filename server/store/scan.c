@@ -30,6 +30,7 @@ struct scan {
     uint32_t *slot;    /* for each uidlist record: entry + 1 */
     size_t unknown;    /* entries without a record */
     struct store_stamp stamp;
+    int64_t stamp_ns;  /* real time before it was taken */
     bool uneasy, again;
     struct err *e;
 };
@@ -117,6 +118,7 @@ static int list_new(struct scan *s)
     for (int i = 0;; i++) {
         size_t left = 0;
         scan_clear(s);
+        s->stamp_ns = clock_real_us() * 1000;
         if (store_folder_stamp(s->f, &s->stamp, s->e) != 0 || list_dir(s, true) != 0)
             return -1;
         if (i == 0 && s->part && s->count > s->part->limit)
@@ -280,17 +282,28 @@ static int number_sorted(struct scan *s, const struct arrival *order, size_t n)
     return 0;
 }
 
+/* Nothing has changed since all was listed: then every file is still there, and need not be looked for. */
+static bool is_listed_still(const struct scan *s)
+{
+    struct store_stamp now;
+    int64_t quiet = s->stamp_ns - TICK_NS;
+    return !s->part && !s->uneasy && s->stamp.cur_ns < quiet && s->stamp.new_ns < quiet &&
+           store_watch_tells_all(s->f->cur_fd) && store_folder_stamp(s->f, &now, NULL) == 0 &&
+           now.cur_ns == s->stamp.cur_ns && now.new_ns == s->stamp.new_ns;
+}
+
 /* Gives UIDs to the entries that have none; a file that is no longer there waits for the next scan. */
 static int number(struct scan *s)
 {
     struct arrival *order = mem_array(s->unknown, sizeof *order);
     size_t n = 0;
     struct stat st;
+    bool still = is_listed_still(s);
     for (size_t i = 0; i < s->count; i++) {
         struct store_entry *m = &s->entry[i];
         if (m->name_len == 0 || m->uid != 0)
             continue;
-        if (fstatat(dir_of(s, m), name_of(s, m), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (still || fstatat(dir_of(s, m), name_of(s, m), &st, AT_SYMLINK_NOFOLLOW) == 0) {
             order[n++] = (struct arrival){store_name_order(base_of(s, m)), (uint32_t)i};
         } else {
             s->again = true;

@@ -13,8 +13,7 @@
 #define EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF)
 #define OWN_READ 1024 /* events of our own after which the queue is emptied, which holds 16384 */
 
-/* Where another machine can change files, events do not tell all. */
-static bool tells_all(int dir)
+bool store_watch_tells_all(int dir)
 {
     static const unsigned long local[] = {
         0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */, 0x01021994 /* tmpfs */,
@@ -40,7 +39,7 @@ void store_watch_open(struct store_watch *w, int cur_fd, int new_fd, int spare)
 {
     *w = (struct store_watch)STORE_WATCH_NONE;
     w->fd = spare >= 0 ? spare : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (!tells_all(cur_fd))
+    if (!store_watch_tells_all(cur_fd))
         fd_closep(&w->fd);
     if (w->fd < 0)
         return;

@@ -24,6 +24,8 @@ struct store_watch {
 
 #define STORE_WATCH_NONE {.fd = -1, .cur_wd = -1, .new_wd = -1}
 
+/* Does only this machine change files here? Elsewhere neither events nor a directory's time tell all. */
+bool store_watch_tells_all(int dir);
 /* spare: what store_watch_leave gave, or -1; it is taken over. */
 void store_watch_open(struct store_watch *w, int cur_fd, int new_fd, int spare);
 void store_watch_close(struct store_watch *w);
