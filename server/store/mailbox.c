@@ -140,6 +140,7 @@ static int act_open(struct store_mailbox *mb, struct store_msg *m, void *ctx)
 int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct err *e)
 {
     *fd = -1;
+    mailbox_read_ahead(mb, index);
     return with_file(mb, index, "open", act_open, fd, e);
 }
 

@@ -19,6 +19,13 @@ struct mailbox_doubt { /* mailbox_doubt.c: what the last look at everything did 
     size_t n;
 };
 
+struct mailbox_ahead { /* mailbox_ahead.c */
+    size_t last, upto; /* the message read last, and the first that is not asked for yet */
+    unsigned run;      /* messages read in their order */
+    long blocks;       /* read from disks, at the last look */
+    bool cold;
+};
+
 struct store_mailbox {
     struct store_folder *folder;
     struct store_index *index;
@@ -51,6 +58,7 @@ struct store_mailbox {
 
     struct mailbox_memo *memo; /* what the client knows, until the messages are there again; or NULL */
     struct mailbox_doubt doubt;
+    struct mailbox_ahead ahead;
     bool asleep;   /* the messages are not in memory */
     bool outlined; /* they are UIDs only, and the index was not asked yet */
 
@@ -86,6 +94,10 @@ void mailbox_start_again(struct store_mailbox *mb);
 /* Its flags are not what the index has; news: nor what the client knows. */
 void mailbox_changed(struct store_mailbox *mb, struct store_msg *m, bool news);
 void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m);
+
+/* --- mailbox_ahead.c --- */
+/* The message is about to be read. */
+void mailbox_read_ahead(struct store_mailbox *mb, size_t index);
 
 /* --- mailbox_doubt.c --- */
 /* A look at a part cannot show that the uidlist has more new messages than it saw. */

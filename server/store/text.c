@@ -3,6 +3,7 @@
 
 #include "store/database.h"
 #include "store/text_grams.h"
+#include "store/text_known.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -14,7 +15,7 @@
 
 #define FILE_NAME "facteur.text.sqlite"
 #define APPLICATION_ID 0x46616354 /* "FacT" */
-#define LAYOUT 2
+#define LAYOUT 3
 #define AGAIN_MS 60000
 #define NEEDLE_TRIGRAMS 48 /* of a long needle; more would find no fewer */
 #define DEAD_MIN 10000     /* messages that must be gone before the index is made anew */
@@ -34,13 +35,11 @@ static const char schema[] =
     "INSERT INTO about VALUES(0, 0);"
     "CREATE TABLE folder(id INTEGER PRIMARY KEY AUTOINCREMENT, guid BLOB NOT NULL,"
     " uidvalidity INTEGER NOT NULL, upto INTEGER NOT NULL, UNIQUE(guid, uidvalidity)) STRICT;"
-    /* id: folder << 32 | uid, the row id of the texts too; whole 0: there are none */
-    "CREATE TABLE message(id INTEGER PRIMARY KEY, base INTEGER NOT NULL, whole INTEGER NOT NULL)"
-    " STRICT;" FTS("body") FTS("head");
+    TEXT_KNOWN_TABLE FTS("body") FTS("head"); /* row ids of texts: folder << 32 | uid */
 
 enum statement {
-    DO_BEGIN, DO_COMMIT, DO_VERSION, DO_FOLDER, DO_NEW_FOLDER, DO_UPTO, DO_KNOWN, DO_ADD,
-    DO_ADD_BODY, DO_ADD_HEAD, DO_FIND_BODY, DO_FIND_HEAD, DO_DROP, DO_COUNT, DO_ABOUT,
+    DO_BEGIN, DO_COMMIT, DO_VERSION, DO_FOLDER, DO_NEW_FOLDER, DO_UPTO, DO_KNOWN,
+    DO_PUT_KNOWN, DO_DROP_KNOWN, DO_ADD_BODY, DO_ADD_HEAD, DO_FIND_BODY, DO_FIND_HEAD, DO_COUNT, DO_ABOUT,
     DO_STATEMENTS
 };
 
@@ -51,13 +50,13 @@ static const char *const sql[DO_STATEMENTS] = {
     [DO_FOLDER] = "SELECT id, upto FROM folder WHERE guid = ?1 AND uidvalidity = ?2",
     [DO_NEW_FOLDER] = "INSERT INTO folder(guid, uidvalidity, upto) VALUES(?1, ?2, 0)",
     [DO_UPTO] = "UPDATE folder SET upto = max(upto, ?2) WHERE id = ?1",
-    [DO_KNOWN] = "SELECT id, base FROM message WHERE id BETWEEN ?1 AND ?2 AND whole ORDER BY id",
-    [DO_ADD] = "INSERT INTO message(id, base, whole) VALUES(?1, ?2, ?3)",
+    [DO_KNOWN] = TEXT_KNOWN_GET,
+    [DO_PUT_KNOWN] = TEXT_KNOWN_PUT,
+    [DO_DROP_KNOWN] = TEXT_KNOWN_DROP,
     [DO_ADD_BODY] = "INSERT INTO body(rowid, t) VALUES(?1, ?2)",
     [DO_ADD_HEAD] = "INSERT INTO head(rowid, t) VALUES(?1, ?2)",
     [DO_FIND_BODY] = "SELECT rowid FROM body WHERE body MATCH ?1 AND rowid BETWEEN ?2 AND ?3",
     [DO_FIND_HEAD] = "SELECT rowid FROM head WHERE head MATCH ?1 AND rowid BETWEEN ?2 AND ?3",
-    [DO_DROP] = "DELETE FROM message WHERE id = ?1",
     [DO_COUNT] = "UPDATE about SET live = live + ?1, dead = dead + ?2",
     [DO_ABOUT] = "SELECT live, dead FROM about",
 };
@@ -70,6 +69,7 @@ struct store_text {
     uint64_t opened;    /* how often; a part of the version */
     bool in_change;
     int64_t added;      /* messages of this change, which are counted at its end */
+    struct text_known known;
 };
 
 uint64_t store_text_base(struct str base)
@@ -97,6 +97,7 @@ void store_text_rest(struct store_text *t)
     sqlite3_close(t->file.db);
     t->file.db = NULL;
     t->in_change = false;
+    text_known_forget(&t->known);
 }
 
 void store_text_free(struct store_text *t)
@@ -144,6 +145,7 @@ static int trouble(struct store_text *t)
         if (!sqlite3_get_autocommit(t->file.db))
             sqlite3_exec(t->file.db, "ROLLBACK", NULL, NULL, NULL);
         t->in_change = false;
+        text_known_forget(&t->known);
         return -1;
     }
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_FORMAT ||
@@ -228,6 +230,9 @@ static int open_database(struct store_text *t)
         if (sqlite3_prepare_v3(t->file.db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &t->st[i], NULL) !=
             SQLITE_OK)
             return trouble(t);
+    t->known.get = t->st[DO_KNOWN];
+    t->known.put = t->st[DO_PUT_KNOWN];
+    t->known.drop = t->st[DO_DROP_KNOWN];
     t->opened++;
     return 0;
 }
@@ -327,13 +332,8 @@ int store_text_known(struct store_text *t, int64_t folder,
 {
     if (ready(t) != 0)
         return -1;
-    int r;
-    sqlite3_stmt *st = with(t, DO_KNOWN, row_id(folder, 0), row_id(folder, UINT32_MAX), 0);
-    while ((r = sqlite3_step(st)) == SQLITE_ROW)
-        fn(ctx, (uint32_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1));
-    if (r != SQLITE_DONE)
+    if (text_known_each(&t->known, row_id(folder, 0), row_id(folder, UINT32_MAX), fn, ctx) != SQLITE_OK)
         return trouble(t);
-    sqlite3_reset(st);
     return 0;
 }
 
@@ -411,11 +411,26 @@ int store_text_commit(struct store_text *t)
 {
     if (!t->file.db || !t->in_change)
         return -1;
+    if (text_known_write(&t->known) != SQLITE_OK)
+        return trouble(t);
+    text_known_forget(&t->known);
     /* Once: an UPDATE could be taken back alone, and FTS5 writes out what it holds before each such one. */
     if (t->added && run(t, with(t, DO_COUNT, t->added, 0, 0)) != 0)
         return -1;
     t->in_change = false;
     return run(t, t->st[DO_COMMIT]);
+}
+
+/* *had: the index has it already. */
+static int set_known(struct store_text *t, int64_t row, uint64_t hash, bool *had)
+{
+    uint64_t before = 0;
+    if (!t->file.db || !t->in_change)
+        return -1;
+    if (text_known_set(&t->known, row, hash, &before) != SQLITE_OK)
+        return trouble(t);
+    *had = before != 0;
+    return 0;
 }
 
 static int add_text(struct store_text *t, enum statement n, int64_t id, struct str text)
@@ -430,10 +445,14 @@ int store_text_add(struct store_text *t, int64_t folder, uint32_t uid, uint64_t 
                    const struct str *head, const struct str *body)
 {
     int64_t id = row_id(folder, uid);
-    bool whole = head && body && head->n < INT_MAX && body->n < INT_MAX;
-    if (!t->file.db || !t->in_change || run(t, with(t, DO_ADD, id, (int64_t)base, whole)) != 0)
+    bool had = false;
+    if (!t->file.db || !t->in_change)
         return -1;
-    if (!whole)
+    if (!head || !body || head->n >= INT_MAX || body->n >= INT_MAX)
+        return 0;
+    if (set_known(t, id, base ? base : 1, &had) != 0)
+        return -1;
+    if (had)
         return 0;
     if (add_text(t, DO_ADD_BODY, id, *body) != 0 || add_text(t, DO_ADD_HEAD, id, *head) != 0)
         return -1;
@@ -450,9 +469,10 @@ int store_text_drop(struct store_text *t, int64_t folder, const uint32_t *uids, 
 {
     int64_t gone = 0, live, dead;
     for (size_t i = 0; i < n; i++) {
-        if (!t->file.db || !t->in_change || run(t, with(t, DO_DROP, row_id(folder, uids[i]), 0, 0)) != 0)
+        bool had = false;
+        if (set_known(t, row_id(folder, uids[i]), 0, &had) != 0)
             return -1;
-        gone += sqlite3_changes(t->file.db);
+        gone += had;
     }
     if (!t->file.db || run(t, with(t, DO_COUNT, -gone, gone, 0)) != 0 || get(t, t->st[DO_ABOUT]) != 0)
         return -1;

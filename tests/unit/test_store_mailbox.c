@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -517,6 +518,92 @@ static void status(void)
 
 /* ---- many ---- */
 
+/* Does the start of the file lie in memory? */
+static bool is_cached(int dir, const char *name)
+{
+    unsigned char page = 0;
+    AUTO_FD fd = openat(dir, name, O_RDONLY);
+    void *p = mmap(NULL, 3, PROT_READ, MAP_SHARED, fd, 0);
+    CU_ASSERT_FATAL(p != MAP_FAILED && mincore(p, 3, &page) == 0);
+    munmap(p, 3);
+    return page & 1;
+}
+
+static void forget_file(int dir, const char *name)
+{
+    AUTO_FD fd = openat(dir, name, O_RDONLY);
+    CU_ASSERT(fsync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+}
+
+/* Who reads messages from a disk in their order finds the next ones in memory. */
+static void reading_ahead(void)
+{
+    enum { N = 60, READ = 36 };
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    AUTO_FD cur = store_dir_open(root, "cur");
+    char name[60], text[16];
+    struct err e;
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "%d.M1P1.h,S=3,W=4:2,S", 1000 + i);
+        fixture_put(cur, name, "ab\n");
+    }
+    struct store_mailbox *mb = box(root, "INBOX", false);
+    CU_ASSERT_FATAL(store_mailbox_count(mb) == N);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "%d.M1P1.h,S=3,W=4:2,S", 1000 + i);
+        forget_file(cur, name);
+    }
+    for (size_t i = 0; i < READ; i++) {
+        AUTO_FD fd = -1;
+        CU_ASSERT(store_mailbox_read(mb, i, &fd, &e) == 0 && read(fd, text, sizeof text) == 3);
+    }
+    /* On a file system in memory there is no disk to wait for, and nothing to be seen. */
+    if (mb->ahead.blocks > 0 && mb->ahead.cold) {
+        snprintf(name, sizeof name, "%d.M1P1.h,S=3,W=4:2,S", 1000 + READ + 5);
+        for (int tries = 0; tries < 3000 && !is_cached(cur, name); tries++)
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        CU_ASSERT(is_cached(cur, name) && mb->ahead.upto == READ + 16);
+        snprintf(name, sizeof name, "%d.M1P1.h,S=3,W=4:2,S", 1000 + N - 1);
+        CU_ASSERT(!is_cached(cur, name));
+    }
+    /* Not in their order: nothing is asked for. */
+    AUTO_FD first = -1;
+    CU_ASSERT(store_mailbox_read(mb, 0, &first, &e) == 0 && !mb->ahead.cold && mb->ahead.run == 0);
+    store_mailbox_close(mb);
+}
+
+/* Files in a maildir where nothing has happened for a while get their UIDs in the order of their names, and the
+ * next look finds what was removed meanwhile. */
+static void quiet_maildir(void)
+{
+    enum { N = 300 };
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    AUTO_FD cur = store_dir_open(root, "cur");
+    const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    char name[60];
+    for (unsigned i = N; i-- > 0;) {
+        snprintf(name, sizeof name, "%u.M%uP1.h,S=3,W=4:2,S", 1000000 + i * 7919u % N, i);
+        fixture_put(cur, name, "ab\n");
+    }
+    CU_ASSERT_FATAL(utimensat(root, "cur", old, 0) == 0 && utimensat(root, "new", old, 0) == 0);
+    struct store_mailbox *mb = box(root, "INBOX", false);
+    CU_ASSERT_FATAL(store_mailbox_count(mb) == N);
+    for (size_t i = 0; i < N; i++) {
+        uint64_t second = 0;
+        CU_ASSERT(store_mailbox_at(mb, i)->uid == i + 1);
+        CU_ASSERT(str_u64(str_head(store_mailbox_base(mb, i), 7), &second) == 0 &&
+                  second == 1000000 + i);
+    }
+    store_mailbox_close(mb);
+    snprintf(name, sizeof name, "%u.M%uP1.h,S=3,W=4:2,S", 1000000u, 0u);
+    CU_ASSERT_FATAL(unlinkat(cur, name, 0) == 0 && utimensat(root, "cur", old, 0) == 0);
+    mb = box(root, "INBOX", false);
+    CU_ASSERT(store_mailbox_count(mb) == N - 1 && store_mailbox_at(mb, 0)->uid == 2);
+    store_mailbox_close(mb);
+}
+
 static void ten_thousand(void)
 {
     enum { N = 10000 };
@@ -708,6 +795,8 @@ int main(void)
         {"a folder made again", recreated},
         {"INBOX renamed", inbox_moves},
         {"status", status},
+        {"a quiet maildir", quiet_maildir},
+        {"reading ahead", reading_ahead},
         {"10,000 messages", ten_thousand},
         {"a listing that passes a file by", passed_by},
         {"newer messages wait for one that was passed by", newer_waits},

@@ -111,6 +111,49 @@ static void knowing(void)
     store_text_free(u);
 }
 
+static void count_known(void *ctx, uint32_t uid, uint64_t base)
+{
+    uint64_t *sum = ctx;
+    sum[0]++;
+    sum[1] += uid;
+    CU_ASSERT(base == uid + 7u);
+}
+
+/* More messages than a block holds, and one that is told twice. */
+static void knowing_many(void)
+{
+    static const unsigned char other[16] = "another folder";
+    enum { N = 5000 };
+    struct store_text *t = store_text_new(dir);
+    struct str x = STR("SOME TEXT");
+    uint64_t sum[2] = {0};
+    int64_t folder;
+    uint32_t upto, odd[N / 2];
+    CU_ASSERT(store_text_folder(t, other, 5, true, &folder, &upto) == 0);
+    CU_ASSERT(store_text_begin(t) == 0);
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t uid = 1 + i;
+        CU_ASSERT_FATAL(store_text_add(t, folder, uid, uid + 7u, &x, &x) == 0);
+    }
+    CU_ASSERT(store_text_add(t, folder, 3, 10, &x, &x) == 0);
+    CU_ASSERT(store_text_commit(t) == 0);
+    CU_ASSERT(store_text_known(t, folder, count_known, sum) == 0);
+    CU_ASSERT(sum[0] == N && sum[1] == (uint64_t)N * (N + 1) / 2);
+    for (uint32_t i = 0; i < N / 2; i++)
+        odd[i] = 2 * i + 1;
+    CU_ASSERT(store_text_begin(t) == 0 && store_text_drop(t, folder, odd, N / 2) == 0 &&
+              store_text_commit(t) == 0);
+    sum[0] = sum[1] = 0;
+    CU_ASSERT(store_text_known(t, folder, count_known, sum) == 0);
+    CU_ASSERT(sum[0] == N / 2 && sum[1] == (uint64_t)(N / 2) * (N / 2 + 1));
+    store_text_free(t);
+    t = store_text_new(dir);
+    sum[0] = sum[1] = 0;
+    CU_ASSERT(store_text_known(t, folder, count_known, sum) == 0 && sum[0] == N / 2);
+    CU_ASSERT(store_text_known(t, folder + 1, count_known, sum) == 0 && sum[0] == N / 2);
+    store_text_free(t);
+}
+
 static void write_file(const char *text)
 {
     int fd = openat(dir, "facteur.text.sqlite", O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -204,7 +247,7 @@ int main(void)
 {
     static const struct unit_test tests[] = {
         {"finding", finding}, {"knowing", knowing}, {"damage", damage}, {"renewal", renewal},
-        {"repeated", repeated},
+        {"repeated", repeated}, {"knowing many", knowing_many},
         {NULL, NULL},
     };
     if (!mkdtemp(top) || (dir = open(top, O_RDONLY | O_DIRECTORY)) < 0)
