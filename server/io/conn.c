@@ -191,10 +191,7 @@ static void start_handshake(struct conn *c);
 
 static void drained(struct conn *c)
 {
-    if (c->out.cap > READ_CHUNK)
-        buf_free(&c->out);
-    else
-        buf_clear(&c->out);
+    buf_free(&c->out); /* nor here does an idle connection hold a buffer */
     c->out_done = 0;
     want_write(c, false);
     if (c->phase == PHASE_TLS_WAITING)

@@ -15,21 +15,37 @@ static bool can_quote(struct str s, bool utf8)
     return true;
 }
 
+/* Writes what comes before the first character that needs care, and takes it off. */
+static int write_run(struct buf *b, struct str *s, char care, char also)
+{
+    size_t n = 0;
+    while (n < s->n && s->p[n] != care && s->p[n] != also)
+        n++;
+    int r = n ? buf_add(b, s->p, n) : 0;
+    *s = str_skip(*s, n);
+    return r;
+}
+
 static int write_string(struct buf *b, struct str s, bool utf8)
 {
     int r = 0;
     if (can_quote(s, utf8)) {
         r |= buf_byte(b, '"');
-        for (size_t i = 0; i < s.n; i++) {
-            if (s.p[i] == '"' || s.p[i] == '\\')
-                r |= buf_byte(b, '\\');
-            r |= buf_byte(b, s.p[i]);
+        r |= write_run(b, &s, '"', '\\');
+        while (s.n) {
+            r |= buf_byte(b, '\\') | buf_byte(b, s.p[0]);
+            s = str_skip(s, 1);
+            r |= write_run(b, &s, '"', '\\');
         }
         return r | buf_byte(b, '"');
     }
     r |= buf_printf(b, "{%zu}\r\n", s.n);
-    for (size_t i = 0; i < s.n; i++)
-        r |= buf_byte(b, s.p[i] ? s.p[i] : '\x80');
+    r |= write_run(b, &s, '\0', '\0');
+    while (s.n) {
+        r |= buf_byte(b, '\x80');
+        s = str_skip(s, 1);
+        r |= write_run(b, &s, '\0', '\0');
+    }
     return r;
 }
 
