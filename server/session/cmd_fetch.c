@@ -15,7 +15,6 @@ struct fetch {
     struct arena *arena; /* one message's */
     struct str *piece;   /* for each item: what the index has of it, p NULL: nothing */
     bool peek, header, whole, measure; /* what the items need */
-    bool small;  /* all of it, when it is cheap to have */
     bool decode; /* parts that can be decoded */
     bool pieces; /* the index may have something of them */
     size_t gone, failed;
@@ -31,6 +30,8 @@ static enum store_piece piece_of(const struct imap_fetch_item *item)
         return STORE_PIECE_BODY;
     case IMAP_FETCH_BODYSTRUCTURE:
         return STORE_PIECE_STRUCTURE;
+    case IMAP_FETCH_PREVIEW:
+        return STORE_PIECE_PREVIEW;
     case IMAP_FETCH_SECTION:
         return fetch_section_is_usual(&item->section) ? STORE_PIECE_FIELDS : 0;
     case IMAP_FETCH_THREADID:
@@ -75,8 +76,6 @@ static void plan(struct fetch *f)
             f->whole = f->decode = true;
             break;
         case IMAP_FETCH_PREVIEW:
-            *(item->lazy ? &f->small : &f->whole) = true;
-            break;
         case IMAP_FETCH_EMAILID:
         case IMAP_FETCH_THREADID:
         case IMAP_FETCH_SAVEDATE:
@@ -176,31 +175,42 @@ static void send_item(struct fetch *f, size_t i, const struct store_msg *msg, si
     case IMAP_FETCH_BINARY_SIZE:
         fetch_binary_send(f->s, f->arena, m, item);
         break;
+    case IMAP_FETCH_PREVIEW:
+        fetch_preview_send(f->s, f->arena, index, m, piece);
+        break;
     case IMAP_FETCH_EMAILID:
     case IMAP_FETCH_THREADID:
     case IMAP_FETCH_SAVEDATE:
-    case IMAP_FETCH_PREVIEW:
         fetch_more_send(f->s, f->arena, index, m, item);
         break;
     }
     output_check(out);
 }
 
+struct need { /* of one message */
+    bool header, whole, fields;
+    bool small; /* all of it, when it is cheap to have */
+};
+
 /* Takes from the index what it has; how much of the message the rest needs. */
-static void take_pieces(struct fetch *f, size_t index, bool *header, bool *whole, bool *fields)
+static void take_pieces(struct fetch *f, size_t index, struct need *need)
 {
     struct str text;
     for (size_t i = 0; i < f->what.n; i++) {
-        enum store_piece kind = piece_of(&f->what.items[i]);
+        const struct imap_fetch_item *item = &f->what.items[i];
+        enum store_piece kind = piece_of(item);
         f->piece[i] = (struct str){0};
         if (kind == STORE_PIECE_FIELDS)
-            *fields = true;
-        else if (kind && store_mailbox_piece(f->s->mailbox, index, kind, &text))
+            need->fields = true;
+        else if (kind && store_mailbox_piece(f->s->mailbox, index, kind, &text) &&
+                 (kind != STORE_PIECE_PREVIEW || fetch_preview_is_one(text)))
             f->piece[i] = arena_str(f->arena, text);
         else if (kind == STORE_PIECE_ENVELOPE) /* who shows it asks for other fields and searches, too */
-            *header = *fields = true;
+            need->header = need->fields = true;
+        else if (kind == STORE_PIECE_PREVIEW && item->lazy)
+            need->small = true;
         else if (kind)
-            *whole = true;
+            need->whole = true;
     }
 }
 
@@ -208,17 +218,17 @@ static void take_pieces(struct fetch *f, size_t index, bool *header, bool *whole
 static int prepare(struct fetch *f, size_t index, struct message *m, struct err *e)
 {
     int r = store_mailbox_at(f->s->mailbox, index)->gone ? 1 : 0;
-    bool header = f->header, whole = f->whole, fields = false;
+    struct need need = {.header = f->header, .whole = f->whole};
     struct store_mailbox *mb = f->s->mailbox;
     struct str usual;
-    take_pieces(f, index, &header, &whole, &fields);
-    if (r == 0 && (header || whole || f->small))
+    take_pieces(f, index, &need);
+    if (r == 0 && (need.header || need.whole || need.small))
         r = message_open(m, mb, index, e);
-    if (r == 0 && (whole || (f->small && m->size <= FETCH_SMALL)))
+    if (r == 0 && (need.whole || (need.small && m->size <= FETCH_SMALL)))
         r = message_read_all(m, e);
-    else if (r == 0 && header)
+    else if (r == 0 && need.header)
         r = message_read_header(m, e);
-    if (r == 0 && fields)
+    if (r == 0 && need.fields)
         r = message_usual_fields(m, mb, index, &usual, e);
     if (r == 0 && f->measure)
         r = store_mailbox_measure(mb, index, e);

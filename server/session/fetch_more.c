@@ -35,19 +35,33 @@ static void send_saved(struct imap_session *s, size_t index)
     output_printf(&s->out, "SAVEDATE \"%.*s\"", STR_FMT(d));
 }
 
-static void send_preview(struct imap_session *s, struct arena *a, struct message *m)
+#define PREVIEW_FORMAT '1' /* the first byte of the piece, so that an empty preview is one too */
+
+bool fetch_preview_is_one(struct str piece)
+{
+    return piece.n && piece.p[0] == PREVIEW_FORMAT;
+}
+
+void fetch_preview_send(struct imap_session *s, struct arena *a, size_t index, struct message *m,
+                        struct str piece)
 {
     AUTO_BUF text = {0};
     output_z(&s->out, "PREVIEW ");
-    if (!m->whole) {
+    if (piece.p) {
+        buf_str(&text, piece);
+    } else if (!m->whole) {
         output_z(&s->out, "NIL");
         return;
+    } else {
+        buf_byte(&text, PREVIEW_FORMAT);
+        imap_preview(s->conv, a, m, &text);
+        store_mailbox_keep(s->mailbox, index, STORE_PIECE_PREVIEW, buf_view(&text));
     }
-    imap_preview(s->conv, a, m, &text);
+    struct str preview = str_skip(buf_view(&text), 1);
     if (imap_speaks_utf8(s))
-        imap_write_utf8(output_buf(&s->out), buf_view(&text));
+        imap_write_utf8(output_buf(&s->out), preview);
     else
-        imap_write_string(output_buf(&s->out), buf_view(&text));
+        imap_write_string(output_buf(&s->out), preview);
 }
 
 void fetch_more_send(struct imap_session *s, struct arena *a, size_t index, struct message *m,
@@ -66,7 +80,6 @@ void fetch_more_send(struct imap_session *s, struct arena *a, size_t index, stru
         send_saved(s, index);
         break;
     default:
-        send_preview(s, a, m);
         break;
     }
 }

@@ -11,9 +11,15 @@
 /* A message of at most this many bytes is read for PREVIEW (LAZY), a larger one answers NIL. */
 #define FETCH_SMALL ((size_t)64 << 10)
 
-/* Sends the item. For PREVIEW the message has been read, unless it is lazy; for THREADID its usual fields. */
+/* Sends EMAILID, THREADID or SAVEDATE; for THREADID the message's usual fields have been read. */
 void fetch_more_send(struct imap_session *s, struct arena *a, size_t index, struct message *m,
                      const struct imap_fetch_item *item);
+/* Is this such a piece? */
+bool fetch_preview_is_one(struct str piece);
+/* Sends PREVIEW: piece is what the index has of it; p NULL: nothing. Then the message has been read, or NIL is
+ * sent. */
+void fetch_preview_send(struct imap_session *s, struct arena *a, size_t index, struct message *m,
+                        struct str piece);
 
 /* The EMAILID of a message, for SEARCH too: a letter and hexadecimal digits. */
 #define IMAP_EMAILID_SIZE 34

@@ -35,6 +35,7 @@ libsession_a_SOURCES = \
 	%reldir%/reply.c \
 	%reldir%/preview.c \
 	%reldir%/rest.c %reldir%/resume.c \
+	%reldir%/search_dates.c \
 	%reldir%/search_keys.c %reldir%/search_keys.h \
 	%reldir%/search_match.c %reldir%/search_match.h \
 	%reldir%/search_order.h %reldir%/search_sort.c %reldir%/search_thread_answer.c \

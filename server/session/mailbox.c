@@ -29,9 +29,12 @@ void imap_quiet(struct imap_session *s)
     if (!s->mailbox)
         return;
     output_flush(&s->out);
-    /* A client that goes on at once is not to wait for it: SELECT is followed by FETCH as a rule. */
-    if (store_mailbox_unsettled(s->mailbox) &&
-        (!store_mailbox_is_new(s->mailbox) || client_pauses(s)))
+    store_index_pause(s->index);
+    /* A client that goes on at once is not to wait for what can wait: SELECT is followed by FETCH as a rule. */
+    bool unsettled = store_mailbox_unsettled(s->mailbox);
+    if ((!unsettled && !store_index_untidy(s->index)) || !client_pauses(s))
+        return;
+    if (unsettled)
         store_mailbox_settle(s->mailbox, true);
     store_index_tidy(s->index);
 }

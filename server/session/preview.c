@@ -6,7 +6,8 @@
  */
 #include "session/fetch_more.h"
 
-enum { CHARACTERS = 200, DECODED_MAX = 32768 };
+/* What is decoded is in UTF-8 at most four times as long. */
+enum { CHARACTERS = 200, LOOKED_AT = 65536, DECODED_MAX = 4 * LOOKED_AT };
 
 struct preview {
     struct buf *out;
@@ -231,7 +232,9 @@ void imap_preview(struct mail_conv *c, struct arena *a, struct message *m, struc
     const struct mail_part *part = first_text(message_mime(m, a));
     if (!part)
         return;
-    (void)mail_part_text(c, m->raw, part, &text); /* past the bound: what fits is enough */
+    struct mail_part head = *part;
+    head.body.n = head.body.n < LOOKED_AT ? head.body.n : LOOKED_AT;
+    (void)mail_part_text(c, m->raw, &head, &text);
     make_whole(&text);
     if (is_html(part))
         put_html(&p, buf_view(&text));

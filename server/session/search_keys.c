@@ -19,6 +19,7 @@ void search_keys_begin(struct search_keys *k, struct imap_session *s)
 
 void search_keys_end(struct search_keys *k)
 {
+    search_dates_free(k);
     message_close(&k->m);
     arena_free(k->arena);
     buf_free(&k->words);

@@ -3,7 +3,8 @@
  * then kept in the index.
  *
  * Two pieces a message: its words (Subject, From, To, Cc, Bcc as SEARCH compares them), and its order
- * (dates, hashes and texts as SORT and THREAD compare them). Without an index they are made each time.
+ * (dates, hashes and texts as SORT and THREAD compare them); and the dates of many in one. Without an index
+ * they are made each time.
  */
 #ifndef FACTEUR_SESSION_SEARCH_KEYS_H
 #define FACTEUR_SESSION_SEARCH_KEYS_H
@@ -41,6 +42,7 @@ struct search_keys {
     uint64_t generation;   /* of the index; the key of the hashes */
     struct buf words, order, scratch, folded;
     size_t words_index;    /* whose words are in words, plus 1; 0: nobody's */
+    struct search_dates *dates; /* search_dates.c; NULL: not asked for */
 };
 
 void search_keys_begin(struct search_keys *k, struct imap_session *s);
@@ -49,6 +51,8 @@ void search_keys_end(struct search_keys *k);
 /* Views are good until the next call. 0; 1: the message is gone (*out is empty); -1 and *e. */
 int search_keys_order(struct search_keys *k, size_t index, struct search_order *out,
                       struct err *e);
+/* Of the order sent, zone and dated alone, which costs far less for many messages in the order of UIDs. */
+int search_keys_date(struct search_keys *k, size_t index, struct search_order *out, struct err *e);
 /* Is the field among the words? Then its values, decoded and casemapped, a NUL behind each; p NULL:
  * there is no such field. 0; 1: the message is gone; -1 and *e. */
 bool search_keys_has(struct str field);
@@ -57,6 +61,8 @@ int search_keys_words(struct search_keys *k, size_t index, struct str field, str
 
 /* The usual fields (message.h), with nothing kept beside them. 0; 1: the message is gone; -1 and *e. */
 int search_keys_fields(struct search_keys *k, size_t index, struct str *fields, struct err *e);
+/* Keeps the dates that are known now; search_keys_end does so. */
+void search_dates_free(struct search_keys *k);
 
 /* Sent date for SORT and THREAD: INTERNALDATE where there is none (RFC 5256 2.2). */
 int64_t search_keys_sent(struct search_keys *k, size_t index, const struct search_order *order);

@@ -207,7 +207,7 @@ static bool match_sent_date(struct search_match *x, const struct imap_search *k)
 {
     struct search_order order;
     if (x->gone || x->failed ||
-        trouble(x, search_keys_order(&x->keys, x->index, &order, &x->e)) || !order.dated)
+        trouble(x, search_keys_date(&x->keys, x->index, &order, &x->e)) || !order.dated)
         return false;
     return compare_day(IMAP_SEARCH_SENT_BEFORE, k, mail_date_day(order.sent, order.zone));
 }

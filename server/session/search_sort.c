@@ -25,12 +25,19 @@ static bool is_text(enum imap_sort_key key)
     return key != IMAP_SORT_ARRIVAL && key != IMAP_SORT_DATE && key != IMAP_SORT_SIZE;
 }
 
-static bool needs_order(const struct imap_search_command *what)
+typedef int get_order(struct search_keys *, size_t, struct search_order *, struct err *);
+
+/* How to learn what messages are sorted by; NULL: from nothing but their files. */
+static get_order *order_getter(const struct imap_search_command *what)
 {
-    for (size_t i = 0; i < what->sort_count; i++)
-        if (what->sort[i].key != IMAP_SORT_ARRIVAL && what->sort[i].key != IMAP_SORT_SIZE)
-            return true;
-    return false;
+    get_order *get = NULL;
+    for (size_t i = 0; i < what->sort_count; i++) {
+        if (is_text(what->sort[i].key))
+            return search_keys_order;
+        if (what->sort[i].key == IMAP_SORT_DATE)
+            get = search_keys_date;
+    }
+    return get;
 }
 
 static bool needs_measure(const struct imap_search_command *what)
@@ -142,13 +149,14 @@ static void reorder(struct sort *o, struct search_found *found)
 static int gather(struct sort *o, const struct search_found *found, struct err *e)
 {
     size_t count = o->what->sort_count;
-    bool measure = needs_measure(o->what), keys = needs_order(o->what);
+    bool measure = needs_measure(o->what);
+    get_order *get = order_getter(o->what);
     for (size_t i = 0; i < found->n; i++) {
         uint32_t index = found->v[i];
         struct search_order order = {0};
         int r = measure ? store_mailbox_measure(o->s->mailbox, index, e) : 0;
         /* What vanished meanwhile is still told, in some place: its number is still good. */
-        if (r < 0 || (keys && search_keys_order(&o->keys, index, &order, e) < 0))
+        if (r < 0 || (get && get(&o->keys, index, &order, e) < 0))
             return -1;
         for (size_t k = 0; k < count; k++)
             set_value(o, o->what->sort[k].key, index, &order, &o->value[i * count + k]);

@@ -18,9 +18,8 @@
 #define BUSY_MS 300
 #define AGAIN_MS 60000
 #define DISCARDS_MAX 3
-#define LOG_FRAMES 1000      /* pages of log that are worth writing home */
-#define LOG_FRAMES_MAX 32768 /* 128 MiB: not to wait for the client's silence any longer */
-#define WAL_SMALL (512 * 1024) /* bytes of log that are left as they are at the end */
+#define LOG_MAX 32768   /* pages, 128 MiB of log: not to wait for the client's silence any longer */
+#define LOG_SMALL 125   /* pages of log that are left as they are at the end */
 
 /* Rows hold numbers as this machine writes them. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -75,6 +74,8 @@ static const char *const sql[INDEX_STATEMENTS] = {
     [INDEX_TRIM] = "DELETE FROM vanished WHERE folder = ?1 AND modseq <= ?2",
     [INDEX_LARGEST] = "SELECT max(base, ifnull((SELECT max(highest) FROM folder), 0)) FROM about",
     [INDEX_PUT_PIECE] = "INSERT OR REPLACE INTO piece(id, data) VALUES(?1,?2)",
+    [INDEX_REMOVE_BLOCK] = "DELETE FROM piece WHERE id = ?1 AND NOT EXISTS"
+                           " (SELECT 1 FROM message WHERE id BETWEEN ?2 AND ?3)",
 };
 
 static const char piece_sql[] = "SELECT id, data FROM piece WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
@@ -87,19 +88,11 @@ struct store_index *store_index_new(int root_fd)
     return x;
 }
 
-/* A small log is left for the next session rather than written home, which waits for the disk. */
-static void spare_checkpoint(struct store_index *x)
-{
-    struct stat st;
-    if (fstatat(x->root_fd, FILE_NAME "-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        st.st_size < WAL_SMALL)
-        sqlite3_db_config(x->file.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-}
-
 static void close_database(struct store_index *x)
 {
+    /* It would wait for the disk; store_index_rest has done it where it is due. */
     if (x->file.db)
-        spare_checkpoint(x);
+        sqlite3_db_config(x->file.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < INDEX_STATEMENTS; i++) {
         sqlite3_finalize(x->st[i]);
         x->st[i] = NULL;
@@ -111,42 +104,6 @@ static void close_database(struct store_index *x)
     sqlite3_close(x->file.db);
     x->file.db = NULL;
     x->in_change = false;
-}
-
-static void forget_pending(struct store_index *x)
-{
-    buf_clear(&x->pending);
-    x->pending_count = 0;
-}
-
-/* Waits for the disk, for as long as a second where a large mailbox was read for the first time. */
-static void write_log_home(struct store_index *x)
-{
-    x->log_frames = 0;
-    store_index_pause(x);
-    if (x->file.db)
-        (void)sqlite3_wal_checkpoint_v2(x->file.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-}
-
-void store_index_rest(struct store_index *x)
-{
-    if (!x)
-        return;
-    store_index_flush(x);
-    if (x->log_frames >= LOG_FRAMES)
-        write_log_home(x);
-    close_database(x);
-    buf_free(&x->pending);
-    sqlite3_release_memory(INT_MAX);
-}
-
-void store_index_free(struct store_index *x)
-{
-    if (!x)
-        return;
-    store_index_rest(x);
-    fd_closep(&x->watch_fd);
-    free(x);
 }
 
 void store_index_leave_watch(struct store_index *x, int fd)
@@ -192,7 +149,7 @@ static void discard(struct store_index *x, const char *why)
     log_warning("index-discarded", LZ("why", why));
     bool ours = is_ours(x);
     close_database(x);
-    forget_pending(x);
+    index_forget_pending(x);
     if (ours && lock >= 0)
         store_database_remove(x->root_fd, FILE_NAME);
     if (++x->discarded >= DISCARDS_MAX || lock < 0)
@@ -203,7 +160,7 @@ static void set_aside(struct store_index *x, const char *why)
 {
     log_warning("index-unused", LZ("why", why));
     close_database(x);
-    forget_pending(x);
+    index_forget_pending(x);
     x->not_before = clock_mono_ms() + AGAIN_MS;
 }
 
@@ -340,9 +297,12 @@ static int create(struct store_index *x)
              "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
              (long long)index_floor(x), APPLICATION_ID, INDEX_VERSION);
     store_database_remove(x->root_fd, FILE_NAME);
+    /* Who selects a mailbox for the first time need not wait for the disk: nothing is in it yet, and a
+     * file of which a power cut left half is made anew. */
     if (open_file(x, O_CREAT | O_EXCL) == 0 &&
-        execute(x, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE") == 0 && execute(x, schema) == 0 &&
-        execute(x, mark) == 0 && has_layout(x) && prepare(x) == 0)
+        execute(x, "PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE") == 0 &&
+        execute(x, schema) == 0 && execute(x, mark) == 0 &&
+        execute(x, "PRAGMA synchronous=NORMAL") == 0 && has_layout(x) && prepare(x) == 0)
         return 0;
     return -1;
 }
@@ -371,7 +331,7 @@ int index_ready(struct store_index *x)
         return -1;
     if (x->file.db && !x->in_change && !is_ours(x)) { /* removed or replaced: that one counts now */
         close_database(x);
-        forget_pending(x);
+        index_forget_pending(x);
     }
     if (x->file.db)
         return 0;
@@ -401,12 +361,56 @@ uint64_t store_index_in_use(struct store_index *x)
     return x && x->file.db ? x->generation : store_index_generation(x);
 }
 
+/* ---- rest ---- */
+
+/* Writes the log home. SQLite syncs the beginning of a new log, and with it all that the file system has under
+ * way, the renames of a large STORE too: so it is begun here, where nobody waits. */
+static void write_log_home(struct store_index *x, int mode)
+{
+    char mark[40]; /* a change that changes nothing; an UPDATE of that kind writes nothing */
+    int pages = 0, written = 0;
+    snprintf(mark, sizeof mark, "PRAGMA user_version=%d", INDEX_VERSION);
+    x->log_frames = 0;
+    if (sqlite3_wal_checkpoint_v2(x->file.db, NULL, mode, &pages, &written) == SQLITE_OK &&
+        pages == written)
+        (void)execute(x, mark);
+}
+
+void store_index_rest(struct store_index *x)
+{
+    if (!x)
+        return;
+    store_index_flush(x);
+    store_index_pause(x);
+    if (x->file.db && x->log_frames > LOG_SMALL) {
+        sqlite3_busy_timeout(x->file.db, 0); /* others that read have it written later */
+        write_log_home(x, SQLITE_CHECKPOINT_TRUNCATE);
+    }
+    close_database(x);
+    index_forget_pending(x);
+    sqlite3_release_memory(INT_MAX);
+}
+
+void store_index_free(struct store_index *x)
+{
+    if (!x)
+        return;
+    store_index_rest(x);
+    fd_closep(&x->watch_fd);
+    free(x);
+}
+
+bool store_index_untidy(const struct store_index *x)
+{
+    return x && x->file.db && (x->pending_bytes || x->log_frames >= LOG_MAX);
+}
+
 void store_index_tidy(struct store_index *x)
 {
     store_index_flush(x);
     store_index_pause(x);
-    if (x && x->log_frames >= LOG_FRAMES_MAX)
-        write_log_home(x);
+    if (x && x->file.db && x->log_frames >= LOG_MAX)
+        write_log_home(x, SQLITE_CHECKPOINT_PASSIVE);
 }
 
 /* ---- changes ---- */

@@ -94,19 +94,24 @@ enum store_piece {
     STORE_PIECE_WORDS,   /* header fields as SEARCH compares them */
     STORE_PIECE_ORDER,   /* what SORT and THREAD compare */
     STORE_PIECE_OBJECT,  /* see store_mailbox_object */
+    STORE_PIECE_DATES,   /* a block: one piece for STORE_BLOCK messages, found by UID / STORE_BLOCK */
     STORE_PIECES
 };
+#define STORE_BLOCK 1024u
 
 /* True and a view that is good until the next call of this room. Asked for in rising order of UIDs it
- * costs least. */
+ * costs least. uid: of a block its number. */
 bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
                        struct str *out);
-/* Remembers a piece; written with others later (store_index_flush), or now when they are many. */
+/* Remembers a piece; written with others later (store_index_tidy), when one of them is asked for, or now
+ * when they are many. */
 void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
                       struct str text);
 void store_index_flush(struct store_index *x);
-/* After an answer: writes pieces. The log stays until the client rests, unless it has become very long. */
+/* What nobody is to wait for: writes pieces. The log stays until the client rests, unless it has become very
+ * long. Is there something to do? */
 void store_index_tidy(struct store_index *x);
+bool store_index_untidy(const struct store_index *x);
 /* Forgets what is remembered of a message. Inside begin and commit. */
 int store_index_forget(struct store_index *x, int64_t folder, uint32_t uid);
 /* Ends the reading that store_index_piece keeps open, so that others' changes are seen. */

@@ -15,6 +15,90 @@ void store_index_pause(struct store_index *x)
     }
 }
 
+/* ---- what is to be written ---- */
+
+static void forget_kind(struct store_index *x, struct index_pending *p)
+{
+    x->pending_bytes -= p->rows.n;
+    buf_clear(&p->rows);
+    if (p->rows.cap > PENDING_MAX / 4)
+        buf_free(&p->rows);
+}
+
+void index_forget_pending(struct store_index *x)
+{
+    for (size_t i = 0; i < STORE_PIECES; i++)
+        buf_free(&x->pending[i].rows);
+    x->pending_bytes = 0;
+}
+
+void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
+                      struct str text)
+{
+    int64_t id = index_piece_id(folder, (unsigned)kind, uid);
+    uint64_t n = text.n;
+    if (!x || !folder || text.n == 0 || text.n > PIECE_MAX)
+        return;
+    struct index_pending *p = &x->pending[kind];
+    p->first = p->rows.n && p->first < id ? p->first : id;
+    p->last = p->rows.n && p->last > id ? p->last : id;
+    size_t before = p->rows.n;
+    buf_add(&p->rows, &id, sizeof id);
+    buf_add(&p->rows, &n, sizeof n);
+    buf_str(&p->rows, text);
+    x->pending_bytes += p->rows.n - before;
+    if (x->pending_bytes > PENDING_MAX)
+        store_index_flush(x);
+}
+
+static int write_kind(struct store_index *x, const struct index_pending *p)
+{
+    struct str rest = buf_view(&p->rows);
+    sqlite3_stmt *st = x->st[INDEX_PUT_PIECE];
+    while (rest.n) {
+        int64_t id;
+        uint64_t n;
+        memcpy(&id, rest.p, sizeof id);
+        memcpy(&n, rest.p + sizeof id, sizeof n);
+        rest = str_skip(rest, sizeof id + sizeof n);
+        sqlite3_bind_int64(st, 1, id);
+        sqlite3_bind_blob64(st, 2, rest.p, n, SQLITE_STATIC);
+        if (index_run(x, INDEX_PUT_PIECE) != 0)
+            return -1;
+        rest = str_skip(rest, n);
+    }
+    return 0;
+}
+
+/* Kinds first to last. What cannot be written is forgotten: it can be computed again. */
+static void flush_kinds(struct store_index *x, size_t first, size_t last)
+{
+    int r = store_index_begin(x);
+    bool begun = r == 0;
+    for (size_t i = first; i <= last && r == 0; i++)
+        r = write_kind(x, &x->pending[i]);
+    if (begun && (r != 0 || store_index_commit(x) != 0))
+        store_index_rollback(x);
+    for (size_t i = first; i <= last; i++)
+        forget_kind(x, &x->pending[i]);
+}
+
+/* What is asked for may be among what is to be written. */
+static void flush_asked(struct store_index *x, enum store_piece kind, int64_t id)
+{
+    const struct index_pending *p = &x->pending[kind];
+    if (p->rows.n && id >= p->first && id <= p->last && !x->in_change)
+        flush_kinds(x, kind, kind);
+}
+
+void store_index_flush(struct store_index *x)
+{
+    if (x && x->pending_bytes)
+        flush_kinds(x, 0, STORE_PIECES - 1);
+}
+
+/* ---- looking ---- */
+
 /* -1 after trouble. */
 static int step(struct store_index *x, struct index_cursor *c)
 {
@@ -46,6 +130,7 @@ bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece k
     int64_t id = index_piece_id(folder, (unsigned)kind, uid);
     if (!folder || !x || (!x->file.db && index_ready(x) != 0))
         return false;
+    flush_asked(x, kind, id);
     struct index_cursor *c = &x->cursor[kind];
     if (c->open && id >= c->sought && id >> 32 == c->sought >> 32)
         for (int i = 0; c->at < id && i < STEPS_MAX; i++)
@@ -59,51 +144,4 @@ bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece k
     const void *p = sqlite3_column_blob(c->st, 1);
     *out = (struct str){p, (size_t)sqlite3_column_bytes(c->st, 1)};
     return p != NULL;
-}
-
-void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
-                      struct str text)
-{
-    int64_t id = index_piece_id(folder, (unsigned)kind, uid);
-    uint64_t n = text.n;
-    if (!x || !folder || text.n == 0 || text.n > PIECE_MAX)
-        return;
-    buf_add(&x->pending, &id, sizeof id);
-    buf_add(&x->pending, &n, sizeof n);
-    buf_str(&x->pending, text);
-    x->pending_count++;
-    if (x->pending.n > PENDING_MAX)
-        store_index_flush(x);
-}
-
-static int write_pending(struct store_index *x)
-{
-    struct str rest = buf_view(&x->pending);
-    sqlite3_stmt *st = x->st[INDEX_PUT_PIECE];
-    while (rest.n) {
-        int64_t id;
-        uint64_t n;
-        memcpy(&id, rest.p, sizeof id);
-        memcpy(&n, rest.p + sizeof id, sizeof n);
-        rest = str_skip(rest, sizeof id + sizeof n);
-        sqlite3_bind_int64(st, 1, id);
-        sqlite3_bind_blob64(st, 2, rest.p, n, SQLITE_STATIC);
-        if (index_run(x, INDEX_PUT_PIECE) != 0)
-            return -1;
-        rest = str_skip(rest, n);
-    }
-    return 0;
-}
-
-/* What cannot be written is forgotten: it can be computed again. */
-void store_index_flush(struct store_index *x)
-{
-    if (!x || x->pending_count == 0)
-        return;
-    if (store_index_begin(x) == 0 && (write_pending(x) != 0 || store_index_commit(x) != 0))
-        store_index_rollback(x);
-    buf_clear(&x->pending);
-    x->pending_count = 0;
-    if (x->pending.cap > PENDING_MAX / 4)
-        buf_free(&x->pending);
 }

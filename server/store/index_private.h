@@ -10,7 +10,12 @@ enum index_statement {
     INDEX_FOLDER, INDEX_PUT_FOLDER, INDEX_ALL_ROWS, INDEX_ROWS, INDEX_PUT, INDEX_REMOVE,
     INDEX_CLEAR_FOLDER, INDEX_CLEAR_VANISHED, INDEX_CLEAR_PIECES, INDEX_REMOVE_PIECES,
     INDEX_VANISHED, INDEX_PUT_VANISHED, INDEX_COUNT_VANISHED, INDEX_TRIM_AT, INDEX_TRIM,
-    INDEX_LARGEST, INDEX_PUT_PIECE, INDEX_STATEMENTS
+    INDEX_LARGEST, INDEX_PUT_PIECE, INDEX_REMOVE_BLOCK, INDEX_STATEMENTS
+};
+
+struct index_pending { /* pieces of one kind to be written: id, size, bytes, one after the other */
+    struct buf rows;
+    int64_t first, last; /* ids among them */
 };
 
 struct index_cursor { /* an open reading of pieces of one kind */
@@ -32,8 +37,8 @@ struct store_index {
     bool in_change;
     int log_frames;      /* pages in the write-ahead log after the last change */
     uint64_t floor;      /* of mod-sequences, as the file has it; 0: not read yet */
-    struct buf pending;  /* pieces to be written: id, size, bytes, one after the other */
-    size_t pending_count;
+    struct index_pending pending[STORE_PIECES];
+    size_t pending_bytes;
 };
 
 /* Makes sure that the database is open, and is the one that lies in the maildir: 0 or -1. */
@@ -42,6 +47,8 @@ int index_ready(struct store_index *x);
 int index_trouble(struct store_index *x);
 /* The bound that no mod-sequence has passed, as the file has it. */
 uint64_t index_floor(const struct store_index *x);
+/* Forgets the pieces that are to be written. */
+void index_forget_pending(struct store_index *x);
 /* Runs a statement that gives no row, and makes it ready again: 0 or -1. */
 int index_run(struct store_index *x, enum index_statement n);
 

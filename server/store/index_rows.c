@@ -168,16 +168,42 @@ int store_index_put(struct store_index *x, int64_t folder, const struct store_in
 
 static int remove_pieces(struct store_index *x, int64_t folder, uint32_t first, uint32_t last)
 {
-    for (unsigned kind = 1; kind < STORE_PIECES; kind++)
+    for (unsigned kind = 1; kind < STORE_PIECE_DATES; kind++)
         if (run_range(x, INDEX_REMOVE_PIECES, index_piece_id(folder, kind, first),
                       index_piece_id(folder, kind, last)) != 0)
             return -1;
     return 0;
 }
 
+/* Removes a block of which no message is left. */
+static int remove_empty_block(struct store_index *x, int64_t folder, uint32_t block)
+{
+    sqlite3_stmt *st = x->st[INDEX_REMOVE_BLOCK];
+    sqlite3_bind_int64(st, 1, index_piece_id(folder, STORE_PIECE_DATES, block));
+    sqlite3_bind_int64(st, 2, index_message_id(folder, block * STORE_BLOCK));
+    sqlite3_bind_int64(st, 3, index_message_id(folder, block * STORE_BLOCK + (STORE_BLOCK - 1)));
+    return index_run(x, INDEX_REMOVE_BLOCK);
+}
+
+/* What blocks know of messages that are gone does no harm: a UID is never given again. */
+static int remove_blocks(struct store_index *x, int64_t folder, uint32_t first, uint32_t last)
+{
+    first /= STORE_BLOCK;
+    last /= STORE_BLOCK;
+    if (last - first > 1 &&
+        run_range(x, INDEX_REMOVE_PIECES, index_piece_id(folder, STORE_PIECE_DATES, first + 1),
+                  index_piece_id(folder, STORE_PIECE_DATES, last - 1)) != 0)
+        return -1;
+    if (last != first && remove_empty_block(x, folder, last) != 0)
+        return -1;
+    return remove_empty_block(x, folder, first);
+}
+
 int store_index_forget(struct store_index *x, int64_t folder, uint32_t uid)
 {
-    return remove_pieces(x, folder, uid, uid);
+    int64_t block = index_piece_id(folder, STORE_PIECE_DATES, uid / STORE_BLOCK);
+    return remove_pieces(x, folder, uid, uid) == 0 ? run_range(x, INDEX_REMOVE_PIECES, block, block)
+                                                   : -1;
 }
 
 int store_index_remove(struct store_index *x, int64_t folder, uint64_t modseq, uint32_t first,
@@ -186,7 +212,7 @@ int store_index_remove(struct store_index *x, int64_t folder, uint64_t modseq, u
     sqlite3_stmt *st = x->st[INDEX_PUT_VANISHED];
     if (run_range(x, INDEX_REMOVE, index_message_id(folder, first),
                   index_message_id(folder, last)) != 0 ||
-        remove_pieces(x, folder, first, last) != 0)
+        remove_pieces(x, folder, first, last) != 0 || remove_blocks(x, folder, first, last) != 0)
         return -1;
     sqlite3_bind_int64(st, 1, folder);
     sqlite3_bind_int64(st, 2, (int64_t)modseq);

@@ -96,8 +96,6 @@ uint64_t store_mailbox_highest(const struct store_mailbox *mb);
 void store_mailbox_settle(struct store_mailbox *mb, bool bulk);
 /* Is something left for a quiet moment? */
 bool store_mailbox_unsettled(const struct store_mailbox *mb);
-/* Is it a first look at a large folder, of which the index has nothing? That can wait for a longer one. */
-bool store_mailbox_is_new(const struct store_mailbox *mb);
 /* Calls fn for ranges of UIDs that vanished after a mod-sequence, unordered; they may overlap, and hold
  * UIDs that never were. UIDs of messages that are there are not among them when the caller leaves those out. */
 void store_mailbox_vanished(struct store_mailbox *mb, uint64_t since,
@@ -113,6 +111,13 @@ void store_mailbox_prepare(struct store_mailbox *mb);
 bool store_mailbox_piece(struct store_mailbox *mb, size_t index, enum store_piece kind,
                          struct str *out); /* good until the next call of this room */
 void store_mailbox_keep(struct store_mailbox *mb, size_t index, enum store_piece kind, struct str text);
+/* The same for a block of messages (store/index.h). Not of every message may be told, or believed, what is
+ * said there. */
+bool store_mailbox_in_blocks(const struct store_mailbox *mb, size_t index);
+bool store_mailbox_block(struct store_mailbox *mb, uint32_t number, enum store_piece kind,
+                         struct str *out);
+void store_mailbox_keep_block(struct store_mailbox *mb, uint32_t number, enum store_piece kind,
+                              struct str text);
 
 /* Gives memory back, for a session that is going to wait. */
 void store_mailbox_rest(struct store_mailbox *mb);

@@ -422,11 +422,6 @@ bool store_mailbox_unsettled(const struct store_mailbox *mb)
     return mb->index && (mb->later || mb->unwritten || mb->measured || mb->lost.n);
 }
 
-bool store_mailbox_is_new(const struct store_mailbox *mb)
-{
-    return mb->later;
-}
-
 int store_mailbox_guard(struct store_mailbox *mb)
 {
     return mb->index && store_index_begin(mb->index) == 0 && mailbox_follow(mb) == 0 ? 0 : 1;
@@ -462,9 +457,14 @@ void store_mailbox_vanished(struct store_mailbox *mb, uint64_t since,
 
 /* ---- pieces ---- */
 
-static bool has_pieces(struct store_mailbox *mb, const struct store_msg *m)
+static bool has_pieces(const struct store_mailbox *mb)
 {
-    return mb->index && mb->folder_id && !m->rebased && mb->known;
+    return mb->index && mb->folder_id && mb->known;
+}
+
+static bool can_use_pieces(struct store_mailbox *mb)
+{
+    return has_pieces(mb) && store_index_in_use(mb->index) == mb->generation;
 }
 
 #define SETTLE_AGAIN_MS 2000
@@ -482,13 +482,31 @@ bool store_mailbox_piece(struct store_mailbox *mb, size_t index, enum store_piec
                          struct str *out)
 {
     const struct store_msg *m = &mb->msg[index];
-    return has_pieces(mb, m) && store_index_in_use(mb->index) == mb->generation &&
+    return !m->rebased && can_use_pieces(mb) &&
            store_index_piece(mb->index, mb->folder_id, kind, m->uid, out);
 }
 
 void store_mailbox_keep(struct store_mailbox *mb, size_t index, enum store_piece kind, struct str text)
 {
     const struct store_msg *m = &mb->msg[index];
-    if (has_pieces(mb, m) && !m->gone && store_index_in_use(mb->index) == mb->generation)
+    if (!m->rebased && !m->gone && can_use_pieces(mb))
         store_index_keep(mb->index, mb->folder_id, kind, m->uid, text);
+}
+
+bool store_mailbox_in_blocks(const struct store_mailbox *mb, size_t index)
+{
+    return has_pieces(mb) && !mb->msg[index].rebased;
+}
+
+bool store_mailbox_block(struct store_mailbox *mb, uint32_t number, enum store_piece kind,
+                         struct str *out)
+{
+    return can_use_pieces(mb) && store_index_piece(mb->index, mb->folder_id, kind, number, out);
+}
+
+void store_mailbox_keep_block(struct store_mailbox *mb, uint32_t number, enum store_piece kind,
+                              struct str text)
+{
+    if (can_use_pieces(mb))
+        store_index_keep(mb->index, mb->folder_id, kind, number, text);
 }

@@ -3,8 +3,9 @@ maildir of its own.
 
 Directives beyond those of dialogue.py:
     @args WORDS                 arguments of the sessions started from here on
-    @deliver FOLDER [flags=FS] [date=SECONDS]    M lines: a message put into the maildir by
-                                another program; into new/, or with flags into cur/
+    @deliver FOLDER [flags=FS] [date=SECONDS] [repeat=N]    M lines: a message put into the maildir
+                                by another program; into new/, or with flags into cur/; its last
+                                line N times
     @messages N                 N simple messages delivered into INBOX
     @remove FOLDER N            another program removes the Nth file (by delivery order)
     @flag FOLDER N FS           another program renames the Nth file to have these flags
@@ -15,6 +16,7 @@ Directives beyond those of dialogue.py:
     @unlink NAME                another program removes it
     @term [2]                   the session gets SIGTERM
     @index WHAT                 the index is deleted, damaged, truncated, empty, old, or unusable
+    @pieces KIND N              the index has N pieces of this kind, now or a little later
 """
 
 import glob
@@ -25,6 +27,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
 import tap
 from dialogue import Dialogue, DialogueError, ProcessTransport
@@ -99,6 +102,20 @@ def break_index(path, how):
         raise DialogueError("what is %s?" % how)
 
 
+def wait_for_pieces(path, kind, wanted):
+    """They are written when the client is silent."""
+    end = time.monotonic() + 60
+    while True:
+        db = sqlite3.connect("file:%s?mode=ro" % path, uri=True)
+        found, = db.execute("SELECT count(*) FROM piece WHERE (id >> 32) & 15 = ?", (kind,)).fetchone()
+        db.close()
+        if found == wanted:
+            return
+        if time.monotonic() > end:
+            raise DialogueError("%d pieces of kind %d, not %d" % (found, kind, wanted))
+        time.sleep(0.05)
+
+
 class Conversation:
     """One dialogue file's maildir and sessions; a protocol is a class made of it."""
     protocol = None
@@ -130,6 +147,7 @@ class Conversation:
 
     def do_deliver(self, _, words, message):
         options = dict(w.split("=", 1) for w in words[1:])
+        message += message.splitlines(True)[-1] * (int(options.get("repeat", 1)) - 1)
         self.maildir.deliver(words[0], message, options.get("flags"), options.get("date"))
 
     def do_messages(self, _, words, __):
@@ -171,6 +189,9 @@ class Conversation:
 
     def do_index(self, _, words, __):
         break_index(self.inside("facteur.index.sqlite"), words[0])
+
+    def do_pieces(self, _, words, __):
+        wait_for_pieces(self.inside("facteur.index.sqlite"), int(words[0]), int(words[1]))
 
     def do_term(self, talk, words, __):
         transport = talk.connection(words[0] if words else "").transport

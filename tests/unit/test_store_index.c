@@ -104,7 +104,12 @@ static void index_pieces(void)
     for (uint32_t uid = 1; uid <= 200; uid += 3)
         store_index_keep(x, id, STORE_PIECE_ENVELOPE, uid, STR("envelope"));
     store_index_keep(x, id, STORE_PIECE_BODY, 4, STR("body"));
-    store_index_flush(x);
+    /* What is not written yet is found too. */
+    CU_ASSERT(store_index_untidy(x));
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_BODY, 4, &got) && str_eq(got, STR("body")));
+    CU_ASSERT(store_index_untidy(x)); /* of the other kind nothing was asked */
+    store_index_tidy(x);
+    CU_ASSERT(!store_index_untidy(x));
     for (uint32_t uid = 1; uid <= 200; uid++)
         CU_ASSERT(store_index_piece(x, id, STORE_PIECE_ENVELOPE, uid, &got) == (uid % 3 == 1));
     CU_ASSERT(store_index_piece(x, id, STORE_PIECE_BODY, 4, &got) && str_eq(got, STR("body")));
@@ -141,6 +146,58 @@ static void log_goes_home_at_rest(void)
     store_index_rest(x);
     CU_ASSERT(fstatat(f.fd, FILE_NAME, &after, 0) == 0 && after.st_size > 1000 * 8192);
     store_index_free(other);
+    store_index_free(x);
+}
+
+/* A block goes with the last of its messages, or with a message that is not what it was. */
+static void index_blocks(void)
+{
+    FIXTURE f = fixture_new();
+    struct store_index *x = store_index_new(f.fd);
+    int64_t id = put_messages(x, 77, 4 * STORE_BLOCK, 100);
+    struct str got;
+    for (uint32_t i = 0; i <= 4; i++)
+        store_index_keep(x, id, STORE_PIECE_DATES, i, STR("dates"));
+    store_index_flush(x);
+    /* Of the first and the last one something is left, the fourth is the one message 4096. */
+    CU_ASSERT(store_index_begin(x) == 0 && store_index_remove(x, id, 120, 2, 3 * STORE_BLOCK) == 0 &&
+              store_index_commit(x) == 0);
+    for (uint32_t i = 0; i <= 4; i++)
+        CU_ASSERT(store_index_piece(x, id, STORE_PIECE_DATES, i, &got) == (i == 0 || i >= 3));
+    CU_ASSERT(store_index_begin(x) == 0 && store_index_remove(x, id, 130, 1, 1) == 0 &&
+              store_index_remove(x, id, 130, 4 * STORE_BLOCK, 4 * STORE_BLOCK) == 0 &&
+              store_index_commit(x) == 0);
+    for (uint32_t i = 0; i <= 4; i++)
+        CU_ASSERT(store_index_piece(x, id, STORE_PIECE_DATES, i, &got) == (i == 3));
+    CU_ASSERT(store_index_begin(x) == 0 && store_index_forget(x, id, 3 * STORE_BLOCK + 5) == 0 &&
+              store_index_commit(x) == 0);
+    CU_ASSERT(!store_index_piece(x, id, STORE_PIECE_DATES, 3, &got));
+    store_index_free(x);
+}
+
+/* A rest writes a long log home and begins a new one; a short one is left. */
+static void index_log_is_written_home(void)
+{
+    FIXTURE f = fixture_new();
+    struct store_index *x = store_index_new(f.fd);
+    char text[20000];
+    struct stat st;
+    struct str got;
+    int64_t id = put_messages(x, 77, 200, 100);
+    memset(text, 'x', sizeof text);
+    for (uint32_t uid = 1; uid <= 200; uid++)
+        store_index_keep(x, id, STORE_PIECE_BODY, uid, (struct str){text, sizeof text});
+    store_index_flush(x);
+    CU_ASSERT(fstatat(f.fd, FILE_NAME "-wal", &st, 0) == 0 && st.st_size > 4000000);
+    store_index_rest(x);
+    CU_ASSERT(fstatat(f.fd, FILE_NAME "-wal", &st, 0) == 0 && st.st_size > 0 && st.st_size < 20000);
+    CU_ASSERT(fstatat(f.fd, FILE_NAME, &st, 0) == 0 && st.st_size > 4000000);
+    off_t home = st.st_size;
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_BODY, 200, &got) && got.n == sizeof text);
+    store_index_keep(x, id, STORE_PIECE_BODY, 201, (struct str){text, sizeof text});
+    store_index_rest(x);
+    CU_ASSERT(fstatat(f.fd, FILE_NAME, &st, 0) == 0 && st.st_size == home);
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_BODY, 201, &got) && got.n == sizeof text);
     store_index_free(x);
 }
 
@@ -443,7 +500,10 @@ static void copies(void)
     CU_ASSERT(store_copies_add(&c, &w, root, cur, "none", &e) == 1);
     CU_ASSERT(store_copies_add(&c, &w, root, cur, "2.a.h:2,S", &e) == 2);
     CU_ASSERT(store_copies_add(&c, &w, root, cur, "1.a.h,S=3,W=4:2,S", &e) == 0 && c.young == 1);
-    CU_ASSERT(store_copies_add(&c, &v, root, cur, "1.a.h,S=3,W=4:2,S", &e) == 0);
+    /* A time that was set does not make the content older. */
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    CU_ASSERT(utimensat(cur, "1.a.h,S=3,W=4:2,S", old, 0) == 0);
+    CU_ASSERT(store_copies_add(&c, &v, root, cur, "1.a.h,S=3,W=4:2,S", &e) == 0 && c.young == 2);
     CU_ASSERT(strcmp(w.base, v.base) != 0 && w.size == 3 && w.vsize == 4);
     CU_ASSERT(store_copies_place(&w, cur, "1.a.h,S=3,W=4:2,S", false, STORE_FLAGGED, 0, &e) == 0);
     CU_ASSERT(store_copies_sync(&c, root, &e) == 0 && fixture_count(root, "cur") == 3);
@@ -459,6 +519,8 @@ int main(void)
         {"the log of what vanished is bounded", index_log_is_bounded},
         {"pieces of answers", index_pieces},
         {"the log goes home at rest", log_goes_home_at_rest},
+        {"blocks of messages", index_blocks},
+        {"the log is written home", index_log_is_written_home},
         {"two sessions", two_sessions},
         {"a damaged, old or forbidden file", damaged},
         {"mod-sequences only grow", modseqs_grow},
