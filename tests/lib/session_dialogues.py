@@ -147,7 +147,8 @@ class Conversation:
 
     def do_deliver(self, _, words, message):
         options = dict(w.split("=", 1) for w in words[1:])
-        message += message.splitlines(True)[-1] * (int(options.get("repeat", 1)) - 1)
+        if "repeat" in options:
+            message += message.splitlines(True)[-1] * (int(options["repeat"]) - 1)
         self.maildir.deliver(words[0], message, options.get("flags"), options.get("date"))
 
     def do_messages(self, _, words, __):
