@@ -4,6 +4,7 @@
  */
 #include "tools/access.h"
 #include "tools/prompt.h"
+#include "tools/schema.h"
 #include "tools/tools.h"
 
 #include <getopt.h>
@@ -243,27 +244,51 @@ static int user_add(struct user_command *u)
 
 /* --- disable, enable, passwd --- */
 
+/* An entry that has nothing yet to say it with: the lock of OpenLDAP's ppolicy overlay where the server
+ * knows it, else the class facteurAccount. Fills v; the number of changes, or -1. */
+static int first_state(struct user_command *u, bool off, struct ldapmap_change v[2])
+{
+    struct schema_name names[] = {{"pwdAccountLockedTime", false}, {"facteurAccountStatus", false}};
+    if (schema_look(u->client, names, 2, &u->err) != 0)
+        return -1;
+    if (names[0].known) {
+        v[0] = (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, "pwdAccountLockedTime",
+                                       off ? "000001010000Z" : NULL};
+        return 1;
+    }
+    if (!off)
+        return err_perm(&u->err, "%s: nothing in the entry says that it is disabled", u->name);
+    if (!names[1].known)
+        return err_perm(&u->err, "the server's schema has neither facteurAccount (schema/facteur.ldif) nor"
+                                 " ppolicy's pwdAccountLockedTime; say --by ATTRIBUTE=VALUE");
+    v[0] = (struct ldapmap_change){LDAPMAP_ADD, "objectClass", "facteurAccount"};
+    v[1] = (struct ldapmap_change){LDAPMAP_REPLACE, "facteurAccountStatus", "disabled"};
+    return 2;
+}
+
 /* How this entry says that its owner may not log in: --by, Active Directory's bit, the status of
- * facteurAccount or of qmail, else the lock of OpenLDAP's ppolicy overlay. */
-static struct ldapmap_change state_change(struct user_command *u, const struct people *p, bool off)
+ * facteurAccount or of qmail. Fills v; the number of changes, or -1. */
+static int state_changes(struct user_command *u, const struct people *p, bool off,
+                         struct ldapmap_change v[2])
 {
     enum { ACCOUNTDISABLE = 2 };
     uint64_t bits;
     const char *eq = u->by ? strchr(u->by, '=') : NULL;
     if (eq) {
         const char *attr = arena_strz(u->arena, (struct str){u->by, (size_t)(eq - u->by)});
-        return (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, attr,
+        v[0] = (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, attr,
                                        off ? eq + 1 : NULL};
+        return 1;
     }
     if (str_u64(p->states, &bits) == 0) {
         bits = off ? bits | ACCOUNTDISABLE : bits & ~(uint64_t)ACCOUNTDISABLE;
-        return (struct ldapmap_change){LDAPMAP_REPLACE, "userAccountControl", number(u, bits)};
+        v[0] = (struct ldapmap_change){LDAPMAP_REPLACE, "userAccountControl", number(u, bits)};
+        return 1;
     }
-    if (p->status_attr)
-        return (struct ldapmap_change){LDAPMAP_REPLACE, p->status_attr,
-                                       off ? "disabled" : "active"};
-    return (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, "pwdAccountLockedTime",
-                                   off ? "000001010000Z" : NULL};
+    if (!p->status_attr)
+        return first_state(u, off, v);
+    v[0] = (struct ldapmap_change){LDAPMAP_REPLACE, p->status_attr, off ? "disabled" : "active"};
+    return 1;
 }
 
 static int user_state(struct user_command *u, bool off)
@@ -273,8 +298,9 @@ static int user_state(struct user_command *u, bool off)
         return err_perm(&u->err, "--by needs ATTRIBUTE=VALUE");
     if (find_user(u, &p) != 0)
         return -1;
-    struct ldapmap_change v = state_change(u, &p, off);
-    return apply(u, arena_strz(u->arena, p.dn), false, &v, 1);
+    struct ldapmap_change v[2];
+    int n = state_changes(u, &p, off, v);
+    return n < 0 ? -1 : apply(u, arena_strz(u->arena, p.dn), false, v, (size_t)n);
 }
 
 static int user_disable(struct user_command *u)

@@ -5,13 +5,14 @@ import imaplib
 import os
 import poplib
 import smtplib
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from directory import Directory, connection  # noqa: E402
-from instance import Instance  # noqa: E402
+from instance import BUILD, Instance  # noqa: E402
 
 PLAIN, EXPIRED, MUST_CHANGE, LOCKED, DISABLED, TOO_MANY = "012345"
 
@@ -211,6 +212,22 @@ def strangers_over_the_wire():
     tap.same(imap("usual", "usual-secret"), "yes")
 
 
+# --- the administrator's lock ---
+
+def administered():
+    """facteur user locks by the overlay where the server has it."""
+    def user(*words):
+        return subprocess.run([os.path.join(BUILD, "facteur"), "-c", instance.conf, "user", "-D",
+                               instance.slapd.admin_dn, "-y", instance.slapd.dir + "/admin.pw", *words],
+                              capture_output=True, text=True, check=True).stdout
+
+    tap.same(imap("usual", "usual-secret"), "yes")
+    tap.has(user("disable", "usual"), "replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
+    tap.wait_for(lambda: imap("usual", "usual-secret") != "yes", 30, "the lock is not heeded")
+    tap.has(user("enable", "usual"), "delete: pwdAccountLockedTime\n")
+    tap.wait_for(lambda: imap("usual", "usual-secret") == "yes", 30, "the lock is still heeded")
+
+
 if __name__ == "__main__":
     with Instance() as instance:
         vmail = instance.vmail
@@ -218,6 +235,7 @@ if __name__ == "__main__":
         lock("locked")
         failed = tap.run([
             ("what a password policy says", states), ("the words for it, in each protocol", words),
+            ("an administrator's lock", administered),
             ("right passwords do not count", right_passwords_do_not_count),
             ("many logins of one user at once", many_at_once),
             ("strangers cannot lock anybody out", strangers),

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """facteur user, domain and map, against a real slapd: the LDIF they print is the change they make."""
+import imaplib
 import os
 import subprocess
 import sys
@@ -80,14 +81,36 @@ def a_password(mail, admin):
     admin.bad("no entry has this name", "user", "passwd", "nobody", text="x\n")
 
 
+def let_in(mail, user):
+    try:
+        mail.imap(user).logout()
+        return True
+    except imaplib.IMAP4.error:
+        return False
+
+
+def refused(mail, user):
+    tap.wait_for(lambda: not let_in(mail, user), 30, user + " may still log in")
+
+
 def states(mail, admin):
     out = admin.good("user", "disable", "--by", "description=no login", "chloe")
     tap.has(out, "replace: description\ndescription: no login\n-\n")
     tap.has(mail.slapd.search("(uid=chloe)", "description"), "description: no login")
     admin.good("user", "enable", "--by", "description=no login", "chloe")
     tap.same("description" in mail.slapd.search("(uid=chloe)", "description"), False)
+    admin.bad("nothing in the entry says that it is disabled", "user", "enable", "chloe")
     out = admin.good("user", "disable", "--dry-run", "chloe")
-    tap.has(out, "replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
+    tap.has(out, "add: objectClass\nobjectClass: facteurAccount\n-\n"
+                 "replace: facteurAccountStatus\nfacteurAccountStatus: disabled\n")
+    tap.same("facteurAccount" in mail.slapd.search("(uid=chloe)"), False, "a dry run changed something")
+    tap.same(admin.good("user", "disable", "chloe"), out, "LDIF of the change")
+    refused(mail, "chloe")
+    tap.has(admin.good("user", "enable", "chloe"), "facteurAccountStatus: active\n")
+    tap.wait_for(lambda: let_in(mail, "chloe"), 30, "she is still disabled")
+    admin.good("user", "disable", "chloe")
+    refused(mail, "chloe")
+    admin.good("user", "enable", "chloe")
     admin.bad("--by needs", "user", "disable", "--by", "x", "chloe")
 
 
