@@ -1,7 +1,7 @@
 /*
- * The control socket: "status", "reload", "stop", "flush [USER]" and "explain …" from root or the
- * caller's own commands. A line
- * in; out comes "ok" or "error: …" and, for status, a line for each thing.
+ * The control socket: "status", "reload", "stop", "flush [USER]", "explain …" and "queue …" from root
+ * or the caller's own commands. A line in; out comes "ok" or "error: …", and before or behind it the
+ * lines that were asked for.
  */
 #include "master/master.h"
 
@@ -57,6 +57,14 @@ static void client_finish(struct control_client *cl, struct str text)
     bufferevent_disable(cl->be, EV_READ);
 }
 
+/* Ends all who wait for that. */
+static void tell_all(struct control *c, enum waiting waiting, struct str text)
+{
+    for (int i = 0; c && i < CLIENTS_MAX; i++)
+        if (c->client[i].be && c->client[i].waiting == waiting)
+            client_finish(&c->client[i], text);
+}
+
 /* --- status --- */
 
 static void put_path(struct buf *out, const char *key, const char *value)
@@ -101,9 +109,7 @@ static void status_done(struct control *c)
     c->gathering = false;
     event_del(c->status_timer);
     put_status(c->m, &text);
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        if (c->client[i].be && c->client[i].waiting == WAIT_STATUS)
-            client_finish(&c->client[i], buf_view(&text));
+    tell_all(c, WAIT_STATUS, buf_view(&text));
 }
 
 static void on_status_timer(evutil_socket_t fd, short what, void *arg)
@@ -140,50 +146,41 @@ static void status_gather(struct control *c)
     control_status_came(c);
 }
 
-/* --- explanations --- */
+/* --- explanations, and orders to the queue --- */
 
-void control_explained(struct control *c, const struct msg_explain_reply *r)
+static void answer_lines(struct control *c, enum waiting waiting, uint64_t id, struct str line,
+                         bool more)
 {
     for (int i = 0; c && i < CLIENTS_MAX; i++) {
         struct control_client *cl = &c->client[i];
-        if (!cl->be || cl->waiting != WAIT_EXPLAIN || cl->id != r->id)
+        if (!cl->be || cl->waiting != waiting || cl->id != id)
             continue;
-        bufferevent_write(cl->be, r->line.p, r->line.n);
-        if (r->more)
+        bufferevent_write(cl->be, line.p, line.n);
+        if (more)
             bufferevent_write(cl->be, "\n", 1);
         else
             client_finish(cl, STR("\nok\n"));
     }
+}
+
+void control_explained(struct control *c, const struct msg_explain_reply *r)
+{
+    answer_lines(c, WAIT_EXPLAIN, r->id, r->line, r->more);
 }
 
 void control_explain_lost(struct control *c)
 {
-    for (int i = 0; c && i < CLIENTS_MAX; i++)
-        if (c->client[i].be && c->client[i].waiting == WAIT_EXPLAIN)
-            client_finish(&c->client[i], STR("error: the directory program ended meanwhile\n"));
+    tell_all(c, WAIT_EXPLAIN, STR("error: the directory program ended meanwhile\n"));
 }
-
-/* --- orders to the queue --- */
 
 void control_ordered(struct control *c, const struct msg_order_reply *r)
 {
-    for (int i = 0; c && i < CLIENTS_MAX; i++) {
-        struct control_client *cl = &c->client[i];
-        if (!cl->be || cl->waiting != WAIT_ORDER || cl->id != r->id)
-            continue;
-        bufferevent_write(cl->be, r->line.p, r->line.n);
-        if (r->more)
-            bufferevent_write(cl->be, "\n", 1);
-        else
-            client_finish(cl, STR("\nok\n"));
-    }
+    answer_lines(c, WAIT_ORDER, r->id, r->line, r->more);
 }
 
 void control_orders_lost(struct control *c)
 {
-    for (int i = 0; c && i < CLIENTS_MAX; i++)
-        if (c->client[i].be && c->client[i].waiting == WAIT_ORDER)
-            client_finish(&c->client[i], STR("error: the queue program ended meanwhile\n"));
+    tell_all(c, WAIT_ORDER, STR("error: the queue program ended meanwhile\n"));
 }
 
 /* --- flush --- */
@@ -213,9 +210,7 @@ void control_flushed(struct control *c, const struct msg_flush_reply *r)
 
 void control_directory_gone(struct control *c)
 {
-    for (int i = 0; c && i < CLIENTS_MAX; i++)
-        if (c->client[i].be && c->client[i].waiting == WAIT_FORGET)
-            client_finish(&c->client[i], STR("error: the directory program died\n"));
+    tell_all(c, WAIT_FORGET, STR("error: the directory program died\n"));
 }
 
 /* --- clients --- */
@@ -251,19 +246,19 @@ static void handle_line(struct control_client *cl, struct str line)
     }
 }
 
-/* Of a line that has not ended yet. */
-static bool is_too_long(struct evbuffer *in)
+/* How long a line may be, by its beginning. */
+static size_t line_max(struct evbuffer *in)
 {
-    static const char explain[] = "explain ", queue[] = "queue ";
-    char start[sizeof explain - 1] = "";
-    size_t n = evbuffer_get_length(in);
-    bool is_explain = evbuffer_copyout(in, start, sizeof start) == (ssize_t)sizeof start &&
-                      memcmp(start, explain, sizeof start) == 0;
-    bool is_order = n >= sizeof start && memcmp(start, queue, sizeof queue - 1) == 0;
-    bool is_flush = n >= sizeof start && memcmp(start, "flush ", 6) == 0;
-    if (is_flush)
-        return n >= FLUSH_MAX_BYTES;
-    return n >= (is_explain || is_order ? EXPLAIN_MAX_BYTES : LINE_MAX_BYTES);
+    static const struct {
+        const char *word;
+        size_t max;
+    } longer[] = {{"explain ", EXPLAIN_MAX_BYTES}, {"queue ", EXPLAIN_MAX_BYTES}, {"flush ", FLUSH_MAX_BYTES}};
+    char start[sizeof "explain "] = "";
+    evbuffer_copyout(in, start, sizeof start - 1);
+    for (size_t i = 0; i < sizeof longer / sizeof longer[0]; i++)
+        if (str_starts(str_from(start), str_from(longer[i].word)))
+            return longer[i].max;
+    return LINE_MAX_BYTES;
 }
 
 static void on_read(struct bufferevent *be, void *arg)
@@ -277,7 +272,7 @@ static void on_read(struct bufferevent *be, void *arg)
         handle_line(cl, (struct str){line, n});
     if (line)
         mem_wipe(line, n);
-    else if (is_too_long(bufferevent_get_input(be)))
+    else if (evbuffer_get_length(bufferevent_get_input(be)) >= line_max(bufferevent_get_input(be)))
         client_close(cl);
     free(line);
 }
@@ -339,15 +334,11 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 void control_reloaded(struct control *c, struct str why)
 {
     AUTO_BUF text = {0};
-    if (!c)
-        return;
     if (why.n)
         buf_printf(&text, "error: %.*s\n", STR_FMT(why));
     else
         buf_str(&text, STR("ok\n"));
-    for (int i = 0; i < CLIENTS_MAX; i++)
-        if (c->client[i].be && c->client[i].waiting == WAIT_RELOAD)
-            client_finish(&c->client[i], buf_view(&text));
+    tell_all(c, WAIT_RELOAD, buf_view(&text));
 }
 
 /* --- the socket --- */

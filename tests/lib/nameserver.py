@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 import time
 
+from tap import Started
+
 HEAD = """$ORIGIN %s
 $TTL 60
 @ IN SOA ns.zone. hostmaster.zone. 1 60 60 60 60
@@ -25,7 +27,7 @@ def run(*command, cwd):
     return done.stdout.strip()
 
 
-class NameServer:
+class NameServer(Started):
     """zones: origin to records. Those of bogus are signed, and their parent holds the DS of another
     key; the root comes last and gets the DS of every other signed zone."""
 
@@ -34,17 +36,6 @@ class NameServer:
         self.dir = tempfile.mkdtemp(prefix="facteur-nsd-")
         os.chmod(self.dir, 0o755)
         self.process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def keys(self, origin):
         algorithm = ("-a", "ECDSAP256SHA256", "-r", "/dev/urandom")

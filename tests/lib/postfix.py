@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from tap import Started
+
 SERVICES = """cleanup unix n - n - 0 cleanup
 rewrite unix - - n - - trivial-rewrite
 proxymap unix - - n - - proxymap
@@ -21,24 +23,13 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-class Postfix:
+class Postfix(Started):
     def __init__(self, main, services, resolv=None):
         """main: options of main.cf; services: port to options of that smtpd."""
         self.dir = tempfile.mkdtemp(prefix="facteur-postfix-")
         os.chmod(self.dir, 0o755)
         self.main, self.services, self.resolv = main, services, resolv
         self.process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def path(self, name):
         return os.path.join(self.dir, name)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 
-from tap import wait_for
+from tap import Started, wait_for
 
 SRCDIR = os.environ.get("FACTEUR_SRCDIR") or os.path.dirname(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -19,7 +19,7 @@ SCRIPT = os.path.join(SRCDIR, "schema", "private-slapd")
 PEOPLE = os.path.join(SRCDIR, "schema", "people.ldif")
 
 
-class PrivateSlapd:
+class PrivateSlapd(Started):
     """Every fact of DIR/slapd.env is an attribute: LDAP_URI is uri, LDAPI_URI is ldapi_uri, the
     others are their own names in small letters (base, mail_base, admin_dn, reader_password, ...)."""
 
@@ -36,17 +36,6 @@ class PrivateSlapd:
         for path in people or []:
             self.options += ["--people", path]
         self.facts = {}
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def __getattr__(self, name):
         facts = self.__dict__.get("facts", {})

@@ -46,3 +46,18 @@ def wait_for(condition, seconds=10, what="it did not happen in time"):
         if time.monotonic() > end:
             raise AssertionError(what)
         time.sleep(0.05)
+
+
+class Started:
+    """What "with" starts by start() and ends by close(), also when it does not start."""
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
