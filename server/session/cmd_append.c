@@ -277,10 +277,6 @@ static bool after_message(struct append *ap)
 static int begin_append(struct append *ap, struct imap_cursor *args)
 {
     struct str name;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(ap->s, args->wrong);
-        return -1;
-    }
     if (imap_get_folder(ap->s, args, &name) != 0 || open_folder(ap, name) != 0)
         return -1;
     return begin_message(ap, args);

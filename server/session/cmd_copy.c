@@ -74,16 +74,8 @@ static void copy(struct imap_session *s, struct imap_cursor *args, bool move)
     struct store_folder *to;
     if (imap_get_indexes(s, args, &at) != 0)
         return;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
+    if (imap_get_last_folder(s, args, &name) != 0)
         return;
-    }
-    if (imap_get_folder(s, args, &name) != 0)
-        return;
-    if (imap_get_end(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return;
-    }
     if ((move && imap_refuse_read_only(s)) || (!move && check_room(s, &at) != 0))
         return;
     int r = store_folder_open(s->settings->maildir_fd, name, &to, &e);

@@ -5,22 +5,6 @@
 #include "base/log.h"
 #include "store/special_use.h"
 
-/* " name" and nothing more: 0, or -1 with BAD. */
-static int get_one_name(struct imap_session *s, struct imap_cursor *args, struct str *name)
-{
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return -1;
-    }
-    if (imap_get_folder(s, args, name) != 0)
-        return -1;
-    if (imap_get_end(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return -1;
-    }
-    return 0;
-}
-
 /* A separator at the end only says that children will follow (RFC 3501 6.3.3). */
 static struct str without_separator(struct str name)
 {
@@ -74,10 +58,6 @@ static int get_create(struct imap_session *s, struct imap_cursor *args, struct s
                       unsigned *uses)
 {
     *uses = 0;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return -1;
-    }
     if (imap_get_folder(s, args, name) != 0)
         return -1;
     if ((imap_try(args, ' ') && imap_get_create_params(args, uses) != 0) ||
@@ -147,7 +127,7 @@ void imap_cmd_delete(struct imap_session *s, struct imap_cursor *args)
 {
     struct str name;
     struct err e = {0};
-    if (get_one_name(s, args, &name) != 0)
+    if (imap_get_last_folder(s, args, &name) != 0)
         return;
     if (store_folder_is_inbox(name)) {
         imap_reply_no(s, "[CANNOT] INBOX cannot be deleted");
@@ -185,11 +165,7 @@ void imap_cmd_rename(struct imap_session *s, struct imap_cursor *args)
     struct err e = {0};
     struct store_uses uses;
     bool existing = false;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return;
-    }
-    if (imap_get_folder(s, args, &from) != 0 || get_one_name(s, args, &to) != 0)
+    if (imap_get_folder(s, args, &from) != 0 || imap_get_last_folder(s, args, &to) != 0)
         return;
     to = without_separator(to);
     if (imap_refuse_spelling(s, to))
@@ -222,7 +198,7 @@ static void set_subscription(struct imap_session *s, struct imap_cursor *args, b
 {
     struct str name;
     struct err e = {0};
-    if (get_one_name(s, args, &name) != 0 || (on && imap_refuse_spelling(s, name)))
+    if (imap_get_last_folder(s, args, &name) != 0 || (on && imap_refuse_spelling(s, name)))
         return;
     if (store_subscriptions_set(s->settings->maildir_fd, without_separator(name), on, &e) != 0)
         imap_reply_error(s, &e);

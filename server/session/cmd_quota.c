@@ -41,16 +41,8 @@ void imap_cmd_getquota(struct imap_session *s, struct imap_cursor *args)
 void imap_cmd_getquotaroot(struct imap_session *s, struct imap_cursor *args)
 {
     struct str name;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
+    if (imap_get_last_folder(s, args, &name) != 0)
         return;
-    }
-    if (imap_get_folder(s, args, &name) != 0)
-        return;
-    if (imap_get_end(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return;
-    }
     output_z(&s->out, "* QUOTAROOT ");
     imap_write_folder(s, name);
     if (s->settings->quota_bytes)

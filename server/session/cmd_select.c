@@ -57,10 +57,6 @@ static void select_mailbox(struct imap_session *s, struct imap_cursor *args, boo
 {
     struct str name;
     struct imap_select how;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return;
-    }
     if (imap_get_folder(s, args, &name) != 0)
         return;
     if (imap_get_select(args, s->arena, &how) != 0) {

@@ -77,10 +77,6 @@ void imap_cmd_status(struct imap_session *s, struct imap_cursor *args)
     unsigned items;
     struct err e = {0};
     struct store_status status;
-    if (imap_get_space(args) != 0) {
-        imap_reply_bad(s, args->wrong);
-        return;
-    }
     if (imap_get_folder(s, args, &name) != 0)
         return;
     if (imap_get_space(args) != 0 || imap_get_status_items(args, &items) != 0 ||

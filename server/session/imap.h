@@ -163,8 +163,10 @@ int imap_keyword_bits(struct imap_session *s, const struct imap_flags *flags, bo
 uint8_t imap_store_flags(unsigned system); /* enum imap_flag bits as STORE_ bits */
 
 /* --- names.c --- */
-/* Parses a mailbox name into the form the store knows, in the arena. 0, or -1 with a reply set. */
+/* A blank and a mailbox name, in the form the store knows, in the arena. 0, or -1 with a reply set. */
 int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
+/* The same, with nothing behind it. */
+int imap_get_last_folder(struct imap_session *s, struct imap_cursor *c, struct str *name);
 /* True, and a reply, when a mailbox cannot be made by this name. */
 bool imap_refuse_spelling(struct imap_session *s, struct str name);
 

@@ -52,7 +52,7 @@ static int from_utf8(struct imap_session *s, struct str wire, struct str *name)
 int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *name)
 {
     struct str wire;
-    if (imap_get_mailbox(c, s->arena, &wire) != 0) {
+    if (imap_get_space(c) != 0 || imap_get_mailbox(c, s->arena, &wire) != 0) {
         imap_reply_bad(s, c->wrong);
         return -1;
     }
@@ -60,6 +60,16 @@ int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *n
         return from_utf8(s, wire, name);
     *name = wire;
     return 0;
+}
+
+int imap_get_last_folder(struct imap_session *s, struct imap_cursor *c, struct str *name)
+{
+    if (imap_get_folder(s, c, name) != 0)
+        return -1;
+    if (imap_get_end(c) == 0)
+        return 0;
+    imap_reply_bad(s, c->wrong);
+    return -1;
 }
 
 /* A name is made only in the one spelling that clients can read (RFC 3501 5.1.3). */
