@@ -44,6 +44,7 @@ struct queue {
     struct queue_entry *entries, **last_entry;
     size_t entry_count;
     struct queue_attempt *finished;
+    int64_t finished_ms; /* since when there is one, of clock_mono_ms */
     struct queue_report *reports;
     struct queue_kept *policies, **last_policy;
     size_t policy_count;

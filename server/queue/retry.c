@@ -92,6 +92,8 @@ void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, c
                                                        randombytes_random());
     }
     look_at_end(a);
+    if (!q->finished)
+        q->finished_ms = clock_mono_ms();
     a->next = q->finished;
     q->finished = a;
     queue_turn_soon(q);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define AGAIN_S 2 /* until outcomes that found no room are committed again */
+#define AGAIN_S 2      /* until outcomes that found no room are committed again */
+#define OUTCOMES_MS 10 /* how long outcomes wait for others, or for new messages, to share a commit */
 
 int64_t queue_now_ms(void)
 {
@@ -217,11 +218,27 @@ void queue_turn_now(struct queue *q)
     queue_retry_pump(q);
 }
 
+/* Nobody waits for an outcome but the next attempts, which start without it. To lose it, at a crash,
+ * is to try once more. */
+static int64_t outcomes_may_wait_ms(const struct queue *q)
+{
+    bool alone = q->finished && !q->entries && !q->policies && !q->stopping;
+    return alone ? q->finished_ms + OUTCOMES_MS - clock_mono_ms() : 0;
+}
+
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
+    struct queue *q = arg;
+    int64_t wait_ms = outcomes_may_wait_ms(q);
+    struct timeval tv = {0, wait_ms * 1000};
     (void)fd;
     (void)what;
-    queue_turn_now(arg);
+    if (wait_ms <= 0) {
+        queue_turn_now(q);
+        return;
+    }
+    event_add(q->turn, &tv);
+    queue_retry_pump(q);
 }
 
 void queue_turn_init(struct queue *q)
