@@ -26,7 +26,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 import tap
@@ -202,10 +201,7 @@ class Conversation:
 def run_all(conversation, session=SESSION):
     """Every tests/dialogues/PROTOCOL/*.txt, or those named as arguments; the exit status."""
     def test(path):
-        def run():
-            with tempfile.TemporaryDirectory(prefix="facteur-dialogue.", ignore_cleanup_errors=True) as directory:
-                conversation(session, directory).run(path)
-        return run
+        return tap.in_directory(lambda directory: conversation(session, directory).run(path))
 
     home = os.path.join(SRC, "tests", "dialogues", conversation.protocol)
     names = sys.argv[1:] or sorted(os.path.basename(p)[:-4] for p in glob.glob(home + "/*.txt"))

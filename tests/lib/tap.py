@@ -1,5 +1,6 @@
 """TAP output for system tests: functions that raise are failures, one line each."""
 import sys
+import tempfile
 import time
 import traceback
 
@@ -19,6 +20,14 @@ def run(tests):
                 print("# " + line)
             sys.stdout.flush()
     return failed
+
+
+def in_directory(function):
+    """A test of function, which gets a directory that is removed afterwards."""
+    def test():
+        with tempfile.TemporaryDirectory(prefix="facteur-test-", ignore_cleanup_errors=True) as directory:
+            function(directory)
+    return test
 
 
 def same(got, want, what=""):

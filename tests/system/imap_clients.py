@@ -5,10 +5,11 @@ flags, and mutt reading and filing. TAP."""
 import glob
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
 
 SRC = os.environ.get("FACTEUR_SRCDIR", os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("FACTEUR_BUILDDIR", SRC)
@@ -189,22 +190,5 @@ TESTS = [("mbsync both ways with flags and folders", test_mbsync),
          ("mutt reads, flags, files, deletes and searches", test_mutt)]
 
 
-def main():
-    failed = 0
-    print("1..%d" % len(TESTS))
-    for number, (name, run) in enumerate(TESTS, 1):
-        directory = tempfile.mkdtemp(prefix="facteur-clients.")
-        try:
-            run(directory)
-            print("ok %d - %s" % (number, name), flush=True)
-        except (Failed, OSError, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %d - %s" % (number, name))
-            print(re.sub("^", "# ", str(e), flags=re.M), flush=True)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run([(name, tap.in_directory(test)) for name, test in TESTS]) > 0)

@@ -12,10 +12,11 @@ import os
 import random
 import re
 import select
-import shutil
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap  # noqa: E402
 
 SRC = os.environ.get("FACTEUR_SRCDIR", os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("FACTEUR_BUILDDIR", SRC)
@@ -259,22 +260,10 @@ def run(seed, maildir):
                 client.proc.wait()
 
 
-def main():
-    failed = 0
-    print("1..%d" % len(SEEDS))
-    for number, seed in enumerate(SEEDS, 1):
-        directory = tempfile.mkdtemp(prefix="facteur-model.")
-        try:
-            run(seed, directory + "/mailbox")
-            print("ok %d - %d random steps of three sessions, seed %d" % (number, STEPS, seed), flush=True)
-        except (Wrong, OSError, subprocess.SubprocessError) as e:
-            failed += 1
-            print("not ok %d - random steps of three sessions, seed %d" % (number, seed))
-            print(re.sub("^", "# ", str(e), flags=re.M), flush=True)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-    return failed > 0
+def steps(seed):
+    return ("%d random steps of three sessions, seed %d" % (STEPS, seed),
+            tap.in_directory(lambda directory: run(seed, directory + "/mailbox")))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.run([steps(seed) for seed in SEEDS]) > 0)
