@@ -8,7 +8,7 @@ librelay_a_SOURCES = \
 facteurlibexec_PROGRAMS += relay
 relay_SOURCES = \
 	%reldir%/relay.h %reldir%/main.c \
-	%reldir%/dns.h %reldir%/dns.c %reldir%/web.h %reldir%/web.c \
+	%reldir%/dns.h %reldir%/dns.c \
 	%reldir%/strict.h %reldir%/strict.c %reldir%/enforce.c \
 	%reldir%/tls.c %reldir%/job.c %reldir%/hosts.c %reldir%/client.c %reldir%/dialogue.c \
 	%reldir%/idle.c %reldir%/dane.c %reldir%/rounds.c %reldir%/destination.c %reldir%/login.c %reldir%/ask.c

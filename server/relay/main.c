@@ -2,7 +2,6 @@
 #include "base/log.h"
 #include "relay/relay.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -47,7 +46,7 @@ static int on_prepare(struct program *p, struct err *e)
         take_nameserver(r, line);
     /* Error texts and random numbers are loaded while files can be. */
     SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    web_prepare();
     return 0;
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define KEPT_MAX 5000
-#define FETCH_S 60               /* RFC 8461 section 3.3 */
+#define FETCH_MS (60 * 1000)     /* RFC 8461 section 3.3 */
 #define AGAIN_MS (5 * 60 * 1000) /* after a failure */
 #define LOOK_MS (60 * 60 * 1000) /* is there a new id? */
 /* Fetched anew though the id is the same (RFC 8461 section 3.3). */
@@ -166,23 +166,37 @@ static void keep(struct entry *e, struct str text)
     end(e, p.max_age_s * 1000 < LOOK_MS ? p.max_age_s * 1000 : LOOK_MS);
 }
 
-static void on_page(void *arg, struct str body, const char *why)
+/* With or without parameters behind it. */
+static bool is_text_plain(const char *type)
+{
+    struct str rest = str_from(type), name = {0};
+    return str_token(&rest, ";", &name) && str_caseeq(str_trim(name), STR("text/plain"));
+}
+
+static void on_page(void *arg, const struct web_answer *w)
 {
     struct entry *e = arg;
+    char status[64];
+    snprintf(status, sizeof status, "the web server answered %ld", w->status);
     e->web = NULL;
-    if (why)
-        failed(e, "fetching the policy", why);
+    if (w->why || w->status != 200)
+        failed(e, "fetching the policy", w->why ? w->why : status);
+    else if (!is_text_plain(w->type))
+        failed(e, "fetching the policy", "it is not text/plain");
     else
-        keep(e, body);
+        keep(e, w->body);
 }
 
 static void fetch(struct entry *e)
 {
-    AUTO_BUF host = {0};
+    AUTO_BUF host = {0}, url = {0};
     buf_printf(&host, "mta-sts.%s", e->domain);
-    e->web = web_start(e->strict->web, buf_view(&host), ".well-known/mta-sts.txt",
-                       buf_view(&e->addresses), buf_view(&e->strict->authorities), STS_TEXT_MAX,
-                       FETCH_S, on_page, e);
+    buf_printf(&url, "https://%s/.well-known/mta-sts.txt", buf_z(&host));
+    struct web_request r = {.url = buf_z(&url), .host = buf_view(&host), .port = 443, .fd = -1,
+                            .addresses = buf_view(&e->addresses),
+                            .authorities = buf_view(&e->strict->authorities),
+                            .size_max = STS_TEXT_MAX, .timeout_ms = FETCH_MS};
+    e->web = web_start(e->strict->web, &r, on_page, e);
 }
 
 /* --- addresses of its web server --- */

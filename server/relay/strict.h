@@ -7,10 +7,10 @@
 #ifndef FACTEUR_RELAY_STRICT_H
 #define FACTEUR_RELAY_STRICT_H
 
+#include "io/web.h"
 #include "ipc/message.h"
 #include "relay/dns.h"
 #include "relay/sts.h"
-#include "relay/web.h"
 
 struct strict;
 struct strict_wait;

@@ -1,8 +1,10 @@
 /* libcurl's multi interface on libevent. */
-#include "relay/web.h"
+#include "io/web.h"
 
 #include <curl/curl.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct web {
     struct event_base *base;
@@ -15,7 +17,8 @@ struct web_ask {
     struct web *web;
     struct web_ask *next, **link;
     CURL *curl;
-    struct curl_slist *addresses;
+    struct curl_slist *addresses, *headers;
+    int fd; /* libcurl has not taken it yet; -1: none */
     struct buf body;
     size_t size_max;
     bool too_large;
@@ -23,6 +26,65 @@ struct web_ask {
     web_fn fn;
     void *arg;
 };
+
+/* --- libcurl's memory: its size stands before each piece, so that all of it can be wiped --- */
+
+#define BEFORE sizeof(max_align_t)
+
+static void *piece_new(size_t n)
+{
+    char *p = n <= SIZE_MAX - BEFORE ? malloc(BEFORE + n) : NULL;
+    if (!p)
+        return NULL;
+    memcpy(p, &n, sizeof n);
+    return p + BEFORE;
+}
+
+static size_t piece_size(const void *piece)
+{
+    size_t n;
+    memcpy(&n, (const char *)piece - BEFORE, sizeof n);
+    return n;
+}
+
+static void piece_free(void *piece)
+{
+    if (!piece)
+        return;
+    mem_wipe(piece, piece_size(piece));
+    free((char *)piece - BEFORE);
+}
+
+static void *piece_resize(void *piece, size_t n)
+{
+    void *to = piece_new(n);
+    if (!to || !piece)
+        return to;
+    size_t old = piece_size(piece);
+    memcpy(to, piece, old < n ? old : n);
+    piece_free(piece);
+    return to;
+}
+
+static char *piece_copy(const char *z)
+{
+    size_t n = strlen(z) + 1;
+    char *to = piece_new(n);
+    return to ? memcpy(to, z, n) : NULL;
+}
+
+static void *piece_array(size_t count, size_t size)
+{
+    size_t n;
+    void *to = __builtin_mul_overflow(count, size, &n) ? NULL : piece_new(n);
+    return to ? memset(to, 0, n) : NULL;
+}
+
+void web_prepare(void)
+{
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, piece_new, piece_free, piece_resize, piece_copy,
+                         piece_array);
+}
 
 /* --- the end of one --- */
 
@@ -36,43 +98,35 @@ void web_cancel(struct web_ask *a)
     curl_multi_remove_handle(a->web->multi, a->curl);
     curl_easy_cleanup(a->curl);
     curl_slist_free_all(a->addresses);
+    curl_slist_free_all(a->headers);
+    fd_closep(&a->fd);
     buf_free(&a->body);
     free(a);
 }
 
-/* With or without parameters behind it. */
-static bool is_text_plain(const char *type)
+static const char *failure(struct web_ask *a, CURLcode result, char text[128])
 {
-    struct str rest = str_from(type ? type : ""), name = {0};
-    return str_token(&rest, ";", &name) && str_caseeq(str_trim(name), STR("text/plain"));
-}
-
-static const char *verdict(struct web_ask *a, CURLcode result, char text[128])
-{
-    long code = 0;
-    const char *type = NULL;
     if (a->too_large || result == CURLE_FILESIZE_EXCEEDED) {
         snprintf(text, 128, "it is larger than %zu bytes", a->size_max);
         return text;
     }
     if (result != CURLE_OK)
         return a->why[0] ? a->why : curl_easy_strerror(result);
-    curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &code);
-    curl_easy_getinfo(a->curl, CURLINFO_CONTENT_TYPE, &type);
-    if (code != 200) {
-        snprintf(text, 128, "the web server answered %ld", code);
-        return text;
-    }
-    if (!is_text_plain(type))
-        return "it is not text/plain";
     return NULL;
 }
 
 static void finish(struct web_ask *a, CURLcode result)
 {
     char text[128];
-    const char *why = verdict(a, result, text);
-    a->fn(a->arg, why ? (struct str){"", 0} : buf_view(&a->body), why);
+    const char *type = NULL;
+    struct web_answer answer = {.why = failure(a, result, text), .type = ""};
+    if (!answer.why) {
+        curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &answer.status);
+        curl_easy_getinfo(a->curl, CURLINFO_CONTENT_TYPE, &type);
+        answer.type = type ? type : "";
+        answer.body = buf_view(&a->body);
+    }
+    a->fn(a->arg, &answer);
     web_cancel(a);
 }
 
@@ -180,14 +234,42 @@ void web_free(struct web *w)
     free(w);
 }
 
-static void set_bounds(CURL *c, size_t size_max, int64_t timeout_s)
+/* libcurl wants a socket: it is given the one that we have, once. */
+static curl_socket_t give_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct web_ask *a = arg;
+    int fd = a->fd;
+    (void)purpose;
+    (void)address;
+    a->fd = -1;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg;
+    (void)fd;
+    (void)purpose;
+    return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+static void set_connection(struct web_ask *a)
+{
+    curl_easy_setopt(a->curl, CURLOPT_PROTOCOLS_STR, "https,http");
+    curl_easy_setopt(a->curl, CURLOPT_IPRESOLVE, CURL_IPRESOLVE_V4); /* of the address that is none */
+    curl_easy_setopt(a->curl, CURLOPT_OPENSOCKETFUNCTION, give_socket);
+    curl_easy_setopt(a->curl, CURLOPT_OPENSOCKETDATA, a);
+    curl_easy_setopt(a->curl, CURLOPT_SOCKOPTFUNCTION, is_connected);
+}
+
+static void set_bounds(CURL *c, size_t size_max, int64_t timeout_ms)
 {
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L); /* RFC 8461 section 3.3 */
     curl_easy_setopt(c, CURLOPT_PROXY, "");
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)timeout_s);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     curl_easy_setopt(c, CURLOPT_MAXFILESIZE, (long)size_max);
     curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
@@ -196,31 +278,45 @@ static void set_bounds(CURL *c, size_t size_max, int64_t timeout_s)
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 }
 
-static void set_place(struct web_ask *a, struct str host, const char *path, struct str addresses)
+static void set_place(struct web_ask *a, const struct web_request *r)
 {
-    AUTO_BUF url = {0};
     AUTO_BUF known = {0};
-    buf_printf(&url, "https://%.*s/%s", STR_FMT(host), path);
-    buf_printf(&known, "%.*s:443:%.*s", STR_FMT(host), STR_FMT(addresses));
+    buf_printf(&known, "%.*s:%u:%.*s", STR_FMT(r->host), r->port,
+               STR_FMT(r->fd < 0 ? r->addresses : STR("127.0.0.1")));
     a->addresses = curl_slist_append(NULL, buf_z(&known));
-    curl_easy_setopt(a->curl, CURLOPT_URL, buf_z(&url));
+    curl_easy_setopt(a->curl, CURLOPT_URL, r->url);
     curl_easy_setopt(a->curl, CURLOPT_RESOLVE, a->addresses);
 }
 
-struct web_ask *web_start(struct web *w, struct str host, const char *path, struct str addresses,
-                          struct str authorities, size_t size_max, int64_t timeout_s, web_fn fn,
-                          void *arg)
+static void set_content(struct web_ask *a, const struct web_request *r)
+{
+    if (r->header)
+        a->headers = curl_slist_append(NULL, r->header);
+    curl_easy_setopt(a->curl, CURLOPT_HTTPHEADER, a->headers);
+    if (r->form)
+        curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, r->form);
+}
+
+static struct web_ask *ask_new(struct web *w, const struct web_request *r, web_fn fn, void *arg)
 {
     struct web_ask *a = MEM_NEW(struct web_ask);
-    struct curl_blob pem = {(void *)(uintptr_t)authorities.p, authorities.n, CURL_BLOB_COPY};
-    *a = (struct web_ask){.web = w, .next = w->asks, .link = &w->asks, .size_max = size_max,
-                          .fn = fn, .arg = arg};
+    *a = (struct web_ask){.web = w, .next = w->asks, .link = &w->asks, .fd = r->fd,
+                          .size_max = r->size_max, .curl = curl_easy_init(), .fn = fn, .arg = arg};
     if (a->next)
         a->next->link = &a->next;
     w->asks = a;
-    a->curl = curl_easy_init();
-    set_bounds(a->curl, size_max, timeout_s);
-    set_place(a, host, path, addresses);
+    return a;
+}
+
+struct web_ask *web_start(struct web *w, const struct web_request *r, web_fn fn, void *arg)
+{
+    struct curl_blob pem = {(void *)(uintptr_t)r->authorities.p, r->authorities.n, CURL_BLOB_COPY};
+    struct web_ask *a = ask_new(w, r, fn, arg);
+    set_bounds(a->curl, r->size_max, r->timeout_ms);
+    if (r->fd >= 0)
+        set_connection(a);
+    set_place(a, r);
+    set_content(a, r);
     curl_easy_setopt(a->curl, CURLOPT_CAINFO_BLOB, &pem);
     curl_easy_setopt(a->curl, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(a->curl, CURLOPT_ERRORBUFFER, a->why);
