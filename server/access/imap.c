@@ -16,7 +16,7 @@ static void put_capabilities(const struct client *c, struct buf *b)
     buf_str(b, STR("IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ENABLE ID"));
     if (conn_is_tls(c->conn)) {
         buf_str(b, STR(" AUTH=PLAIN AUTH=LOGIN"));
-        relayed_list(b, &c->settings->cfg->sasl_relay_mechanisms, " AUTH=");
+        relayed_list(b, c->settings->cfg, " AUTH=");
     } else {
         buf_str(b, client_can_start_tls(c) ? STR(" STARTTLS LOGINDISABLED") : STR(" LOGINDISABLED"));
     }

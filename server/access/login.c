@@ -150,7 +150,7 @@ void login_start(struct client *c, struct str user, struct str password)
 
 enum sasl_event login_begin(struct client *c, struct str mechanism, const struct str *initial)
 {
-    bool relayed = relayed_is(&c->settings->cfg->sasl_relay_mechanisms, mechanism);
+    bool relayed = relayed_is(c->settings->cfg, mechanism);
     c->guess.counted = false;
     return (relayed ? sasl_relay_start : sasl_start)(&c->sasl, mechanism, initial);
 }
@@ -162,14 +162,15 @@ void login_relay_end(struct client *c)
         rpc_tell(c->access->directory, &m);
 }
 
-static void relayed_in(struct client *c)
+/* The client has heard the last word. */
+static void relayed_end_known(struct client *c)
 {
     AUTO_FREE char *login = c->relayed.login;
-    struct grant grant = c->relayed.grant;
-    c->relayed.login = NULL;
-    c->relayed.let_in = false; /* the grant is the session's now */
+    struct relayed r = c->relayed;
+    c->relayed = (struct relayed){0}; /* the grant is the session's now */
     conn_pause(c->conn);
-    judged(c, VERDICT_YES, AUTH_PLAIN, grant, str_from(login));
+    judged(c, r.let_in ? VERDICT_YES : VERDICT_NO, r.let_in ? AUTH_PLAIN : r.state, r.grant,
+           str_from(login));
 }
 
 static void on_step(void *arg, struct msg *m)
@@ -179,7 +180,10 @@ static void on_step(void *arg, struct msg *m)
     c->ask = 0;
     if (next != RELAYED_OVER) {
         c->protocol->sasl_went(c, sasl_relay_challenge(&c->sasl, m->auth_step_reply.data,
-                                                       next == RELAYED_LAST));
+                                                       next == RELAYED_LAST ? SASL_EXPECTS_NOTHING
+                                                       : next == RELAYED_REFUSED
+                                                           ? SASL_EXPECTS_ANYTHING
+                                                           : SASL_EXPECTS_MORE));
         conn_resume(c->conn);
     } else if (c->relayed.let_in) {
         c->protocol->sasl_went(c, SASL_RELAYED);
@@ -226,7 +230,7 @@ bool login_sasl(struct client *c, enum sasl_event event)
     }
     c->state = CLIENT_TALKS;
     if (event == SASL_RELAYED)
-        relayed_in(c);
+        relayed_end_known(c);
     else if (event == SASL_DONE)
         login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
                     (struct str){c->sasl.password.p, c->sasl.password.n});

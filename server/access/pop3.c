@@ -39,7 +39,7 @@ static bool do_capa(struct client *c, const struct pop3_command *cmd)
     AUTO_BUF list = {0}, more = {0};
     (void)cmd;
     if (conn_is_tls(c->conn))
-        relayed_list(&more, &c->settings->cfg->sasl_relay_mechanisms, " ");
+        relayed_list(&more, c->settings->cfg, " ");
     pop3_write_capabilities(&list, conn_is_tls(c->conn)      ? POP3_CAPA_LOGIN
                                    : client_can_start_tls(c) ? POP3_CAPA_STLS
                                                              : POP3_CAPA_CLEAR,

@@ -8,7 +8,7 @@
 
 static int no_place(struct str text, struct err *e)
 {
-    return err_perm(e, "%.*s: is no place of a milter or policy server; write inet:ADDRESS:PORT or "
+    return err_perm(e, "%.*s: is no place of a milter, policy or other server; write inet:ADDRESS:PORT or "
                        "unix:/PATH", STR_FMT(str_head(text, 200)));
 }
 

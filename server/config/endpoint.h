@@ -1,5 +1,6 @@
 /*
- * Places of milters and policy servers, as Postfix writes them: inet:HOST:PORT, unix:/PATH. HOST is
+ * Places of milters, policy servers and the introspection server, as Postfix writes them:
+ * inet:HOST:PORT, unix:/PATH. HOST is
  * an address (IPv6 in brackets) or localhost: names are not looked up, for what looks them up would
  * decide whom the mail is shown to. Milters may be written as Sendmail does too: inet:PORT@HOST,
  * local:/PATH.

@@ -138,6 +138,8 @@ static void compile(const struct policy *p)
         allow_signals(p);
         allow_memory(p);
         allow_by_argument();
+        if (p->waits_to_connect)
+            rule(SCMP_ACT_ERRNO(EINPROGRESS), "connect");
         for (size_t i = 0; i < POLICY_FAMILIES && p->families[i]; i++)
             rule_arg(SCMP_ACT_ALLOW, "socket", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)p->families[i]));
     }

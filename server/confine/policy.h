@@ -21,6 +21,7 @@ struct policy {
     bool signals;                                    /* kill(2), tgkill(2) of others */
     bool loads_code;                                 /* pages to run: libraries loaded on the way */
     bool allows_all;                                 /* groups are what is denied instead */
+    bool waits_to_connect;                           /* connect(2) does nothing and says EINPROGRESS */
     bool alone;                                      /* with it: no new tasks, no signals to others */
 };
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/access.h"
+#include "directory/bearer.h"
 #include "directory/directory.h"
 #include "directory/domains.h"
 #include "directory/exchange.h"
@@ -239,10 +240,10 @@ static void end_exchange(struct question *q, const struct login_result *r, struc
     out->id = q->id;
     out->verdict = (uint8_t)verdict;
     out->state = verdict == r->verdict && verdict != VERDICT_YES ? (uint8_t)r->state : AUTH_PLAIN;
-    if (verdict == VERDICT_YES) {
+    if (verdict == VERDICT_YES)
         out->login = r->box.login;
+    if (verdict == VERDICT_YES || verdict == VERDICT_NO)
         out->data = data;
-    }
     count_verdict(q->peer->d, verdict);
     log_login(q, verdict, &r->box, why);
     peer_send(q->peer, &m);
@@ -289,7 +290,10 @@ static void on_auth_step_ask(struct peer *p, const struct msg_auth_step_ask *m)
     struct exchange_step step = {.holder = p->number, .number = m->exchange,
                                  .mechanism = m->mechanism, .data = m->has_data ? &m->data : NULL,
                                  .ip = known ? from.addr : NULL};
-    exchange_step(p->d->exchanges, p->d->set, &step, on_exchanged, q);
+    if (bearer_is_offered(p->d->set, m->mechanism))
+        bearer_run(p->d->bearers, p->d->set, &step, on_exchanged, q);
+    else
+        exchange_step(p->d->exchanges, p->d->set, &step, on_exchanged, q);
 }
 
 static void on_auth_ask(struct peer *p, const struct msg_auth_ask *m)

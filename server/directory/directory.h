@@ -19,6 +19,7 @@ struct directory {
     struct grants *grants;
     struct guard *guard;
     struct exchanges *exchanges;
+    struct bearers *bearers;
     struct watch *watch;
     struct peer *peers; /* all of them */
     struct peer *master;

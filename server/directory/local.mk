@@ -6,6 +6,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/domains.h %reldir%/domains.c \
 	%reldir%/graph.h %reldir%/graph.c \
 	%reldir%/bind_result.h %reldir%/bind_result.c %reldir%/guard.h %reldir%/guard.c %reldir%/exchange.h %reldir%/exchange.c \
+	%reldir%/bearer.h %reldir%/bearer.c \
 	%reldir%/opener.h %reldir%/opener.c \
 	%reldir%/conns.h %reldir%/conns.c \
 	%reldir%/search.h %reldir%/search.c \

@@ -12,8 +12,9 @@ struct login {
     struct str name;     /* as looked for: folded; after an address was found, the entry's own */
     struct str entry_dn; /* of the entry whose address was typed; empty: none */
     struct secret password;
-    bool proven;   /* no password: the directory has said who he is */
-    bool is_locked, must_change; /* proven: what the entry says of it */
+    bool proven;   /* no password: somebody else has said who he is */
+    bool is_read;  /* proven: the entry itself was asked, and says this of it: */
+    bool is_locked, must_change;
     bool checking; /* no password: is he still there? */
     struct guard_try *counting; /* no password: a try at it is counted, and this is where */
     login_fn fn;
@@ -353,7 +354,7 @@ static bool search_owner(struct login *l)
     return true;
 }
 
-/* --- somebody the directory knows already --- */
+/* --- somebody who is known already --- */
 
 static void refuse_proven(struct login *l, enum auth_state state, const char *why)
 {
@@ -363,7 +364,7 @@ static void refuse_proven(struct login *l, enum auth_state state, const char *wh
 
 static void let_proven_in(struct login *l)
 {
-    if (l->entry_dn.n == 0) {
+    if (!l->is_read) {
         search_proven(l, l->box.dn);
         return;
     }
@@ -437,11 +438,11 @@ static void search_proven(struct login *l, struct str dn)
         .deref = LDAP_DEREF_NEVER,
     };
     l->entry_dn = arena_str(l->arena, dn);
+    l->is_read = true;
     picture_search(set->picture, set->searcher, l->arena, &search, PICTURE_CURRENT, on_proven, l);
 }
 
-void login_found(struct dirset *set, struct str authzid, const unsigned char *ip, login_fn fn,
-                 void *arg)
+static struct login *proven_new(struct dirset *set, const unsigned char *ip, login_fn fn, void *arg)
 {
     struct login *l = MEM_NEW(struct login);
     *l = (struct login){.set = dirset_hold(set), .proven = true, .fn = fn, .arg = arg};
@@ -449,6 +450,13 @@ void login_found(struct dirset *set, struct str authzid, const unsigned char *ip
     l->guarded = ip && set->guard;
     if (ip)
         memcpy(l->ip, ip, sizeof l->ip);
+    return l;
+}
+
+void login_found(struct dirset *set, struct str authzid, const unsigned char *ip, login_fn fn,
+                 void *arg)
+{
+    struct login *l = proven_new(set, ip, fn, arg);
     if (str_casestarts(authzid, STR("dn:")) && authzid.n > 3) {
         search_proven(l, str_skip(authzid, 3));
     } else if (str_casestarts(authzid, STR("u:")) &&
@@ -460,16 +468,27 @@ void login_found(struct dirset *set, struct str authzid, const unsigned char *ip
     }
 }
 
+void login_vouched(struct dirset *set, struct str name, const unsigned char *ip, login_fn fn,
+                   void *arg)
+{
+    struct login *l = proven_new(set, ip, fn, arg);
+    if (name_login_read(l->arena, name, &l->name, &l->err) != 0)
+        end(l, VERDICT_NO, "no login name");
+    else if (!search_owner(l))
+        search_user(l);
+}
+
 /* --- the beginning --- */
 
 void login_may_try(struct dirset *set, struct str user, const unsigned char *ip,
                    struct guard_try *try, login_fn fn, void *arg)
 {
     struct login *l = MEM_NEW(struct login);
-    *l = (struct login){.set = dirset_hold(set), .counting = try, .guarded = true, .fn = fn,
-                        .arg = arg};
+    *l = (struct login){.set = dirset_hold(set), .counting = try, .guarded = ip && set->guard,
+                        .fn = fn, .arg = arg};
     l->arena = arena_new(4096);
-    memcpy(l->ip, ip, sizeof l->ip);
+    if (ip)
+        memcpy(l->ip, ip, sizeof l->ip);
     if (name_login_read(l->arena, user, &l->name, &l->err) != 0)
         end(l, VERDICT_NO, "no login name");
     else if (!search_owner(l))

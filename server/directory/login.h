@@ -29,8 +29,13 @@ void login_run(struct dirset *set, struct str user, struct str password, const u
 void login_found(struct dirset *set, struct str authzid, const unsigned char *ip, login_fn fn,
                  void *arg);
 
+/* The same where another server says who somebody is: name is what he might have typed. */
+void login_vouched(struct dirset *set, struct str name, const unsigned char *ip, login_fn fn,
+                   void *arg);
+
 /* Counts a try at that user's password, as login_run does: yes, and *try is the caller's, to be ended by
- * one of guard.h; else what the login's end is. A box without a DN: user_filter matches no entry. */
+ * one of guard.h; else what the login's end is. A box without a DN: user_filter matches no entry. ip:
+ * NULL where nothing is to be counted. */
 void login_may_try(struct dirset *set, struct str user, const unsigned char *ip,
                    struct guard_try *try, login_fn fn, void *arg);
 

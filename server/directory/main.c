@@ -8,6 +8,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "directory/bearer.h"
 #include "directory/directory.h"
 #include "directory/exchange.h"
 #include "directory/watch.h"
@@ -51,6 +52,7 @@ static int prepare(struct program *p, struct err *e)
     d->grants = grants_new(GRANTS_MAX);
     d->guard = guard_new();
     d->exchanges = exchanges_new(p->base);
+    d->bearers = bearers_new(p->base);
     d->watch = watch_new(d);
     grants_on_removed(d->grants, on_grant_removed, d);
     d->sweep = event_new(p->base, -1, EV_PERSIST, on_sweep, d);
@@ -82,8 +84,12 @@ static int configure(struct program *p, struct config *cfg, const struct bundle 
 
 static void link_peer(struct program *p, unsigned peer, unsigned index, int fd)
 {
+    struct directory *d = p->arg;
     (void)index;
-    peer_new(p->arg, peer, fd);
+    if (peer == FILTER)
+        bearers_link(d->bearers, fd);
+    else
+        peer_new(d, peer, fd);
 }
 
 static void message(struct program *p, struct msg *m)
@@ -127,6 +133,7 @@ static void end(struct program *p)
     struct directory *d = p->arg;
     peer_free_all(d);
     exchanges_free(d->exchanges);
+    bearers_free(d->bearers);
     event_free(d->sweep);
     grants_free(d->grants);
     if (d->set)

@@ -1,7 +1,7 @@
 /*
  * The filter program: shows mail to the configured milters before it is accepted (Sendmail milter
  * protocol 6), on behalf of smtp, which hands it each message as a descriptor and gets edits back;
- * and asks policy servers about recipients.
+ * asks policy servers about recipients, and the introspection server about tokens of logins.
  *
  * Own uid, empty root, event-driven; it can make no socket and open no file. A connection comes from
  * the master, which connects to places that the configuration names and no others.
@@ -15,7 +15,9 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "config/introspection.h"
 #include "io/conn.h"
+#include "io/web.h"
 #include "ipc/program.h"
 #include "protocol/milter/edits.h"
 #include "protocol/milter/fields.h"
@@ -27,6 +29,10 @@ enum default_action { DEFAULT_ACCEPT, DEFAULT_REJECT, DEFAULT_TEMPFAIL, DEFAULT_
 struct settings {
     unsigned holders;
     struct config *cfg;
+    struct arena *arena;
+    struct config_introspection server; /* without places: no tokens are asked about */
+    struct secret client_secret;        /* when cfg has none */
+    struct buf authorities;
 };
 
 struct filter {
@@ -36,15 +42,20 @@ struct filter {
     struct map *connecting; /* number of the ask → struct link */
     struct map *calling;    /* the same → struct policy_line */
     uint64_t last_connect;
+    struct map *introspecting; /* the same → struct token_ask */
     struct policy_line *lines;
     size_t line_count;
+    struct token_ask *token_asks;
+    size_t token_count;
+    uint64_t tokens; /* answers about them */
+    struct web *web;
     uint64_t policies; /* answers of policy servers */
     size_t visit_count;
     uint64_t messages, refusals, failures;
     int null_fd;
 };
 
-/* An smtp program that asks. */
+/* A program that asks: smtp, or directory. */
 struct peer {
     struct filter *filter;
     struct peer *next, **link;
@@ -148,6 +159,13 @@ void policy_take(struct peer *p, const struct msg_policy_ask *ask);
 bool policy_connected(struct filter *f, struct msg *m);
 /* The peer is gone; NULL: all are. */
 void policy_forget(struct filter *f, const struct peer *p);
+
+/* --- token.c --- */
+void token_take(struct peer *p, const struct msg_introspect_ask *ask);
+/* True: the connection was asked for here. */
+bool token_connected(struct filter *f, struct msg *m);
+/* The peer is gone; NULL: all are. */
+void token_forget(struct filter *f, const struct peer *p);
 
 /* --- answers.c --- */
 void answers_take(struct link *l, const struct milter_packet *p);

@@ -12,6 +12,9 @@ void settings_drop(struct settings *s)
     if (!s || --s->holders > 0)
         return;
     config_free(s->cfg);
+    arena_free(s->arena);
+    secret_free(&s->client_secret);
+    buf_free(&s->authorities);
     free(s);
 }
 
@@ -21,6 +24,9 @@ static int on_prepare(struct program *p, struct err *e)
     f->program = p;
     f->connecting = map_new();
     f->calling = map_new();
+    f->introspecting = map_new();
+    web_prepare();
+    f->web = web_new(p->base);
     f->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     return f->null_fd < 0 ? err_perm(e, "/dev/null: %s", strerror(errno)) : 0;
 }
@@ -34,21 +40,40 @@ static int check_places(const struct config_list *list, struct err *e)
     return 0;
 }
 
+static int read_introspection(struct settings *s, const struct bundle *b, struct err *e)
+{
+    struct str secret, authorities;
+    s->arena = arena_new(512);
+    if (s->cfg->oauth2_introspection_url.n == 0)
+        return 0;
+    bool has_secret = bundle_get(b, STR("oauth2_client_secret"), &secret);
+    if (has_secret)
+        s->client_secret = secret_copy(secret);
+    if (has_secret && !s->client_secret.p)
+        return err_temp(e, "no guarded memory");
+    if (bundle_get(b, STR("authorities"), &authorities))
+        buf_str(&s->authorities, authorities);
+    return config_introspection_read(s->cfg, s->arena, &s->server, e);
+}
+
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
     struct filter *f = p->arg;
-    (void)b;
+    struct settings *s = MEM_NEW(struct settings);
     (void)reload;
-    if (check_places(&cfg->smtpd_milters, e) != 0)
+    *s = (struct settings){.holders = 1, .cfg = cfg};
+    if (check_places(&cfg->smtpd_milters, e) != 0 || read_introspection(s, b, e) != 0) {
+        s->cfg = NULL; /* the caller's still */
+        settings_drop(s);
         return -1;
+    }
     settings_drop(f->settings);
-    f->settings = MEM_NEW(struct settings);
-    *f->settings = (struct settings){1, cfg};
+    f->settings = s;
     return 0;
 }
 
-/* --- the smtp programs --- */
+/* --- the programs that ask --- */
 
 static void on_peer_message(struct channel *ch, void *arg, struct msg *m)
 {
@@ -58,6 +83,8 @@ static void on_peer_message(struct channel *ch, void *arg, struct msg *m)
         return;
     if (m->type == MSG_policy_ask)
         policy_take(p, &m->policy_ask);
+    else if (m->type == MSG_introspect_ask)
+        token_take(p, &m->introspect_ask);
     else
         visit_take(p, m);
 }
@@ -66,6 +93,7 @@ static void on_peer_close(struct channel *ch, void *arg)
 {
     struct peer *p = arg;
     policy_forget(p->filter, p);
+    token_forget(p->filter, p);
     map_free(p->visits, visit_free);
     channel_free(ch);
     *p->link = p->next;
@@ -79,7 +107,7 @@ static void on_link(struct program *program, unsigned peer, unsigned index, int 
     static const struct channel_ops ops = {on_peer_message, on_peer_close};
     struct filter *f = program->arg;
     (void)index;
-    if (peer != SMTP) {
+    if (peer != SMTP && peer != DIRECTORY) {
         close(fd);
         return;
     }
@@ -93,7 +121,7 @@ static void on_link(struct program *program, unsigned peer, unsigned index, int 
 
 static void on_message(struct program *p, struct msg *m)
 {
-    if (m->type == MSG_connect_reply && !policy_connected(p->arg, m))
+    if (m->type == MSG_connect_reply && !policy_connected(p->arg, m) && !token_connected(p->arg, m))
         link_connected(p->arg, m);
 }
 
@@ -102,9 +130,10 @@ static void on_message(struct program *p, struct msg *m)
 static void on_status(struct program *p, struct buf *out)
 {
     struct filter *f = p->arg;
-    buf_printf(out, "visits=%zu messages=%llu refusals=%llu policies=%llu failures=%llu",
+    buf_printf(out, "visits=%zu messages=%llu refusals=%llu policies=%llu tokens=%llu failures=%llu",
                f->visit_count, (unsigned long long)f->messages, (unsigned long long)f->refusals,
-               (unsigned long long)f->policies, (unsigned long long)f->failures);
+               (unsigned long long)f->policies, (unsigned long long)f->tokens,
+               (unsigned long long)f->failures);
 }
 
 static void on_end(struct program *p)
@@ -113,8 +142,11 @@ static void on_end(struct program *p)
     while (f->peers)
         on_peer_close(f->peers->ch, f->peers);
     policy_forget(f, NULL);
+    token_forget(f, NULL);
+    web_free(f->web);
     map_free(f->connecting, NULL);
     map_free(f->calling, NULL);
+    map_free(f->introspecting, NULL);
     settings_drop(f->settings);
     close(f->null_fd);
 }

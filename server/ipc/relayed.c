@@ -3,18 +3,33 @@
 
 #include <stdlib.h>
 
-bool relayed_is(const struct config_list *mechanisms, struct str name)
+/* Those that carry a token, of whom there is a server to ask. */
+static const struct str of_tokens[] = {{"OAUTHBEARER", 11}, {"XOAUTH2", 7}};
+#define OF_TOKENS (sizeof of_tokens / sizeof of_tokens[0])
+
+static size_t count(const struct config *cfg)
 {
-    for (size_t i = 0; i < mechanisms->n; i++)
-        if (str_caseeq(mechanisms->v[i], name))
+    return cfg->sasl_relay_mechanisms.n + (cfg->oauth2_introspection_url.n ? OF_TOKENS : 0);
+}
+
+static struct str name_of(const struct config *cfg, size_t i)
+{
+    const struct config_list *l = &cfg->sasl_relay_mechanisms;
+    return i < l->n ? l->v[i] : of_tokens[i - l->n];
+}
+
+bool relayed_is(const struct config *cfg, struct str name)
+{
+    for (size_t i = 0; i < count(cfg); i++)
+        if (str_caseeq(name_of(cfg, i), name))
             return true;
     return false;
 }
 
-void relayed_list(struct buf *out, const struct config_list *mechanisms, const char *before)
+void relayed_list(struct buf *out, const struct config *cfg, const char *before)
 {
-    for (size_t i = 0; i < mechanisms->n; i++)
-        buf_printf(out, "%s%.*s", before, STR_FMT(mechanisms->v[i]));
+    for (size_t i = 0; i < count(cfg); i++)
+        buf_printf(out, "%s%.*s", before, STR_FMT(name_of(cfg, i)));
 }
 
 struct msg relayed_ask(struct relayed *r, struct str mechanism, const struct str *said,
@@ -41,6 +56,9 @@ enum relayed_next relayed_answer(struct relayed *r, const struct msg *m)
     if (a->go_on)
         return RELAYED_CHALLENGE;
     r->number = 0;
+    r->state = (enum auth_state)a->state;
+    if (a->verdict == VERDICT_NO && a->data.n)
+        return RELAYED_REFUSED;
     if (a->verdict != VERDICT_YES)
         return RELAYED_OVER;
     r->let_in = true;

@@ -1,11 +1,12 @@
 /*
- * Connections to milters and policy servers, begun for the filter program, which can make no socket:
- * so it reaches the places that the configuration names and no others, and needs no file system for
+ * Connections to milters, policy servers and the introspection server, begun for the filter program,
+ * which can make no socket: so it reaches the places that the configuration names and no others, and needs no file system for
  * Unix sockets, whose directories come and go with their servers. They are made as that program's
  * user.
  */
 #include "confine/confine.h"
 #include "config/endpoint.h"
+#include "config/introspection.h"
 #include "config/rules.h"
 #include "master/master.h"
 
@@ -65,11 +66,24 @@ static int begin_as_filter(const struct master *m, const struct config_endpoint 
     return fd;
 }
 
+static bool introspects(const struct config *c, struct str place)
+{
+    AUTO_ARENA a = arena_new(512);
+    struct config_introspection server;
+    if (c->oauth2_introspection_url.n == 0 || config_introspection_read(c, a, &server, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < server.places; i++)
+        if (str_eq(server.place[i], place))
+            return true;
+    return false;
+}
+
 static int make(const struct master *m, struct str place, struct err *e)
 {
     struct config_endpoint at;
     const struct config *c = m->now->cfg;
-    if (!is_named(&c->smtpd_milters, place) && !rule_names_policy(c, place))
+    if (!is_named(&c->smtpd_milters, place) && !rule_names_policy(c, place) &&
+        !introspects(c, place))
         return err_perm(e, "the configuration does not name it");
     if (config_endpoint_parse(place, &at, e) != 0)
         return -1;

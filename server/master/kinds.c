@@ -9,7 +9,7 @@ static const struct {
     bool front, empty_root;
     unsigned asks; /* the programs it is linked to as the asking side */
 } kinds[KINDS] = {
-    [KIND_DIRECTORY] = {DIRECTORY, false, false, 0},
+    [KIND_DIRECTORY] = {DIRECTORY, false, false, FILTER},
     [KIND_FILTER] = {FILTER, false, true, 0},
     [KIND_RELAY] = {RELAY, false, true, DIRECTORY},
     [KIND_QUEUE] = {QUEUE, false, false, DIRECTORY | DELIVER | RELAY},

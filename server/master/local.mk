@@ -2,7 +2,7 @@ sbin_PROGRAMS += facteurd
 facteurd_SOURCES = \
 	%reldir%/main.c %reldir%/master.h %reldir%/master.c \
 	%reldir%/kinds.h %reldir%/kinds.c \
-	%reldir%/material.h %reldir%/material.c %reldir%/relaying.c %reldir%/balancers.c \
+	%reldir%/material.h %reldir%/material.c %reldir%/relaying.c %reldir%/balancers.c %reldir%/tokens.c \
 	%reldir%/findings.c %reldir%/users.c \
 	%reldir%/files.c %reldir%/tables.c %reldir%/certificates.c %reldir%/places.c \
 	%reldir%/ports.h %reldir%/ports.c \

@@ -77,31 +77,33 @@ static void check_ldap_files(const struct material *m, struct findings *f)
     }
 }
 
-/* The directory password, when facteur.conf does not hold it itself: of a file, else the service
- * manager's credential (systemd.exec(5), LoadCredential=). Its first line counts. */
-static void add_bind_secret(const struct material *m, struct buf *out, struct findings *f)
+void secret_add(const struct material *m, const char *option, struct str said, struct str file,
+                struct buf *out, struct findings *f)
 {
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
     AUTO_BUF path = {0};
     AUTO_BUF text = {0};
-    if (m->cfg->ldap_bind_pw_file.n) {
-        buf_str(&path, m->cfg->ldap_bind_pw_file);
-        if (m->cfg->ldap_bind_pw.n)
-            finding_error(f, "ldap_bind_pw_file: ldap_bind_pw is set too; which is it?");
-    } else if (credentials && m->cfg->ldap_bind_pw.n == 0) {
-        buf_printf(&path, "%s/ldap_bind_pw", credentials);
+    AUTO_BUF option_file = {0};
+    buf_printf(&option_file, "%s_file", option);
+    if (file.n) {
+        buf_str(&path, file);
+        if (said.n)
+            finding_error(f, "%s: %s is set too; which is it?", buf_z(&option_file), option);
+    } else if (credentials && said.n == 0) {
+        buf_printf(&path, "%s/%s", credentials, option);
         if (access(buf_z(&path), F_OK) != 0)
             return;
     } else {
         return;
     }
-    if (file_read(m, "ldap_bind_pw_file", buf_z(&path), true, &text, f) != 0)
+    if (file_read(m, buf_z(&option_file), buf_z(&path), true, &text, f) != 0)
         return;
     struct str rest = buf_view(&text), line = {0};
     if (!str_line(&rest, &line) || line.n == 0 || line.n > 1000)
-        finding_error(f, "ldap_bind_pw_file: %s: the first line must be a password", buf_z(&path));
+        finding_error(f, "%s: %s: the first line must be a password", buf_z(&option_file),
+                      buf_z(&path));
     else
-        bundle_add(out, STR("ldap_bind_pw"), line);
+        bundle_add(out, str_from(option), line);
     mem_wipe(text.p, text.n);
 }
 
@@ -148,12 +150,14 @@ static void make_bundle(struct material *m, enum kind k, struct findings *f)
     bundle_add(&b, STR("facteur.conf"), buf_view(&conf));
     if (k == KIND_DIRECTORY) {
         add_tables(m, &b, f);
-        add_bind_secret(m, &b, f);
+        secret_add(m, "ldap_bind_pw", m->cfg->ldap_bind_pw, m->cfg->ldap_bind_pw_file, &b, f);
     }
     if (k == KIND_RELAY)
         add_authorities(m, &b, f);
     if (k == KIND_RELAY)
         add_anchors(m, &b, f);
+    if (k == KIND_FILTER)
+        tokens_add(m, &b, f);
     if (k == KIND_SMTP)
         certificates_add(m, &b, f);
     if (k == KIND_ACCESS) { /* the findings about certificates were made once */
@@ -198,12 +202,13 @@ struct material *material_load(const char *file, struct findings *f)
         return NULL;
     }
     users_resolve(m, f);
-    if (m->cfg->ldap_bind_pw.n)
+    if (m->cfg->ldap_bind_pw.n || m->cfg->oauth2_client_secret.n)
         file_check(m, "facteur.conf", m->file, true, f);
     check_ldap_files(m, f);
     milters_check(m, f);
     relaying_check(m, f);
     balancers_check(m, f);
+    tokens_check(m, f);
     for (int k = 0; k < KINDS; k++)
         make_bundle(m, (enum kind)k, f);
     return m;

@@ -69,6 +69,16 @@ void tables_check(const struct material *m, struct findings *f);
 void relaying_check(const struct material *m, struct findings *f);
 void balancers_check(const struct material *m, struct findings *f);
 
+/* Logins with a token: is what the options say of a piece? Adds what the filter program needs for them. */
+void tokens_check(const struct material *m, struct findings *f);
+void tokens_add(const struct material *m, struct buf *out, struct findings *f);
+
+/* Adds the piece named option: a password that facteur.conf does not hold itself (said is empty), of a
+ * file, else the service manager's credential of that name (systemd.exec(5), LoadCredential=). Its first
+ * line counts. */
+void secret_add(const struct material *m, const char *option, struct str said, struct str file,
+                struct buf *out, struct findings *f);
+
 /* Adds the "tls:NAME" pieces to out, after trying them. */
 void certificates_add(const struct material *m, struct buf *out, struct findings *f);
 

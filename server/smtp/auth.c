@@ -104,7 +104,10 @@ static void on_step(struct session *s, void *arg, struct msg *m)
     (void)arg;
     s->verb = "AUTH";
     if (next != RELAYED_OVER)
-        go_on(s, sasl_relay_challenge(&s->sasl, m->auth_step_reply.data, next == RELAYED_LAST));
+        go_on(s, sasl_relay_challenge(&s->sasl, m->auth_step_reply.data,
+                                      next == RELAYED_LAST      ? SASL_EXPECTS_NOTHING
+                                      : next == RELAYED_REFUSED ? SASL_EXPECTS_ANYTHING
+                                                                : SASL_EXPECTS_MORE));
     else if (s->relayed.let_in)
         go_on(s, SASL_RELAYED);
     else
@@ -130,13 +133,14 @@ static void relay(struct session *s)
     ask(s, s->smtpd->directory, &m, ASK_DIRECTORY_MS, on_step, NULL);
 }
 
-static void end_good(struct session *s)
+/* The client has heard the last word. */
+static void end_known(struct session *s)
 {
     AUTO_FREE char *login = s->relayed.login;
-    struct grant grant = s->relayed.grant;
-    s->relayed.login = NULL;
-    s->relayed.let_in = false; /* the grant is the session's now */
-    judged(s, sasl_user(s), VERDICT_YES, AUTH_PLAIN, grant, str_from(login));
+    struct relayed r = s->relayed;
+    s->relayed = (struct relayed){0}; /* the grant is the session's now */
+    judged(s, sasl_user(s), r.let_in ? VERDICT_YES : VERDICT_NO, r.let_in ? AUTH_PLAIN : r.state,
+           r.grant, str_from(login));
 }
 
 static void check(struct session *s)
@@ -177,7 +181,7 @@ static void go_on(struct session *s, enum sasl_event event)
         relay(s);
         return;
     case SASL_RELAYED:
-        end_good(s);
+        end_known(s);
         return;
     case SASL_CANCELLED:
         reply(s, "501 5.7.0 Authentication aborted");
@@ -228,7 +232,7 @@ static const char *out_of_place(const struct session *s)
 
 static void begin(struct session *s, struct str mechanism, const struct str *initial)
 {
-    bool relayed = relayed_is(&session_cfg(s)->sasl_relay_mechanisms, mechanism);
+    bool relayed = relayed_is(session_cfg(s), mechanism);
     s->guess.counted = false;
     go_on(s, (relayed ? sasl_relay_start : sasl_start)(&s->sasl, mechanism, initial));
 }

@@ -41,7 +41,7 @@ void command_helo(struct session *s, struct str args)
 static void list_mechanisms(const struct config *cfg, struct buf *b)
 {
     buf_str(b, STR("250-AUTH " SASL_MECHANISMS));
-    relayed_list(b, &cfg->sasl_relay_mechanisms, " ");
+    relayed_list(b, cfg, " ");
     buf_str(b, STR("\r\n"));
 }
 

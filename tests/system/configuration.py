@@ -157,6 +157,26 @@ def the_bind_secret_has_one_place(site):
                   ldap_bind_pw_file="reader.pw")
 
 
+def wrong_token_servers_are_named(site):
+    wrong = Mistake(site)
+    url = {"oauth2_introspection_url": "https://localhost/x", "oauth2_scope": "mail"}
+    ca = site.path("tls/one.crt")
+    wrong.options("oauth2_introspection_url: must be https://HOST/PATH",
+                  oauth2_introspection_url="localhost")
+    wrong.options("oauth2_introspection_server: must say where id.example.org is",
+                  oauth2_introspection_url="https://id.example.org/x")
+    wrong.options("nowhere.pem: No such file", **url,
+                  oauth2_tls_ca_cert_file="nowhere.pem")
+    url["oauth2_tls_ca_cert_file"] = ca
+    wrong.options("oauth2_client_id: is needed", **url, oauth2_client_secret="a secret")
+    wrong.options("oauth2_username_attribute: must not be empty", **url,
+                  oauth2_username_attribute="")
+    site.write("client.pw", "\nsecond line\n", 0o640)
+    wrong.options("the first line must be a password", **url, oauth2_client_id="x",
+                  oauth2_client_secret_file="client.pw")
+    wrong.options('"a\\b" is no scope', **dict(url, oauth2_scope="a\\b"))
+
+
 def the_directory_group_may_read(site):
     if not ROOT:
         return
@@ -281,6 +301,7 @@ def the_manual_names_every_restriction(site):
 TESTS = (
     the_right_one_is_good, wrong_options_are_named, wrong_users_are_named,
     wrong_files_are_named, wrong_tables_are_named, wrong_lists_are_named, the_bind_secret_has_one_place,
+    wrong_token_servers_are_named,
     the_directory_group_may_read, wrong_certificates_are_named,
     wrong_directories_are_named, all_mistakes_at_once, conf_prints, conf_edits,
     commands_say_how_they_are_used, the_manual_names_every_restriction,

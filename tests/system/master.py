@@ -76,11 +76,11 @@ def bundles_hold_what_each_may_see(site):
     tap.has(bundle("queue")["conf"], "queue_directory = " + site.path("queue") + "\n")
 
 
-WANTED_LINKS = {"smtp": ("directory", "deliver", "queue", "filter", "relay"), "filter": ("smtp",), "access": ("directory",),
+WANTED_LINKS = {"smtp": ("directory", "deliver", "queue", "filter", "relay"), "filter": ("smtp", "directory"), "access": ("directory",),
                 "queue": ("smtp", "directory", "deliver", "relay"), "session": (),
                 "relay": ("queue", "directory", "smtp"),
                 "deliver": ("smtp", "queue", "directory"),
-                "directory": ("smtp", "access", "queue", "deliver", "relay")}
+                "directory": ("smtp", "access", "queue", "deliver", "relay", "filter")}
 
 
 def check_links(site):
@@ -94,7 +94,7 @@ def check_links(site):
 
 
 def programs_are_linked(site):
-    tap.wait_for(lambda: len(site.events("directory", 0, "link")) == 9)
+    tap.wait_for(lambda: len(site.events("directory", 0, "link")) == 10)
     check_links(site)
     for e in site.events("directory", 0, "link"):
         tap.true(e["said"], "a link is open")

@@ -23,4 +23,5 @@ include tests/unit/relay.mk
 include tests/unit/milter.mk
 include tests/unit/proxy.mk
 include tests/unit/policy.mk
+include tests/unit/token.mk
 include tests/unit/rules.mk

@@ -1,4 +1,5 @@
 /* protocol/sasl: PLAIN and LOGIN as servers hear them. */
+#include "protocol/sasl/bearer.h"
 #include "protocol/sasl/sasl.h"
 #include "protocol/sasl/claim.h"
 #include "tests/unit/unit.h"
@@ -195,18 +196,18 @@ static void test_relay(void)
     CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("scram-sha-1"), NULL), SASL_RELAY);
     UNIT_STR(str_from(s.mechanism), "SCRAM-SHA-1");
     CU_ASSERT(!s.has_message);
-    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR(""), false), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR(""), SASL_EXPECTS_MORE), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "");
     CU_ASSERT_EQUAL(step(&s, STR("n,,n=alice,r=x")), SASL_RELAY);
     CU_ASSERT(s.has_message);
     UNIT_STR(GOT(s.message), "n,,n=alice,r=x");
     UNIT_STR(GOT(s.user), "alice");
-    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("r=xy\xff"), false), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("r=xy\xff"), SASL_EXPECTS_MORE), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "cj14ef8=");
     CU_ASSERT(!s.has_message);
     CU_ASSERT_EQUAL(step(&s, STR("n,,n=bob,r=x")), SASL_RELAY);
     UNIT_STR(GOT(s.user), "alice"); /* once */
-    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("v=1"), true), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("v=1"), SASL_EXPECTS_NOTHING), SASL_CONTINUE);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("")), SASL_RELAYED);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("")), SASL_WRONG);
     sasl_free(&s);
@@ -222,12 +223,145 @@ static void test_relay_sad(void)
     sasl_free(&s);
     CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("CRAM-MD5"), &empty), SASL_RELAY);
     CU_ASSERT(s.has_message && s.message.n == 0);
-    sasl_relay_challenge(&s, STR("<1@x>"), false);
+    sasl_relay_challenge(&s, STR("<1@x>"), SASL_EXPECTS_MORE);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("*")), SASL_CANCELLED);
     sasl_free(&s);
     sasl_relay_start(&s, STR("CRAM-MD5"), NULL);
-    sasl_relay_challenge(&s, STR("v"), true);
+    sasl_relay_challenge(&s, STR("v"), SASL_EXPECTS_NOTHING);
     CU_ASSERT_EQUAL(step(&s, STR("more")), SASL_WRONG);
+    sasl_free(&s);
+}
+
+/* RFC 7628 section 4.1, without its line ends. */
+#define OAUTH_HEADER "n,a=user@example.com,\1"
+#define OAUTH_TOKEN "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="
+#define OAUTH_EXAMPLE                                                                              \
+    OAUTH_HEADER "host=server.example.com\1port=143\1auth=Bearer " OAUTH_TOKEN "\1\1"
+
+static void expect_bearer(const char *mechanism, struct str said, const char *user,
+                          const char *token)
+{
+    struct sasl_bearer b;
+    struct err e = {0};
+    CU_ASSERT_EQUAL(sasl_bearer_parse(str_from(mechanism), said, &b, &e), 0);
+    UNIT_STR(str_from(b.user), user);
+    UNIT_STR(b.token, token);
+}
+
+static void test_bearer(void)
+{
+    CU_ASSERT(sasl_is_bearer(STR("OAUTHBEARER")) && sasl_is_bearer(STR("xoauth2")));
+    CU_ASSERT(!sasl_is_bearer(STR("OAUTH10A")) && !sasl_is_bearer(STR("")));
+    expect_bearer("OAUTHBEARER", STR(OAUTH_EXAMPLE), "user@example.com", OAUTH_TOKEN);
+    expect_bearer("oauthbearer", STR("n,,\1auth=bearer   a.b-c_d~e+f/g=\1\1"), "", "a.b-c_d~e+f/g=");
+    expect_bearer("OAUTHBEARER", STR("y,a=a=2Cb=3Dc,\1auth=Bearer x\1\1"), "a,b=c", "x");
+    expect_bearer("XOAUTH2", STR("user=someuser@example.com\1auth=Bearer ya29.x\1\1"),
+                  "someuser@example.com", "ya29.x");
+    expect_bearer("XOAUTH2", STR("auth=Bearer ya29.x\1\1"), "", "ya29.x");
+    expect_claim("OAUTHBEARER", STR(OAUTH_EXAMPLE), "user@example.com");
+    expect_claim("XOAUTH2", STR("user=alice\1auth=Bearer x\1\1"), "alice");
+    expect_claim("XOAUTH2", STR("user=alice\1"), "");
+}
+
+#define WRONG(mechanism, text) {mechanism, {text, sizeof(text) - 1}}
+
+static void test_bearer_sad(void)
+{
+    static const struct {
+        const char *mechanism;
+        struct str said;
+    } wrong[] = {
+        WRONG("OAUTHBEARER", ""),
+        WRONG("OAUTHBEARER", "\1"),
+        WRONG("OAUTHBEARER", "n,,\1\1"),
+        WRONG("OAUTHBEARER", "n,\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "p=tls-unique,,\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "n,u=x,\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "n,a=x=2,\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "n,a=x\xff,\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "n,a=x,y,\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer x\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer x\1\1more"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Basic x\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer \1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer =\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer x\ny\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer x\0y\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer x=y\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth=Bearer x\1auth=Bearer y\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1=\1auth=Bearer x\1\1"),
+        WRONG("OAUTHBEARER", "n,,\1auth\1\1"),
+        WRONG("XOAUTH2", "user=a\nb\1auth=Bearer x\1\1"),
+        WRONG("XOAUTH2", "n,,\1auth=Bearer x\1\1"),
+        WRONG("XOAUTH2", "user=a\1\1"),
+    };
+    struct sasl_bearer b;
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CU_ASSERT_EQUAL_FATAL(sasl_bearer_parse(str_from(wrong[i].mechanism), wrong[i].said, &b, &e),
+                              -1);
+    /* Cut anywhere, it is none. */
+    for (size_t n = 0; n < strlen(OAUTH_EXAMPLE); n++)
+        CU_ASSERT_EQUAL(sasl_bearer_parse(STR("OAUTHBEARER"), str_head(STR(OAUTH_EXAMPLE), n), &b, &e),
+                        -1);
+}
+
+static void expect_long(size_t user, size_t token, int want)
+{
+    struct sasl_bearer b;
+    AUTO_BUF said = {0};
+    buf_str(&said, STR("user="));
+    while (user--)
+        buf_byte(&said, 'u');
+    buf_str(&said, STR("\1auth=Bearer "));
+    while (token--)
+        buf_byte(&said, 't');
+    buf_str(&said, STR("\1\1"));
+    CU_ASSERT_EQUAL(sasl_bearer_parse(STR("XOAUTH2"), buf_view(&said), &b, NULL), want);
+}
+
+static void test_bearer_limits(void)
+{
+    expect_long(SASL_BEARER_USER_MAX, SASL_TOKEN_MAX, 0);
+    expect_long(SASL_BEARER_USER_MAX + 1, SASL_TOKEN_MAX, -1);
+    expect_long(SASL_BEARER_USER_MAX, SASL_TOKEN_MAX + 1, -1);
+}
+
+static void expect_refusal(const char *mechanism, enum sasl_bearer_fault fault, struct str scope,
+                           const char *want)
+{
+    AUTO_BUF b = {0};
+    sasl_bearer_refuse(&b, str_from(mechanism), fault, scope);
+    UNIT_STR(buf_view(&b), want);
+}
+
+static void test_bearer_refusals(void)
+{
+    expect_refusal("OAUTHBEARER", SASL_BEARER_TOKEN, STR(""), "{\"status\":\"invalid_token\"}");
+    expect_refusal("OAUTHBEARER", SASL_BEARER_REQUEST, STR(""), "{\"status\":\"invalid_request\"}");
+    expect_refusal("OAUTHBEARER", SASL_BEARER_SCOPE, STR("mail x"),
+                   "{\"status\":\"insufficient_scope\",\"scope\":\"mail x\"}");
+    expect_refusal("XOAUTH2", SASL_BEARER_TOKEN, STR("a\"\\b"),
+                   "{\"status\":\"401\",\"schemes\":\"bearer\",\"scope\":\"ab\"}");
+}
+
+/* The client begins, and answers a refusal with something that means nothing. */
+static void test_bearer_exchange(void)
+{
+    struct sasl s;
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("OAUTHBEARER"), NULL), SASL_CONTINUE);
+    UNIT_STR(str_from(s.challenge), "");
+    CU_ASSERT_EQUAL(step(&s, STR(OAUTH_EXAMPLE)), SASL_RELAY);
+    UNIT_STR(GOT(s.user), "user@example.com");
+    UNIT_STR(GOT(s.message), OAUTH_EXAMPLE);
+    CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR("{}"), SASL_EXPECTS_ANYTHING), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(step(&s, STR("\1")), SASL_RELAYED);
+    CU_ASSERT_EQUAL(step(&s, STR("\1")), SASL_WRONG);
+    sasl_free(&s);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("XOAUTH2"), NULL), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(step(&s, STR("x")), SASL_RELAY);
+    sasl_relay_challenge(&s, STR("{}"), SASL_EXPECTS_ANYTHING);
+    CU_ASSERT_EQUAL(sasl_step(&s, STR("")), SASL_RELAYED);
     sasl_free(&s);
 }
 
@@ -243,6 +377,11 @@ int main(void)
         {"who a client says it is", test_claim},
         {"a relayed exchange", test_relay},
         {"relayed exchanges that fail", test_relay_sad},
+        {"a message with a token", test_bearer},
+        {"messages with a token that are none", test_bearer_sad},
+        {"names and tokens are bounded", test_bearer_limits},
+        {"what a client with a wrong token is told", test_bearer_refusals},
+        {"an exchange with a token", test_bearer_exchange},
         {NULL, NULL},
     };
     if (sodium_init() < 0)

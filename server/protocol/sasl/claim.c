@@ -1,5 +1,6 @@
 /* Who a client says it is, read out of what is relayed. */
 #include "protocol/sasl/claim.h"
+#include "protocol/sasl/bearer.h"
 
 static struct str keep(char room[SASL_CLAIM_MAX], struct str name)
 {
@@ -37,11 +38,21 @@ static struct str cram_name(struct str said, char room[SASL_CLAIM_MAX])
     return (struct str){0};
 }
 
+static struct str bearer_name(struct str mechanism, struct str said, char room[SASL_CLAIM_MAX])
+{
+    struct sasl_bearer b;
+    if (sasl_bearer_parse(mechanism, said, &b, NULL) != 0)
+        return (struct str){0};
+    return keep(room, str_from(b.user));
+}
+
 struct str sasl_claim(struct str mechanism, struct str said, char room[SASL_CLAIM_MAX])
 {
     if (str_casestarts(mechanism, STR("SCRAM-")))
         return scram_name(said, room);
     if (str_caseeq(mechanism, STR("CRAM-MD5")))
         return cram_name(said, room);
+    if (sasl_is_bearer(mechanism))
+        return bearer_name(mechanism, said, room);
     return (struct str){0};
 }

@@ -1,7 +1,7 @@
 /*
  * Who a client says it is, in the messages of mechanisms that are relayed and not otherwise understood:
  * for the log and for counting wrong passwords, never for letting anybody in. Known are SCRAM-* (RFC
- * 5802) and CRAM-MD5 (RFC 2195).
+ * 5802), CRAM-MD5 (RFC 2195), OAUTHBEARER (RFC 7628) and XOAUTH2.
  */
 #ifndef FACTEUR_PROTOCOL_SASL_CLAIM_H
 #define FACTEUR_PROTOCOL_SASL_CLAIM_H

@@ -1,5 +1,6 @@
 /* SASL PLAIN and LOGIN, server side. */
 #include "protocol/sasl/sasl.h"
+#include "protocol/sasl/bearer.h"
 #include "protocol/sasl/claim.h"
 
 #include <sodium.h>
@@ -10,7 +11,8 @@ enum state {
     STATE_LOGIN_USER,
     STATE_LOGIN_PASSWORD,
     STATE_RELAY,
-    STATE_RELAY_LAST
+    STATE_RELAY_LAST,
+    STATE_RELAY_REFUSED
 };
 
 #define DECODED_MAX (SASL_LINE_MAX / 4 * 3)
@@ -113,6 +115,8 @@ static enum sasl_event handle(struct sasl *s, struct str message)
         return relay(s, message);
     case STATE_RELAY_LAST:
         return message.n ? over(s, SASL_WRONG, "nothing was to follow") : over(s, SASL_RELAYED, NULL);
+    case STATE_RELAY_REFUSED:
+        return over(s, SASL_RELAYED, NULL);
     default:
         return over(s, SASL_WRONG, "the exchange is over");
     }
@@ -158,20 +162,25 @@ enum sasl_event sasl_relay_start(struct sasl *s, struct str mechanism, const str
     for (size_t i = 0; i < mechanism.n; i++)
         s->mechanism[i] = (char)(mechanism.p[i] >= 'a' && mechanism.p[i] <= 'z' ? mechanism.p[i] - 32
                                                                                 : mechanism.p[i]);
+    if (!initial && sasl_is_bearer(mechanism))
+        return ask(s, STATE_RELAY, ""); /* the client begins (RFC 7628 section 3) */
     if (!initial)
         return SASL_RELAY;
     return decode(s, str_eq(*initial, STR("=")) ? (struct str){"", 0} : *initial);
 }
 
-enum sasl_event sasl_relay_challenge(struct sasl *s, struct str data, bool last)
+enum sasl_event sasl_relay_challenge(struct sasl *s, struct str data, enum sasl_expects next)
 {
+    static const enum state states[] = {[SASL_EXPECTS_MORE] = STATE_RELAY,
+                                        [SASL_EXPECTS_NOTHING] = STATE_RELAY_LAST,
+                                        [SASL_EXPECTS_ANYTHING] = STATE_RELAY_REFUSED};
     size_t n = sodium_base64_encoded_len(data.n, sodium_base64_VARIANT_ORIGINAL);
     buf_clear(&s->encoded);
     char *to = buf_room(&s->encoded, n);
     sodium_bin2base64(to, n, (const unsigned char *)data.p, data.n, sodium_base64_VARIANT_ORIGINAL);
     secret_free(&s->message);
     s->has_message = false;
-    return ask(s, last ? STATE_RELAY_LAST : STATE_RELAY, to);
+    return ask(s, states[next], to);
 }
 
 enum sasl_event sasl_step(struct sasl *s, struct str line)

@@ -48,9 +48,14 @@ enum sasl_event sasl_start(struct sasl *s, struct str mechanism, const struct st
 
 /* The same for a mechanism that is not known here and relayed: SASL_RELAY, or an error. */
 enum sasl_event sasl_relay_start(struct sasl *s, struct str mechanism, const struct str *initial);
-/* What the other side answered: the challenge for the client; last: nothing but an empty answer is to
- * come, and then SASL_RELAYED. */
-enum sasl_event sasl_relay_challenge(struct sasl *s, struct str data, bool last);
+/* What the other side answered: the challenge for the client. Where that is the last word, SASL_RELAYED
+ * follows the client's answer. */
+enum sasl_expects {
+    SASL_EXPECTS_MORE,
+    SASL_EXPECTS_NOTHING, /* the last word; an empty answer */
+    SASL_EXPECTS_ANYTHING /* the last word of a refusal (RFC 7628 section 3.2.3); whatever comes */
+};
+enum sasl_event sasl_relay_challenge(struct sasl *s, struct str data, enum sasl_expects next);
 
 /* The client's next line, without its line end. */
 enum sasl_event sasl_step(struct sasl *s, struct str line);
