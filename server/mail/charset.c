@@ -1,10 +1,12 @@
-/* Charsets to UTF-8 with iconv. */
+/* Charsets to UTF-8, with iconv or tables made by it. */
 #include "base/map.h"
+#include "mail/charset_table.h"
 #include "mail/encoding.h"
 
 #include <errno.h>
 #include <iconv.h>
 #include <stdlib.h>
+#include <uninorm.h>
 #include <unistr.h>
 
 #define NAME_MAX_LEN 40
@@ -12,18 +14,22 @@
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
-enum converter_kind { CONV_NONE, CONV_UTF8, CONV_ICONV, CONV_TABLE };
+enum converter_kind {
+    CONV_NONE, CONV_UTF8, CONV_ICONV, CONV_TABLE, CONV_COMPOSED,
+    CONV_ISO2022JP, CONV_ISO2022KR, CONV_UTF16, CONV_UTF16BE, CONV_UTF16LE
+};
 
 struct converter {
     enum converter_kind kind;
     iconv_t cd;
     bool ascii; /* bytes below 0x80 mean themselves, whatever stands before */
     bool keep;  /* opened by mail_conv_preload */
-    char (*table)[4]; /* 256: the UTF-8 of each byte, filled with NUL; of NULs alone: none */
+    int table;  /* its number, or that of the EUC which an ISO 2022 charset is read through */
 };
 
 struct mail_conv {
     struct map *open;
+    struct charset_tables *tables;
     struct converter none, utf8;
 };
 
@@ -31,6 +37,7 @@ struct mail_conv *mail_conv_new(void)
 {
     struct mail_conv *c = MEM_NEW(struct mail_conv);
     c->open = map_new();
+    c->tables = charset_tables_new();
     c->utf8.kind = CONV_UTF8;
     return c;
 }
@@ -40,7 +47,6 @@ static void converter_free(void *p)
     struct converter *v = p;
     if (v->kind == CONV_ICONV)
         iconv_close(v->cd);
-    free(v->table);
     free(v);
 }
 
@@ -49,6 +55,7 @@ void mail_conv_free(struct mail_conv *c)
     if (!c)
         return;
     map_free(c->open, converter_free);
+    charset_tables_free(c->tables);
     free(c);
 }
 
@@ -159,99 +166,33 @@ static struct converter *converter_get(struct mail_conv *c, struct str charset)
     return v;
 }
 
-/* --- tables --- */
+/* --- opened early --- */
 
-static size_t table_len(const char entry[4])
+static struct converter *open_early(struct mail_conv *c, const char *name)
 {
-    size_t n = 0;
-    while (n < 4 && entry[n])
-        n++;
-    return n;
+    struct converter *v = converter_get(c, str_from(name));
+    v->keep = true;
+    return v;
 }
 
-/* True when the bytes make the same text together as each alone: the charset has no state. */
-static bool makes(iconv_t cd, char *in, size_t n, struct str want)
+static void become(struct converter *v, enum converter_kind kind, int table)
 {
-    char out[512 * 4], *pi = in, *po = out;
-    size_t ni = n, no = sizeof out;
-    iconv(cd, NULL, NULL, NULL, NULL);
-    return iconv(cd, &pi, &ni, &po, &no) != (size_t)-1 && iconv(cd, NULL, NULL, &po, &no) == 0 &&
-           str_eq((struct str){out, (size_t)(po - out)}, want);
-}
-
-/* False when some byte is but the beginning of a character. */
-static bool fill_table(iconv_t cd, char (*table)[4])
-{
-    for (unsigned i = 1; i < 256; i++) {
-        char in[1] = {(char)i}, out[8] = {0}, *pi = in, *po = out;
-        size_t ni = 1, no = sizeof out;
-        iconv(cd, NULL, NULL, NULL, NULL);
-        bool fine = iconv(cd, &pi, &ni, &po, &no) != (size_t)-1 &&
-                    iconv(cd, NULL, NULL, &po, &no) == 0 && po <= out + 4;
-        if (fine ? po == out : errno != EILSEQ)
-            return false;
-        if (fine)
-            memcpy(table[i], out, 4);
-    }
-    return table['A'][0] == 'A';
-}
-
-/* Each byte after each other one. */
-static bool is_stateless(iconv_t cd, char (*table)[4])
-{
-    AUTO_BUF want = {0};
-    for (unsigned i = 1; i < 256; i++) {
-        char in[512];
-        size_t n = 0;
-        want.n = 0;
-        for (unsigned k = 1; k < 256; k++) {
-            if (table[i][0] == '\0' || table[k][0] == '\0')
-                continue;
-            in[n++] = (char)i;
-            in[n++] = (char)k;
-            buf_add(&want, table[i], table_len(table[i]));
-            buf_add(&want, table[k], table_len(table[k]));
-        }
-        if (!makes(cd, in, n, buf_view(&want)))
-            return false;
-    }
-    return true;
-}
-
-/* A charset of single bytes needs its library no longer: mapped, it would be copied at each fork. */
-static void use_table(struct converter *v)
-{
-    char(*table)[4] = mem_array(256, sizeof *table);
-    if (!fill_table(v->cd, table) || !is_stateless(v->cd, table)) {
-        free(table);
+    if (v->kind != CONV_ICONV || table < 0)
         return;
-    }
     iconv_close(v->cd);
-    v->kind = CONV_TABLE;
+    v->kind = kind;
     v->table = table;
 }
 
-static int add_table(char (*table)[4], struct str in, struct buf *out)
+/* iconv lets go of what was closed when others are closed after it. UTF-7-IMAP lies in the library of
+ * UTF-7, which stays. */
+static void let_go(void)
 {
-    char block[1024];
-    size_t n = 0;
-    for (size_t i = 0; i < in.n; i++) {
-        const char *entry = table[(unsigned char)in.p[i]];
-        size_t len = table_len(entry);
-        if (n + 4 > sizeof block) {
-            if (buf_add(out, block, n) != 0)
-                return -1;
-            n = 0;
-        }
-        if (len)
-            memcpy(block + n, entry, len);
-        else if (in.p[i] == '\0')
-            block[n] = '\0', len = 1;
-        else
-            memcpy(block + n, replacement, len = 3);
-        n += len;
+    for (int i = 0; i < 4; i++) {
+        iconv_t cd = iconv_open("UTF-8", "UTF-7-IMAP");
+        if (cd != (iconv_t)-1)
+            iconv_close(cd);
     }
-    return buf_add(out, block, n);
 }
 
 void mail_conv_preload(struct mail_conv *c)
@@ -261,17 +202,25 @@ void mail_conv_preload(struct mail_conv *c)
         "iso-8859-7",   "iso-8859-8",   "iso-8859-9",   "iso-8859-10",  "iso-8859-13",
         "iso-8859-14",  "iso-8859-15",  "iso-8859-16",  "windows-1250", "windows-1251",
         "windows-1252", "windows-1253", "windows-1254", "windows-1255", "windows-1256",
-        "windows-1257", "windows-1258", "koi8-r",       "koi8-u",       "gb2312",     "gb18030",
-        "gbk",          "big5",         "shift_jis",    "euc-jp",       "iso-2022-jp", "euc-kr",
-        "ks_c_5601-1987", "iso-2022-kr", "tis-620",     "windows-874",  "utf-7",      "utf-16",
-        "utf-16le",     "utf-16be",     "macintosh",    "cp437",        "cp850",      "cp866",
+        "windows-1257", "windows-1258", "koi8-r",       "koi8-u",       "tis-620",    "windows-874",
+        "macintosh",    "cp437",        "cp850",        "cp866",        "big5",       "shift_jis",
+        "euc-jp",       "euc-kr",       "ks_c_5601-1987", "gb2312",     "gb18030",    "gbk",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct converter *v = converter_get(c, str_from(names[i]));
-        v->keep = true;
+        struct converter *v = open_early(c, names[i]);
+        bool composed = strcmp(names[i], "windows-1255") == 0 || strcmp(names[i], "windows-1258") == 0;
         if (v->kind == CONV_ICONV)
-            use_table(v);
+            become(v, composed ? CONV_COMPOSED : CONV_TABLE, charset_tables_add(c->tables, v->cd));
     }
+    charset_tables_seal(c->tables);
+    const struct converter *jp = open_early(c, "euc-jp"), *kr = open_early(c, "euc-kr");
+    become(open_early(c, "iso-2022-jp"), CONV_ISO2022JP, jp->kind == CONV_TABLE ? jp->table : -1);
+    become(open_early(c, "iso-2022-kr"), CONV_ISO2022KR, kr->kind == CONV_TABLE ? kr->table : -1);
+    become(open_early(c, "utf-16"), CONV_UTF16, 0);
+    become(open_early(c, "utf-16be"), CONV_UTF16BE, 0);
+    become(open_early(c, "utf-16le"), CONV_UTF16LE, 0);
+    (void)open_early(c, "utf-7");
+    let_go();
 }
 
 bool mail_conv_known(struct mail_conv *c, struct str charset)
@@ -350,6 +299,16 @@ static int add_iconv(iconv_t cd, struct str in, struct buf *out)
     return 0;
 }
 
+/* A letter and the tone or point after it are one character where Unicode has it. */
+static int add_composed(const struct charset_tables *t, int table, struct str in, struct buf *out)
+{
+    AUTO_BUF parts = {0};
+    (void)charset_by_table(t, table, in, &parts);
+    size_t n = 0;
+    AUTO_FREE uint8_t *text = u8_normalize(UNINORM_NFC, (const uint8_t *)parts.p, parts.n, NULL, &n);
+    return text ? buf_add(out, text, n) : buf_str(out, buf_view(&parts));
+}
+
 int mail_conv_utf8(struct mail_conv *c, struct str charset, struct str in, struct buf *out)
 {
     struct converter *v = converter_get(c, charset);
@@ -359,5 +318,22 @@ int mail_conv_utf8(struct mail_conv *c, struct str charset, struct str in, struc
         return add_unknown(in, out);
     if (v->ascii && all_ascii(in))
         return buf_str(out, in);
-    return v->kind == CONV_TABLE ? add_table(v->table, in, out) : add_iconv(v->cd, in, out);
+    switch (v->kind) {
+    case CONV_TABLE:
+        return charset_by_table(c->tables, v->table, in, out);
+    case CONV_COMPOSED:
+        return add_composed(c->tables, v->table, in, out);
+    case CONV_ISO2022JP:
+        return charset_iso2022jp(c->tables, v->table, in, out);
+    case CONV_ISO2022KR:
+        return charset_iso2022kr(c->tables, v->table, in, out);
+    case CONV_UTF16:
+        return charset_utf16(CHARSET_BY_MARK, in, out);
+    case CONV_UTF16BE:
+        return charset_utf16(CHARSET_BIG, in, out);
+    case CONV_UTF16LE:
+        return charset_utf16(CHARSET_LITTLE, in, out);
+    default:
+        return add_iconv(v->cd, in, out);
+    }
 }
