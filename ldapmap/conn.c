@@ -106,13 +106,17 @@ static int bind_now(LDAP *ld, const struct ldapmap_conn_settings *s)
     return rc != LDAP_SUCCESS ? rc : code;
 }
 
+/* LDAP's result code, with *out where it is success and e filled where it is not. */
 static int open_one(const struct ldapmap_conn_settings *s, struct str url, bool bind, LDAP **out,
                     struct err *e)
 {
     LDAP *ld = NULL;
+    *out = NULL;
     int rc = ldap_initialize(&ld, url.p);
-    if (rc != LDAP_SUCCESS)
-        return err_temp(e, "%.*s: %s (%d)", STR_FMT(str_head(url, 120)), ldap_err2string(rc), rc);
+    if (rc != LDAP_SUCCESS) {
+        err_temp(e, "%.*s: %s (%d)", STR_FMT(str_head(url, 120)), ldap_err2string(rc), rc);
+        return rc;
+    }
     const char *what = "options";
     bool ldaps = str_casestarts(url, STR("ldaps:"));
     rc = LDAP_OTHER;
@@ -131,11 +135,11 @@ static int open_one(const struct ldapmap_conn_settings *s, struct str url, bool 
     if (bind && s->bind != LDAPMAP_BIND_NONE && (rc = bind_now(ld, s)) != LDAP_SUCCESS)
         goto failed;
     *out = ld;
-    return 0;
+    return LDAP_SUCCESS;
 failed:
     open_failed(ld, url, what, rc, e);
     ldap_unbind_ext(ld, NULL, NULL);
-    return -1;
+    return rc;
 }
 
 static int open_any(const struct ldapmap_conn_settings *s, bool bind, LDAP **out, struct err *e)
@@ -143,7 +147,7 @@ static int open_any(const struct ldapmap_conn_settings *s, bool bind, LDAP **out
     *out = NULL;
     for (size_t i = 0; i < s->server_count; i++) {
         struct err why;
-        if (open_one(s, s->servers[i], bind, out, &why) == 0)
+        if (open_one(s, s->servers[i], bind, out, &why) == LDAP_SUCCESS)
             return 0;
         log_debug("ldap_open_failed", LS("server", s->servers[i]), LZ("error", why.log));
         if (e != NULL)
@@ -155,6 +159,12 @@ static int open_any(const struct ldapmap_conn_settings *s, bool bind, LDAP **out
 int ldapmap_conn_open(const struct ldapmap_conn_settings *s, LDAP **out, struct err *e)
 {
     return open_any(s, true, out, e);
+}
+
+int ldapmap_conn_open_at(const struct ldapmap_conn_settings *s, size_t server, LDAP **out,
+                         struct err *e)
+{
+    return open_one(s, s->servers[server], true, out, e);
 }
 
 int ldapmap_conn_open_unbound(const struct ldapmap_conn_settings *s, LDAP **out, struct err *e)

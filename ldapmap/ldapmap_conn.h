@@ -16,6 +16,9 @@
 /* Tries the servers in order: connects, starts TLS where asked, binds where asked. 0 and a handle
  * to be closed with ldap_unbind_ext; -1 and a temporary error that names the last server tried. */
 int ldapmap_conn_open(const struct ldapmap_conn_settings *s, LDAP **out, struct err *e);
+/* The same with one of the servers only, by its place: an LDAP result code. */
+int ldapmap_conn_open_at(const struct ldapmap_conn_settings *s, size_t server, LDAP **out,
+                         struct err *e);
 /* The same without the bind (for connections that check users' passwords). */
 int ldapmap_conn_open_unbound(const struct ldapmap_conn_settings *s, LDAP **out, struct err *e);
 

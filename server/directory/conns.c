@@ -13,6 +13,7 @@
 #define LOG_AGAIN_MS 60000
 
 struct conns {
+    struct servers_user user; /* first, so that one leads to the other */
     struct event_base *base;
     struct opener *opener;
     struct arena *arena;                   /* the settings' strings */
@@ -22,11 +23,13 @@ struct conns {
     const struct conns_ops *ops;
     void *arg;
     struct dirconn *v;
-    size_t count, up, opening;
+    size_t count, up, opening, probing;
+    unsigned changes; /* of how the servers fare */
     bool sound;    /* the last attempt to open succeeded */
     bool dead;     /* freed while helpers are at work */
     int64_t pause; /* before the next attempt, milliseconds */
     struct event *timer;
+    struct event *mover; /* when connections may want to move */
     char last_error[512];
     int64_t last_logged;
 };
@@ -88,6 +91,7 @@ static void shut(struct dirconn *c)
     ldap_memfree(c->server);
     c->ld = NULL;
     c->server = NULL;
+    c->leaving = false;
     c->set->up--;
 }
 
@@ -117,19 +121,34 @@ void conns_lost(struct dirconn *c, const char *why)
     }
 }
 
-/* A notice of disconnection has message id 0 (RFC 4511 section 4.4.1). */
+void conns_silent(struct dirconn *c, const char *why)
+{
+    struct conns *s = c->set;
+    if (c->ld && s->in_use.server_count > 1)
+        servers_failed(opener_servers(s->opener), s->in_use.servers[c->place], why);
+    conns_lost(c, why);
+}
+
+bool conns_is_silent(const struct dirconn *c, int64_t since)
+{
+    return server_last_heard(c->at) <= since;
+}
+
+/* A message, or a part of one, for which libldap keeps what has come. False: the connection is lost.
+ * A notice of disconnection has message id 0 (RFC 4511 section 4.4.1). */
 static bool take_message(struct dirconn *c)
 {
     LDAPMessage *m = NULL;
     struct timeval none = {0, 0};
     int r = ldap_result(c->ld, LDAP_RES_ANY, LDAP_MSG_ONE, &none, &m);
     if (r == 0)
-        return false;
+        return true;
     if (r < 0) {
         conns_lost(c, "the server closed the connection");
         return false;
     }
     c->last_heard = clock_mono_ms();
+    server_heard(c->at, c->last_heard);
     if (ldap_msgid(m) == 0)
         conns_lost(c, "the server announced that it disconnects");
     else
@@ -143,11 +162,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct dirconn *c = arg;
     (void)fd;
     (void)what;
+    gather_readable(c->gather);
     for (int i = 0; i < BATCH; i++)
-        if (!take_message(c))
+        if (!take_message(c) || !gather_has_more(c->gather))
             return;
-    /* What TLS holds already makes no socket readable. */
+    /* What is here already makes no socket readable. */
     event_active(c->readable, EV_READ, 0);
+}
+
+static void on_write_failed(void *arg)
+{
+    conns_lost(arg, "the server takes nothing more");
 }
 
 static int set_nonblocking(LDAP *ld)
@@ -158,11 +183,74 @@ static int set_nonblocking(LDAP *ld)
     return evutil_make_socket_nonblocking(fd) == 0 ? fd : -1;
 }
 
-static void opened(struct dirconn *c, LDAP *ld)
+/* --- moving to another server --- */
+
+/* The same for a connection as long as it lives. */
+static uint64_t number_of(const struct dirconn *c)
+{
+    return (uint64_t)(uintptr_t)c;
+}
+
+/* When all are sick, none is better than another. */
+static void look_at_place(struct dirconn *c)
+{
+    struct conns *s = c->set;
+    struct servers *servers = opener_servers(s->opener);
+    size_t order[LDAPMAP_SERVERS_MAX] = {0};
+    if (!c->ld || s->in_use.server_count < 2)
+        return;
+    servers_order(servers, &s->in_use, number_of(c), order);
+    c->leaving = order[0] != c->place &&
+                 !server_is_sick(servers_find(servers, s->in_use.servers[order[0]]));
+}
+
+static void move(struct dirconn *c)
+{
+    struct conns *s = c->set;
+    shut(c);
+    s->ops->down(c, s->arg);
+}
+
+/* From a sound server to a better one they go one by one, so that some are always there. */
+static void on_move(evutil_socket_t fd, short what, void *arg)
+{
+    struct conns *s = arg;
+    (void)fd;
+    (void)what;
+    for (size_t i = 0; i < s->count; i++) {
+        struct dirconn *c = &s->v[i];
+        if (!c->ld || !c->leaving || c->load || (!server_is_sick(c->at) && s->opening))
+            continue;
+        move(c);
+        fill(s);
+    }
+}
+
+static void on_servers_changed(struct servers_user *u)
+{
+    struct conns *s = (struct conns *)u;
+    s->changes++;
+    for (size_t i = 0; i < s->count; i++)
+        look_at_place(&s->v[i]);
+    event_active(s->mover, EV_TIMEOUT, 0);
+}
+
+void conns_release(struct dirconn *c, size_t n)
+{
+    c->load -= n;
+    if (c->leaving && c->load == 0)
+        event_active(c->set->mover, EV_TIMEOUT, 0);
+}
+
+/* --- opening --- */
+
+static void opened(struct dirconn *c, LDAP *ld, size_t place)
 {
     struct conns *s = c->set;
     int fd = set_nonblocking(ld);
-    if (fd < 0) {
+    c->gather =
+        fd < 0 ? NULL : gather_new(ld, s->base, s->ops->gathers, on_write_failed, c);
+    if (!c->gather) {
         close_handle(ld);
         schedule(s);
         return;
@@ -173,12 +261,17 @@ static void opened(struct dirconn *c, LDAP *ld)
     s->last_error[0] = 0;
     s->up++;
     c->ld = ld;
+    c->place = place;
+    c->at = servers_find(opener_servers(s->opener), s->in_use.servers[place]);
     ldap_get_option(ld, LDAP_OPT_URI, &c->server);
     c->opened = c->last_heard = clock_mono_ms();
     c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_add(c->readable, NULL);
+    if (c->changes != s->changes) /* else it is where it can be: a better server refused it */
+        look_at_place(c);
     s->ops->up(c, s->arg);
     fill(s);
+    event_active(s->mover, EV_TIMEOUT, 0);
 }
 
 static void open_failed(struct conns *s, const struct err *e)
@@ -194,22 +287,54 @@ static void open_failed(struct conns *s, const struct err *e)
         schedule(s);
 }
 
-static void on_opened(void *arg, LDAP *ld, const struct err *e)
+/* True: the set is no more. */
+static bool end_if_dead(struct conns *s, LDAP *ld)
+{
+    if (!s->dead)
+        return false;
+    if (ld)
+        close_handle(ld);
+    if (s->opening + s->probing == 0)
+        destroy(s);
+    return true;
+}
+
+static void on_opened(void *arg, LDAP *ld, size_t place, const struct err *e)
 {
     struct dirconn *c = arg;
     struct conns *s = c->set;
     c->opening = false;
     s->opening--;
-    if (!s->dead && ld) {
-        opened(c, ld);
-    } else if (!s->dead) {
+    if (end_if_dead(s, ld))
+        return;
+    if (ld)
+        opened(c, ld, place);
+    else
         open_failed(s, e);
-    } else {
-        if (ld)
-            close_handle(ld);
-        if (s->opening == 0)
-            destroy(s);
+}
+
+/* A connection to a server that was sick is welcome where one is missing. */
+static void on_probed(void *arg, LDAP *ld, size_t place, const struct err *e)
+{
+    struct conns *s = arg;
+    (void)e;
+    s->probing--;
+    if (end_if_dead(s, ld) || !ld)
+        return;
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->v[i].ld && !s->v[i].opening) {
+            opened(&s->v[i], ld, place);
+            return;
+        }
     }
+    close_handle(ld);
+}
+
+static void on_probe_wanted(struct servers_user *u, size_t place)
+{
+    struct conns *s = (struct conns *)u;
+    s->probing++;
+    opener_probe(s->opener, &s->in_use, place, on_probed, s);
 }
 
 /* --- the set --- */
@@ -224,8 +349,9 @@ static void fill(struct conns *s)
         if (!s->sound && s->opening > 0)
             return;
         c->opening = true;
+        c->changes = s->changes;
         s->opening++;
-        opener_open(s->opener, &s->in_use, on_opened, c);
+        opener_open(s->opener, &s->in_use, number_of(c), on_opened, c);
     }
 }
 
@@ -243,7 +369,6 @@ struct conns *conns_new(struct event_base *base, struct opener *opener,
     struct conns *s = MEM_NEW(struct conns);
     *s = (struct conns){.base = base,
                         .opener = opener,
-
                         .count = count,
                         .what = what,
                         .ops = ops,
@@ -255,6 +380,11 @@ struct conns *conns_new(struct event_base *base, struct opener *opener,
     for (size_t i = 0; i < count; i++)
         s->v[i].set = s;
     s->timer = evtimer_new(base, on_timer, s);
+    s->mover = evtimer_new(base, on_move, s);
+    s->user = (struct servers_user){.settings = &s->in_use,
+                                    .changed = on_servers_changed,
+                                    .probe = on_probe_wanted};
+    servers_join(opener_servers(opener), &s->user);
     fill(s);
     return s;
 }
@@ -267,8 +397,10 @@ void conns_free(struct conns *s)
         if (s->v[i].ld)
             shut(&s->v[i]);
     event_free(s->timer);
+    event_free(s->mover);
+    servers_leave(&s->user);
     s->dead = true;
-    if (s->opening == 0)
+    if (s->opening + s->probing == 0)
         destroy(s);
 }
 
@@ -294,11 +426,12 @@ size_t conns_up(const struct conns *s)
 
 struct dirconn *conns_least(struct conns *s, size_t below)
 {
-    struct dirconn *best = NULL;
+    struct dirconn *best = NULL, *leaving = NULL;
     for (size_t i = 0; i < s->count; i++) {
-        struct dirconn *c = &s->v[i];
-        if (c->ld && c->load < (best ? best->load : below))
-            best = c;
+        struct dirconn *c = &s->v[i], **to = c->leaving ? &leaving : &best;
+        if (c->ld && !(c->leaving && server_is_sick(c->at)) &&
+            c->load < (*to ? (*to)->load : below))
+            *to = c;
     }
-    return best;
+    return best ? best : leaving;
 }

@@ -356,6 +356,7 @@ int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, 
         dirset_free(s);
         return -1;
     }
+    servers_set_random(opener_servers(pools_opener(pools)), cfg->ldap_server_order == 1);
     s->searcher = pools_searcher(pools, &s->shared, (size_t)cfg->ldap_search_connections);
     s->binder = pools_binder(pools, &s->shared, (size_t)cfg->ldap_bind_connections);
     watch_changes(s);

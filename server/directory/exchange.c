@@ -111,7 +111,7 @@ static void give_back(struct exchange *e)
 {
     if (e->conn) {
         e->conn->under_way = NULL;
-        e->conn->load = 0;
+        conns_release(e->conn, 1);
         e->conn = NULL;
     }
     destroy(e);
@@ -521,7 +521,7 @@ int exchange_check(const struct config_list *mechanisms, struct err *err)
 
 struct conns *exchange_conns(struct exchanges *x, struct dirset *set)
 {
-    static const struct conns_ops ops = {on_up, on_message, on_down};
+    static const struct conns_ops ops = {on_up, on_message, on_down, false};
     if (!x || set->cfg->sasl_relay_mechanisms.n == 0)
         return NULL;
     return conns_new(x->base, pools_opener(set->pools), &set->shared,

@@ -7,8 +7,11 @@ libdirectory_a_SOURCES = \
 	%reldir%/graph.h %reldir%/graph.c \
 	%reldir%/bind_result.h %reldir%/bind_result.c %reldir%/guard.h %reldir%/guard.c %reldir%/exchange.h %reldir%/exchange.c \
 	%reldir%/bearer.h %reldir%/bearer.c \
+	%reldir%/gather.h %reldir%/gather.c \
+	%reldir%/servers.h %reldir%/servers.c \
 	%reldir%/opener.h %reldir%/opener.c \
 	%reldir%/conns.h %reldir%/conns.c \
+	%reldir%/errands.h %reldir%/errands.c \
 	%reldir%/search.h %reldir%/search.c \
 	%reldir%/binder.h %reldir%/binder.c \
 	%reldir%/pools.h %reldir%/pools.c \

@@ -13,6 +13,9 @@
 struct job {
     struct job *next;
     const struct ldapmap_conn_settings *settings;
+    size_t order[LDAPMAP_SERVERS_MAX], count; /* places of the servers to try */
+    size_t tried;                             /* so many of them; the last one has answered if ld */
+    bool absent[LDAPMAP_SERVERS_MAX];         /* of those tried: it did not answer at all */
     opener_fn fn;
     void *arg;
     LDAP *ld;
@@ -24,6 +27,7 @@ struct queue {
 };
 
 struct opener {
+    struct servers *servers; /* the event loop's */
     pthread_mutex_t lock; /* guards all down to stopping */
     pthread_cond_t work;
     struct queue todo, done;
@@ -50,10 +54,19 @@ static struct job *queue_take(struct queue *q)
     return j;
 }
 
+/* Other results, such as a wrong password of ours, come from a server that is well. */
+static bool is_absence(int code)
+{
+    return code < 0 || code == LDAP_BUSY || code == LDAP_UNAVAILABLE;
+}
+
 static void job_run(struct job *j)
 {
-    if (ldapmap_conn_open(j->settings, &j->ld, &j->err) != 0)
-        j->ld = NULL;
+    while (j->tried < j->count && !j->ld) {
+        size_t i = j->tried++;
+        j->absent[i] =
+            is_absence(ldapmap_conn_open_at(j->settings, j->order[i], &j->ld, &j->err));
+    }
 }
 
 static void *helper(void *arg)
@@ -88,6 +101,26 @@ static struct job *take_done(struct opener *o)
     return j;
 }
 
+/* What the attempts say of the servers. */
+static void tell_servers(struct opener *o, const struct job *j)
+{
+    if (j->settings->server_count < 2)
+        return;
+    for (size_t i = 0; i < j->tried; i++) {
+        struct str url = j->settings->servers[j->order[i]];
+        if (j->absent[i])
+            servers_failed(o->servers, url, "no connection");
+        else
+            servers_answered(o->servers, url);
+    }
+}
+
+static void job_end(struct job *j)
+{
+    j->fn(j->arg, j->ld, j->ld ? j->order[j->tried - 1] : 0, &j->err);
+    free(j);
+}
+
 static void on_done(evutil_socket_t fd, short what, void *arg)
 {
     struct opener *o = arg;
@@ -97,8 +130,8 @@ static void on_done(evutil_socket_t fd, short what, void *arg)
     if (read((int)fd, &count, sizeof count) < 0)
         return;
     while ((j = take_done(o))) {
-        j->fn(j->arg, j->ld, &j->err);
-        free(j);
+        tell_servers(o, j);
+        job_end(j);
     }
 }
 
@@ -107,6 +140,7 @@ struct opener *opener_new(struct event_base *base)
     struct opener *o = MEM_NEW(struct opener);
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->work, NULL);
+    o->servers = servers_new(base);
     o->todo.last = &o->todo.first;
     o->done.last = &o->done.first;
     o->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -130,11 +164,15 @@ static void add_thread(struct opener *o)
     log_error("ldap-helper", LZ("why", strerror(r)));
 }
 
-void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, opener_fn fn,
-                 void *arg)
+static struct job *job_new(const struct ldapmap_conn_settings *settings, opener_fn fn, void *arg)
 {
     struct job *j = MEM_NEW(struct job);
     *j = (struct job){.settings = settings, .fn = fn, .arg = arg};
+    return j;
+}
+
+static void start(struct opener *o, struct job *j)
+{
     pthread_mutex_lock(&o->lock);
     queue_put(&o->todo, j);
     bool more = o->idle == 0 && o->thread_count < THREADS_MAX;
@@ -144,13 +182,34 @@ void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings,
         add_thread(o);
 }
 
+struct servers *opener_servers(struct opener *o)
+{
+    return o->servers;
+}
+
+void opener_open(struct opener *o, const struct ldapmap_conn_settings *settings, uint64_t number,
+                 opener_fn fn, void *arg)
+{
+    struct job *j = job_new(settings, fn, arg);
+    j->count = settings->server_count;
+    servers_order(o->servers, settings, number, j->order);
+    start(o, j);
+}
+
+void opener_probe(struct opener *o, const struct ldapmap_conn_settings *settings, size_t place,
+                  opener_fn fn, void *arg)
+{
+    struct job *j = job_new(settings, fn, arg);
+    j->count = 1;
+    j->order[0] = place;
+    start(o, j);
+}
+
 static void end_jobs(struct queue *q)
 {
     struct job *j;
-    while ((j = queue_take(q))) {
-        j->fn(j->arg, j->ld, &j->err);
-        free(j);
-    }
+    while ((j = queue_take(q)))
+        job_end(j);
 }
 
 bool opener_free(struct opener *o)
@@ -166,6 +225,7 @@ bool opener_free(struct opener *o)
         pthread_join(o->threads[i], NULL);
     end_jobs(&o->todo);
     end_jobs(&o->done);
+    servers_free(o->servers);
     event_free(o->event);
     close(o->wake);
     pthread_cond_destroy(&o->work);

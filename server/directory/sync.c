@@ -319,7 +319,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         return;
     bool waits = s->stage == STAGE_OFFER || s->stage == STAGE_REFRESH || s->beat_id;
     if (waits && now - s->asked > SILENCE_MS && now - s->conn->last_heard > SILENCE_MS)
-        conns_lost(s->conn, "the server is silent");
+        conns_silent(s->conn, "the server is silent");
     else if (s->stage == STAGE_NONE && s->again && now >= s->again)
         ask_offer(s);
     else if (s->stage == STAGE_WATCH && !s->beat_id &&
@@ -331,7 +331,7 @@ struct sync *sync_new(struct event_base *loop, struct opener *opener,
                       const struct ldapmap_conn_settings *settings, struct str base,
                       const struct sync_ops *ops, void *arg)
 {
-    static const struct conns_ops conn_ops = {on_up, on_message, on_down};
+    static const struct conns_ops conn_ops = {on_up, on_message, on_down, false};
     struct sync *s = MEM_NEW(struct sync);
     *s = (struct sync){.loop = loop, .ops = *ops, .arg = arg};
     s->base = mem_strdup(base);

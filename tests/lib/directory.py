@@ -167,6 +167,10 @@ class Directory:
             self.given.add(tag)
         return answer
 
+    def answered(self, tag):
+        with self.changed:
+            return self._done(tag)
+
     def _now(self, *words):
         return self.wait(self.ask(*words))
 

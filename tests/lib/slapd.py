@@ -6,6 +6,7 @@
 """
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -111,6 +112,19 @@ class PrivateSlapd(Started):
         """LDIF text, as the administrator."""
         return self._client("ldapsearch", self.admin_dn, None, "-LLL", "-o", "ldif-wrap=no", "-b",
                             self.base if base is None else base, "-s", scope, filter, *attributes)
+
+    def argon2(self, password, rounds=3, kibibytes=4096):
+        """The {ARGON2} hash of a password, and slapd can check such from now on."""
+        self.modify_config("dn: cn=module{0},cn=config\nchangetype: modify\nadd: olcModuleLoad\n"
+                           "olcModuleLoad: argon2\n")
+        path = re.search("(?m)^olcModulePath: (.*)$", self._client(
+            "ldapsearch", self.config_dn, None, "-LLL", "-b", "cn=module{0},cn=config")).group(1)
+        done = subprocess.run(
+            ["slappasswd", "-o", "module-path=" + path, "-o",
+             "module-load=argon2 t=%d m=%d p=1" % (rounds, kibibytes), "-h", "{ARGON2}", "-s", password],
+            capture_output=True, text=True, check=True,
+            env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin"))
+        return done.stdout.strip()
 
     def operations(self):
         """How many operations of each kind slapd has begun since it started (cn=monitor)."""

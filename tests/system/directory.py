@@ -623,6 +623,22 @@ def slow_hash():
             true(worst < 1, "a recipient waited %.2f s" % worst)
 
 
+def argon2():
+    """A login does not wait for those before it, however long their hashes take: Argon2, in slapd."""
+    with PrivateSlapd() as server:
+        hashed = server.argon2("slow-secret", rounds=200, kibibytes=8192)
+        server.add("".join(person("slow%d" % i, 23000 + i).replace("slow%d-secret" % i, hashed)
+                           for i in range(7)))
+        with Directory(connection(server, ldap_timeout="120s")) as d:
+            d.wait_connected()
+            slow = [d.ask("auth", "slow%d" % i, "slow-secret", "imap") for i in range(7)]
+            wait_for(lambda: int(d.status().binds) == 7, 20, "they are under way")
+            quick = d.ask("auth", "amelie", "amelie-secret", "imap")
+            same(d.wait(quick, 60).verdict, "yes")
+            true(not all(d.answered(tag) for tag in slow), "it was answered after all the others")
+            same([d.wait(tag, 120).verdict for tag in slow], ["yes"] * 7, "the slow ones")
+
+
 def many_recipients():
     with directory() as d:
         d.wait_connected()
@@ -748,6 +764,7 @@ TESTS = [
     ("other servers: cannot say, where they count", referrals),
     ("fifty logins at once run side by side", logins_side_by_side),
     ("recipients do not wait for a slow hash", slow_hash),
+    ("logins do not wait for each other's Argon2", argon2),
     ("many recipients at once", many_recipients),
     ("a storm of questions is bounded", storm),
     ("an idle directory sleeps", idle),

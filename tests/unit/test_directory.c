@@ -329,6 +329,10 @@ int main(void)
         {"two may forward to each other", test_graph_mutual},
         {"aliases of aliases are bounded", test_graph_depth},
         {"expansions are bounded", test_graph_size},
+        {"servers in order, sick ones last", test_servers_in_order},
+        {"a sick server is tried by one", test_servers_probed},
+        {"a single server is never sick", test_servers_single},
+        {"servers at random", test_servers_at_random},
         {NULL, NULL},
     };
     return unit_main("directory", tests);

@@ -26,4 +26,9 @@ void test_graph_mutual(void);
 void test_graph_depth(void);
 void test_graph_size(void);
 
+void test_servers_in_order(void);
+void test_servers_probed(void);
+void test_servers_single(void);
+void test_servers_at_random(void);
+
 #endif

@@ -36,6 +36,7 @@ struct client {
     struct testmaster_child child;
     struct channel *peers[PEERS];
     const char *conf;
+    struct event *flush; /* answers are written together, once a turn of the loop */
     struct buf in;
     struct buf ended; /* the logins that the directory wants ended: " ended=LOGIN:UID" each */
 };
@@ -154,14 +155,22 @@ static void put_answer(const struct msg *m)
         printf(" unexpected %s", msg_name(m->type));
     }
     printf("%s\n", more ? "" : " .");
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
     fflush(stdout);
 }
 
 static void on_message(struct channel *ch, void *arg, struct msg *m)
 {
+    struct client *c = arg;
     (void)ch;
-    (void)arg;
     put_answer(m);
+    event_active(c->flush, EV_TIMEOUT, 0);
 }
 
 static void on_close(struct channel *ch, void *arg)
@@ -457,6 +466,7 @@ int main(int argc, char **argv)
         return 1;
     }
     c.base = event_base_new();
+    c.flush = evtimer_new(c.base, on_flush, &c);
     for (int i = 0; i < PEERS; i++)
         join(&c, i);
     printf("0 ready pid=%d .\n", (int)c.child.pid);
@@ -465,6 +475,7 @@ int main(int argc, char **argv)
     event_add(input, NULL);
     event_base_dispatch(c.base);
     event_free(input);
+    event_free(c.flush);
     for (int i = 0; i < PEERS; i++)
         channel_free(c.peers[i]);
     event_base_free(c.base);
