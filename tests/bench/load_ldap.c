@@ -94,8 +94,9 @@ static void expand(char *out, size_t size, const char *format, const struct user
 static int begin_one(struct bare *bare, struct link *link) {
     const struct user *user = &bare->users.list[(size_t)bare->begun % bare->users.count];
     const char *base = option_text(bare->options, "base", NULL);
-    static char names[][16] = {"maildrop", "homeDirectory", "uidNumber", "gidNumber", "uid"};
-    char *attrs[] = {names[0], names[1], names[2], names[3], names[4], NULL};
+    static char names[][16] = {"maildrop",  "homeDirectory", "uidNumber",      "gidNumber",
+                               "uid",       "entryCSN",      "modifyTimestamp"};
+    char *attrs[] = {names[0], names[1], names[2], names[3], names[4], names[5], names[6], NULL};
     char text[1024];
     int id = 0;
     if (bare->binds) {
@@ -189,8 +190,10 @@ int load_ldap(const struct options *options) {
 /* --- through the directory program --- */
 
 struct client {
-    FILE *to, *from;
+    int to, from;
     pid_t pid;
+    char out[65536], in[65536]; /* questions of one write, answers of one read */
+    size_t out_length, in_length, taken;
 };
 
 static void start_client(const struct options *options, struct client *client) {
@@ -210,62 +213,112 @@ static void start_client(const struct options *options, struct client *client) {
     }
     close(in[0]);
     close(out[1]);
-    client->to = fdopen(in[1], "w");
-    client->from = fdopen(out[0], "r");
+    client->to = in[1];
+    client->from = out[0];
+}
+
+static void read_more(struct client *client) {
+    memmove(client->in, client->in + client->taken, client->in_length - client->taken);
+    client->in_length -= client->taken;
+    client->taken = 0;
+    ssize_t n = read(client->from, client->in + client->in_length, sizeof client->in - client->in_length);
+    if (n <= 0) {
+        give_up("the directory program has ended");
+    }
+    client->in_length += (size_t)n;
+}
+
+/* A line that is here already, with its newline replaced; NULL: there is none. */
+static char *next_line(struct client *client) {
+    char *line = client->in + client->taken;
+    char *end = memchr(line, '\n', client->in_length - client->taken);
+    if (end != NULL) {
+        *end = '\0';
+        client->taken = (size_t)(end + 1 - client->in);
+    }
+    return end != NULL ? line : NULL;
 }
 
 /* The tag of an answer whose last line this is; -1: more of it follows. */
-static long answer_tag(struct client *client, char line[4096]) {
-    if (fgets(line, 4096, client->from) == NULL) {
-        give_up("the directory program has ended");
-    }
-    size_t len = strcspn(line, "\n");
-    line[len] = '\0';
+static long answer_tag(const char *line) {
+    size_t len = strlen(line);
     return len > 2 && strcmp(line + len - 2, " .") == 0 ? strtol(line, NULL, 10) : -1;
+}
+
+static void wait_ready(struct client *client) {
+    char *line;
+    do {
+        while ((line = next_line(client)) == NULL) {
+            read_more(client);
+        }
+    } while (strstr(line, "ready") == NULL);
+    usleep(300000); /* its connections */
 }
 
 static void ask_one(struct client *client, const struct users *users, long tag, bool binds) {
     const struct user *user = &users->list[(size_t)tag % users->count];
-    if (binds) {
-        fprintf(client->to, "%ld auth %s %s imap\n", tag, user->login, user->password);
-    } else {
-        fprintf(client->to, "%ld resolve %s\n", tag, user->address);
+    char *at = client->out + client->out_length;
+    size_t room = sizeof client->out - client->out_length;
+    int n = binds ? snprintf(at, room, "%ld auth %s %s imap\n", tag, user->login, user->password)
+                  : snprintf(at, room, "%ld resolve %s\n", tag, user->address);
+    client->out_length += (size_t)n;
+}
+
+static void flush(struct client *client) {
+    for (size_t done = 0; done < client->out_length;) {
+        ssize_t n = write(client->to, client->out + done, client->out_length - done);
+        if (n <= 0) {
+            give_up("the directory program has ended");
+        }
+        done += (size_t)n;
     }
-    fflush(client->to);
+    client->out_length = 0;
+}
+
+/* All answers that are here; how many. */
+static long take_answers(struct client *client, struct figures *figures, const double *from, long count) {
+    char *line;
+    long done = 0;
+    while ((line = next_line(client)) != NULL) {
+        long tag = answer_tag(line);
+        if (tag <= 0 || tag > count) {
+            continue;
+        }
+        if (strstr(line, " yes ") == NULL) {
+            figures_fail(figures, line);
+        }
+        figures_add(figures, now_ms() - from[tag]);
+        done++;
+    }
+    return done;
 }
 
 int load_directory(const struct options *options) {
     long window = option_number(options, "window", 20), count = option_number(options, "count", 1000);
     bool binds = option_number(options, "binds", 0) != 0;
     double *from = calloc((size_t)count + 1, sizeof *from);
-    char line[4096];
+    static struct client client;
     struct users users;
-    struct client client;
     struct figures figures;
+    if (window > WINDOW_MAX) {
+        give_up("too large a window");
+    }
     users_read(&users, options);
     start_client(options, &client);
-    while (strstr((answer_tag(&client, line), line), "ready") == NULL) {
-    }
-    usleep(300000); /* its connections */
+    wait_ready(&client);
     figures_begin(&figures);
     for (long asked = 0, done = 0; done < count;) {
         for (; asked < count && asked - done < window; asked++) {
             from[asked + 1] = now_ms();
             ask_one(&client, &users, asked + 1, binds);
         }
-        long tag = answer_tag(&client, line);
-        if (tag <= 0 || tag > count) {
-            continue;
-        }
-        if (strstr(line, " yes ") == NULL) {
-            figures_fail(&figures, line);
-        }
-        figures_add(&figures, now_ms() - from[tag]);
-        done++;
+        flush(&client);
+        read_more(&client);
+        done += take_answers(&client, &figures, from, count);
     }
     figures_end(&figures);
     figures_print(&figures, "");
-    fclose(client.to);
+    close(client.to);
     waitpid(client.pid, NULL, 0);
     bool failed = figures.failed > 0;
     figures_free(&figures);
