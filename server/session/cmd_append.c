@@ -323,7 +323,7 @@ static int look_at_replaced(struct append *ap)
     struct err e = {0};
     struct stat st;
     AUTO_FD fd = -1;
-    int r = store_mailbox_read(ap->s->mailbox, ap->replaced, &fd, &e);
+    int r = store_mailbox_read(ap->s->mailbox, ap->replaced, &fd, NULL, &e);
     if (r > 0)
         imap_reply_no(ap->s, "[EXPUNGEISSUED] The message no longer exists");
     else if (r < 0)

@@ -51,12 +51,10 @@ int message_open(struct message *m, struct store_mailbox *mb, size_t index, stru
 {
     struct stat st;
     *m = (struct message){.fd = -1, .usual = m->usual};
-    int r = store_mailbox_read(mb, index, &m->fd, e);
+    int r = store_mailbox_read(mb, index, &m->fd, &st, e);
     if (r != 0)
         return r;
     m->open = true;
-    if (fstat(m->fd, &st) != 0)
-        return err_temp(e, "cannot stat a message: %s", strerror(errno));
     if (st.st_size > (off_t)(SIZE_MAX / 4))
         return err_perm(e, "a message file is too large to be read");
     m->size = (size_t)st.st_size;

@@ -53,7 +53,7 @@ void pop3_send(struct pop3_session *s, const struct pop3_command *c)
         return;
     int r = pop3_size(s, c->number, &octets, &e);
     if (r == 0)
-        r = store_mailbox_read(s->mailbox, c->number - 1, &fd, &e);
+        r = store_mailbox_read(s->mailbox, c->number - 1, &fd, NULL, &e);
     if (r < 0) {
         pop3_reply_error(s, &e);
         return;

@@ -7,6 +7,9 @@
  */
 #include "session/search_keys.h"
 
+#include "mail/header.h"
+#include "mail/rfc5322.h"
+
 #include <stdlib.h>
 
 #define FORMAT INT64_C(1)
@@ -93,16 +96,34 @@ static int64_t *place_of(struct search_keys *k, size_t index)
     return &k->dates->v[uid % STORE_BLOCK];
 }
 
+/* From the message's first Date field, as search_keys_order has it. */
+static int read_date(struct search_keys *k, size_t index, struct search_order *out, struct err *e)
+{
+    struct str fields;
+    struct mail_field f;
+    *out = (struct search_order){0};
+    int r = search_keys_fields(k, index, &fields, e);
+    if (r != 0)
+        return r;
+    struct mail_header_walk w = mail_header_walk(fields);
+    while (mail_header_next(&w, &f))
+        if (f.colon && str_caseeq(f.name, STR("Date"))) {
+            out->dated = mail_date_parse(f.value, &out->sent, &out->zone) == 0;
+            break;
+        }
+    return 0;
+}
+
 int search_keys_date(struct search_keys *k, size_t index, struct search_order *out, struct err *e)
 {
     if (!store_mailbox_in_blocks(k->s->mailbox, index))
-        return search_keys_order(k, index, out, e);
+        return read_date(k, index, out, e);
     int64_t *v = place_of(k, index);
     if (is_known(*v)) {
         unpack(*v, out);
         return 0;
     }
-    int r = search_keys_order(k, index, out, e);
+    int r = read_date(k, index, out, e);
     if (r == 0 && (*v = pack(out)) != UNKNOWN)
         k->dates->changed = true;
     return r;

@@ -98,27 +98,51 @@ int search_keys_fields(struct search_keys *k, size_t index, struct str *fields, 
     return message_usual_fields(&k->m, k->s->mailbox, index, fields, e);
 }
 
+struct word_value { /* of one field, one after the other */
+    struct str value;
+    struct word_value *next;
+};
+
+/* The values of the fields that are words, in one walk. */
+static void gather_words(struct search_keys *k, struct str fields,
+                         struct word_value *first[WORD_FIELDS])
+{
+    struct word_value **end[WORD_FIELDS];
+    struct mail_field f;
+    struct mail_header_walk w = mail_header_walk(fields);
+    for (size_t i = 0; i < WORD_FIELDS; i++) {
+        first[i] = NULL;
+        end[i] = &first[i];
+    }
+    while (mail_header_next(&w, &f))
+        for (size_t i = 0; i < WORD_FIELDS && f.colon; i++) {
+            if (!str_caseeq(f.name, word_fields[i]))
+                continue;
+            *end[i] = ARENA_NEW(k->arena, struct word_value);
+            (*end[i])->value = f.value;
+            end[i] = &(*end[i])->next;
+            break;
+        }
+}
+
 /* For each field that is there: its number, and its values, each casemapped with a NUL behind it. */
 static void write_words(struct search_keys *k, struct str fields)
 {
+    struct word_value *first[WORD_FIELDS];
+    gather_words(k, fields, first);
     put_head(k, &k->words);
     for (size_t i = 0; i < WORD_FIELDS; i++) {
-        struct mail_field f;
-        struct mail_header_walk w = mail_header_walk(fields);
         uint8_t number = (uint8_t)i;
-        uint32_t n;
+        if (!first[i])
+            continue;
         buf_clear(&k->folded);
-        while (mail_header_next(&w, &f)) {
-            if (!f.colon || !str_caseeq(f.name, word_fields[i]))
-                continue;
+        for (const struct word_value *v = first[i]; v; v = v->next) {
             buf_clear(&k->scratch);
-            (void)mail_words_decode(k->s->conv, f.value, &k->scratch);
+            (void)mail_words_decode(k->s->conv, v->value, &k->scratch);
             (void)mail_casemap(buf_view(&k->scratch), &k->folded);
             buf_byte(&k->folded, '\0');
         }
-        n = (uint32_t)k->folded.n;
-        if (n == 0)
-            continue;
+        uint32_t n = (uint32_t)k->folded.n;
         put(&k->words, &number, sizeof number);
         put(&k->words, &n, sizeof n);
         buf_str(&k->words, buf_view(&k->folded));

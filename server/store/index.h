@@ -103,8 +103,8 @@ enum store_piece {
  * costs least. uid: of a block its number. */
 bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
                        struct str *out);
-/* Remembers a piece; written with others later (store_index_tidy), when one of them is asked for, or now
- * when they are many. */
+/* Remembers a piece; written with others later (store_index_tidy), or now when they are many. Not inside of
+ * begin and commit. */
 void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
                       struct str text);
 void store_index_flush(struct store_index *x);

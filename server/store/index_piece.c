@@ -20,6 +20,7 @@ void store_index_pause(struct store_index *x)
 static void forget_kind(struct store_index *x, struct index_pending *p)
 {
     x->pending_bytes -= p->rows.n;
+    p->at = 0;
     buf_clear(&p->rows);
     if (p->rows.cap > PENDING_MAX / 4)
         buf_free(&p->rows);
@@ -27,47 +28,47 @@ static void forget_kind(struct store_index *x, struct index_pending *p)
 
 void index_forget_pending(struct store_index *x)
 {
-    for (size_t i = 0; i < STORE_PIECES; i++)
+    for (size_t i = 0; i < STORE_PIECES; i++) {
         buf_free(&x->pending[i].rows);
+        x->pending[i].at = 0;
+    }
     x->pending_bytes = 0;
 }
 
-void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
-                      struct str text)
+/* The row at an offset: its id, what it holds, and the offset of the next one. */
+static int64_t row_at(const struct index_pending *p, size_t at, struct str *text, size_t *next)
 {
-    int64_t id = index_piece_id(folder, (unsigned)kind, uid);
-    uint64_t n = text.n;
-    if (!x || !folder || text.n == 0 || text.n > PIECE_MAX)
-        return;
-    struct index_pending *p = &x->pending[kind];
-    p->first = p->rows.n && p->first < id ? p->first : id;
-    p->last = p->rows.n && p->last > id ? p->last : id;
-    size_t before = p->rows.n;
-    buf_add(&p->rows, &id, sizeof id);
-    buf_add(&p->rows, &n, sizeof n);
-    buf_str(&p->rows, text);
-    x->pending_bytes += p->rows.n - before;
-    if (x->pending_bytes > PENDING_MAX)
-        store_index_flush(x);
+    int64_t id;
+    uint64_t n;
+    const char *row = p->rows.p + at;
+    memcpy(&id, row, sizeof id);
+    memcpy(&n, row + sizeof id, sizeof n);
+    *text = (struct str){row + sizeof id + sizeof n, (size_t)n};
+    *next = at + sizeof id + sizeof n + (size_t)n;
+    return id;
 }
 
 static int write_kind(struct store_index *x, const struct index_pending *p)
 {
-    struct str rest = buf_view(&p->rows);
     sqlite3_stmt *st = x->st[INDEX_PUT_PIECE];
-    while (rest.n) {
-        int64_t id;
-        uint64_t n;
-        memcpy(&id, rest.p, sizeof id);
-        memcpy(&n, rest.p + sizeof id, sizeof n);
-        rest = str_skip(rest, sizeof id + sizeof n);
-        sqlite3_bind_int64(st, 1, id);
-        sqlite3_bind_blob64(st, 2, rest.p, n, SQLITE_STATIC);
+    struct str text;
+    for (size_t at = 0; at < p->rows.n;) {
+        sqlite3_bind_int64(st, 1, row_at(p, at, &text, &at));
+        sqlite3_bind_blob64(st, 2, text.p, text.n, SQLITE_STATIC);
         if (index_run(x, INDEX_PUT_PIECE) != 0)
             return -1;
-        rest = str_skip(rest, n);
     }
     return 0;
+}
+
+int index_write_pending(struct store_index *x)
+{
+    int r = 0;
+    for (size_t i = 0; i < STORE_PIECES && r == 0 && x->pending_bytes; i++) {
+        r = write_kind(x, &x->pending[i]);
+        forget_kind(x, &x->pending[i]);
+    }
+    return r;
 }
 
 /* Kinds first to last. What cannot be written is forgotten: it can be computed again. */
@@ -83,21 +84,52 @@ static void flush_kinds(struct store_index *x, size_t first, size_t last)
         forget_kind(x, &x->pending[i]);
 }
 
-/* What is asked for may be among what is to be written. */
-static void flush_asked(struct store_index *x, enum store_piece kind, int64_t id)
-{
-    const struct index_pending *p = &x->pending[kind];
-    if (p->rows.n && id >= p->first && id <= p->last && !x->in_change)
-        flush_kinds(x, kind, kind);
-}
-
 void store_index_flush(struct store_index *x)
 {
     if (x && x->pending_bytes)
         flush_kinds(x, 0, STORE_PIECES - 1);
 }
 
+void store_index_keep(struct store_index *x, int64_t folder, enum store_piece kind, uint32_t uid,
+                      struct str text)
+{
+    int64_t id = index_piece_id(folder, (unsigned)kind, uid);
+    uint64_t n = text.n;
+    if (!x || !folder || text.n == 0 || text.n > PIECE_MAX || x->in_change)
+        return;
+    struct index_pending *p = &x->pending[kind];
+    if (p->rows.n && id <= p->last)
+        flush_kinds(x, kind, kind);
+    if (p->rows.n == 0)
+        p->first = id;
+    p->last = id;
+    size_t before = p->rows.n;
+    buf_add(&p->rows, &id, sizeof id);
+    buf_add(&p->rows, &n, sizeof n);
+    buf_str(&p->rows, text);
+    x->pending_bytes += p->rows.n - before;
+    if (x->pending_bytes > PENDING_MAX)
+        store_index_flush(x);
+}
+
 /* ---- looking ---- */
+
+/* What is asked for may be among what is to be written. */
+static bool find_pending(struct index_pending *p, int64_t id, struct str *out)
+{
+    size_t next;
+    if (p->rows.n == 0 || id < p->first || id > p->last)
+        return false;
+    if (p->at >= p->rows.n || row_at(p, p->at, out, &next) > id)
+        p->at = 0;
+    while (p->at < p->rows.n) {
+        int64_t found = row_at(p, p->at, out, &next);
+        if (found >= id)
+            return found == id;
+        p->at = next;
+    }
+    return false;
+}
 
 /* -1 after trouble. */
 static int step(struct store_index *x, struct index_cursor *c)
@@ -130,7 +162,8 @@ bool store_index_piece(struct store_index *x, int64_t folder, enum store_piece k
     int64_t id = index_piece_id(folder, (unsigned)kind, uid);
     if (!folder || !x || (!x->file.db && index_ready(x) != 0))
         return false;
-    flush_asked(x, kind, id);
+    if (find_pending(&x->pending[kind], id, out))
+        return true;
     struct index_cursor *c = &x->cursor[kind];
     if (c->open && id >= c->sought && id >> 32 == c->sought >> 32)
         for (int i = 0; c->at < id && i < STEPS_MAX; i++)

@@ -14,8 +14,9 @@ enum index_statement {
 };
 
 struct index_pending { /* pieces of one kind to be written: id, size, bytes, one after the other */
-    struct buf rows;
-    int64_t first, last; /* ids among them */
+    struct buf rows;     /* ids rise */
+    int64_t first, last; /* of the ids */
+    size_t at;           /* where a search goes on */
 };
 
 struct index_cursor { /* an open reading of pieces of one kind */
@@ -47,8 +48,9 @@ int index_ready(struct store_index *x);
 int index_trouble(struct store_index *x);
 /* The bound that no mod-sequence has passed, as the file has it. */
 uint64_t index_floor(const struct store_index *x);
-/* Forgets the pieces that are to be written. */
+/* Forgets the pieces that are to be written; or writes them inside a change, before some are removed. */
 void index_forget_pending(struct store_index *x);
+int index_write_pending(struct store_index *x);
 /* Runs a statement that gives no row, and makes it ready again: 0 or -1. */
 int index_run(struct store_index *x, enum index_statement n);
 

@@ -87,6 +87,8 @@ static int run_range(struct store_index *x, enum index_statement n, int64_t firs
 
 int store_index_clear_folder(struct store_index *x, int64_t folder)
 {
+    if (index_write_pending(x) != 0)
+        return -1;
     sqlite3_bind_int64(x->st[INDEX_CLEAR_VANISHED], 1, folder);
     if (index_run(x, INDEX_CLEAR_VANISHED) != 0 ||
         run_range(x, INDEX_CLEAR_FOLDER, index_message_id(folder, 0),
@@ -168,6 +170,8 @@ int store_index_put(struct store_index *x, int64_t folder, const struct store_in
 
 static int remove_pieces(struct store_index *x, int64_t folder, uint32_t first, uint32_t last)
 {
+    if (index_write_pending(x) != 0)
+        return -1;
     for (unsigned kind = 1; kind < STORE_PIECE_DATES; kind++)
         if (run_range(x, INDEX_REMOVE_PIECES, index_piece_id(folder, kind, first),
                       index_piece_id(folder, kind, last)) != 0)

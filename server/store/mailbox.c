@@ -130,18 +130,25 @@ static int with_file(struct store_mailbox *mb, size_t index, const char *what,
                     mailbox_name(mb, &mb->msg[index]));
 }
 
+struct opening {
+    int fd;
+    struct stat *st;
+};
+
 static int act_open(struct store_mailbox *mb, struct store_msg *m, void *ctx)
 {
-    int *fd = ctx;
-    *fd = store_file_open(mailbox_dir(mb, m), mailbox_name(mb, m), O_RDONLY, NULL);
-    return *fd < 0 ? -1 : 0;
+    struct opening *o = ctx;
+    o->fd = store_file_open(mailbox_dir(mb, m), mailbox_name(mb, m), O_RDONLY, o->st);
+    return o->fd < 0 ? -1 : 0;
 }
 
-int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct err *e)
+int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct stat *st, struct err *e)
 {
-    *fd = -1;
+    struct opening o = {.fd = -1, .st = st};
     mailbox_read_ahead(mb, index);
-    return with_file(mb, index, "open", act_open, fd, e);
+    int r = with_file(mb, index, "open", act_open, &o, e);
+    *fd = o.fd;
+    return r;
 }
 
 static int act_stat(struct store_mailbox *mb, struct store_msg *m, void *ctx)
@@ -161,7 +168,7 @@ int store_mailbox_measure(struct store_mailbox *mb, size_t index, struct err *e)
     m = &mb->msg[index];
     if (m->vsize == STORE_SIZE_UNKNOWN || m->size != (uint64_t)st.st_size) {
         AUTO_FD fd = -1;
-        r = store_mailbox_read(mb, index, &fd, e);
+        r = store_mailbox_read(mb, index, &fd, NULL, e);
         if (r == 0)
             r = store_message_count(fd, &mb->msg[index].size, &mb->msg[index].vsize, e);
         if (r != 0)

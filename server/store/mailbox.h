@@ -152,7 +152,8 @@ int store_mailbox_keyword_find(const struct store_mailbox *mb, struct str name);
 int store_mailbox_keyword_add(struct store_mailbox *mb, struct str name, unsigned *bit, struct err *e);
 
 /* ---- messages: 0; 1 when the message is gone (it is marked so); -1 and *e ---- */
-int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct err *e);
+/* Opens its file; st may be NULL. */
+int store_mailbox_read(struct store_mailbox *mb, size_t index, int *fd, struct stat *st, struct err *e);
 /* Makes size, vsize and date of the message known. What the name says is believed when S fits the file;
  * who sends the content should still count what is sent. */
 int store_mailbox_measure(struct store_mailbox *mb, size_t index, struct err *e);

@@ -107,8 +107,19 @@ static void index_pieces(void)
     /* What is not written yet is found too. */
     CU_ASSERT(store_index_untidy(x));
     CU_ASSERT(store_index_piece(x, id, STORE_PIECE_BODY, 4, &got) && str_eq(got, STR("body")));
-    CU_ASSERT(store_index_untidy(x)); /* of the other kind nothing was asked */
+    /* In any order, and the last word counts. */
+    store_index_keep(x, id, STORE_PIECE_PREVIEW, 8, STR("eight"));
+    store_index_keep(x, id, STORE_PIECE_PREVIEW, 20, STR("twenty"));
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_PREVIEW, 20, &got) && str_eq(got, STR("twenty")));
+    CU_ASSERT(!store_index_piece(x, id, STORE_PIECE_PREVIEW, 9, &got));
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_PREVIEW, 8, &got) && str_eq(got, STR("eight")));
+    store_index_keep(x, id, STORE_PIECE_PREVIEW, 8, STR("8"));
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_PREVIEW, 8, &got) && str_eq(got, STR("8")));
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_PREVIEW, 20, &got) && str_eq(got, STR("twenty")));
+    CU_ASSERT(!store_index_piece(x, id + 1, STORE_PIECE_PREVIEW, 8, &got));
+    CU_ASSERT(store_index_untidy(x));
     store_index_tidy(x);
+    CU_ASSERT(store_index_piece(x, id, STORE_PIECE_PREVIEW, 8, &got) && str_eq(got, STR("8")));
     CU_ASSERT(!store_index_untidy(x));
     for (uint32_t uid = 1; uid <= 200; uid++)
         CU_ASSERT(store_index_piece(x, id, STORE_PIECE_ENVELOPE, uid, &got) == (uid % 3 == 1));
@@ -119,6 +130,13 @@ static void index_pieces(void)
               store_index_commit(x) == 0);
     CU_ASSERT(!store_index_piece(x, id, STORE_PIECE_BODY, 4, &got) &&
               !store_index_piece(x, id, STORE_PIECE_ENVELOPE, 4, &got));
+    /* Nor is what goes before it was written. */
+    store_index_keep(x, id, STORE_PIECE_BODY, 7, STR("seven"));
+    CU_ASSERT(store_index_begin(x) == 0 && store_index_remove(x, id, 110, 7, 7) == 0 &&
+              store_index_commit(x) == 0);
+    CU_ASSERT(!store_index_piece(x, id, STORE_PIECE_BODY, 7, &got));
+    store_index_rest(x);
+    CU_ASSERT(!store_index_piece(x, id, STORE_PIECE_BODY, 7, &got));
     /* Nothing is lost by a rest. */
     store_index_keep(x, id, STORE_PIECE_BODY, 5, STR("five"));
     store_index_rest(x);

@@ -145,7 +145,7 @@ static void changes(void)
     CU_ASSERT(c->expunged == 0 && c->flag_count == 2 && c->flagged[0] == 3 && c->flagged[1] == 5 &&
               c->exists_grew && c->exists == 6 && c->keywords_changed);
     int fd;
-    CU_ASSERT(store_mailbox_read(one, 0, &fd, &e) == 1 && fd == -1);
+    CU_ASSERT(store_mailbox_read(one, 0, &fd, NULL, &e) == 1 && fd == -1);
     GOOD(store_mailbox_sync(one, true, &c, &e));
     VIEW(one, "2:10 3:0 5:18 6:1");
     CU_ASSERT(c->expunged == 2 && c->expunged_seq[0] == 4 && c->expunged_uid[0] == 4 &&
@@ -172,14 +172,14 @@ static void untold(void)
     add(root, "INBOX", STORE_SEEN, NULL, "y\r\n");
     add(root, "INBOX", STORE_SEEN, NULL, "z\r\n");
     int fd;
-    GOOD(store_mailbox_read(mb, 0, &fd, &e));
+    GOOD(store_mailbox_read(mb, 0, &fd, NULL, &e));
     close(fd);
     other = box(root, "INBOX", false);
     GOOD(store_mailbox_expunge(other, 0, &e));
-    CU_ASSERT(store_mailbox_read(mb, 0, &fd, &e) == 1); /* looks, and sees 2 and 3 too */
+    CU_ASSERT(store_mailbox_read(mb, 0, &fd, NULL, &e) == 1); /* looks, and sees 2 and 3 too */
     VIEW(mb, "1:10! 2:10 3:10");
     GOOD(store_mailbox_expunge(other, 1, &e));
-    CU_ASSERT(store_mailbox_read(mb, 1, &fd, &e) == 1);
+    CU_ASSERT(store_mailbox_read(mb, 1, &fd, NULL, &e) == 1);
     GOOD(store_mailbox_sync(mb, true, &c, &e));
     VIEW(mb, "3:10");
     CU_ASSERT(c->expunged == 1 && c->expunged_seq[0] == 1 && c->exists == 1 && c->exists_grew);
@@ -211,7 +211,7 @@ static void renamed_behind(void)
     VIEW(mb, "1:b");
     CU_ASSERT(store_dir_each(cur, rename_to, &cur, &e) == 0);
     int fd;
-    GOOD(store_mailbox_read(mb, 0, &fd, &e));
+    GOOD(store_mailbox_read(mb, 0, &fd, NULL, &e));
     close(fd);
     GOOD(store_mailbox_store(mb, 0, STORE_OP_SET, STORE_SEEN, 1, &e));
     const struct store_changes *c;
@@ -289,7 +289,7 @@ static void not_messages(void)
     CU_ASSERT_FATAL(mkfifoat(root, "cur/5.real:2,", 0600) == 0);
     struct err e;
     int fd;
-    CU_ASSERT(store_mailbox_read(mb, 0, &fd, &e) == -1 && e.kind == ERR_TEMPORARY && fd == -1);
+    CU_ASSERT(store_mailbox_read(mb, 0, &fd, NULL, &e) == -1 && e.kind == ERR_TEMPORARY && fd == -1);
     store_mailbox_close(mb);
 }
 
@@ -556,7 +556,7 @@ static void reading_ahead(void)
     }
     for (size_t i = 0; i < READ; i++) {
         AUTO_FD fd = -1;
-        CU_ASSERT(store_mailbox_read(mb, i, &fd, &e) == 0 && read(fd, text, sizeof text) == 3);
+        CU_ASSERT(store_mailbox_read(mb, i, &fd, NULL, &e) == 0 && read(fd, text, sizeof text) == 3);
     }
     /* On a file system in memory there is no disk to wait for, and nothing to be seen. */
     if (mb->ahead.blocks > 0 && mb->ahead.cold) {
@@ -569,7 +569,7 @@ static void reading_ahead(void)
     }
     /* Not in their order: nothing is asked for. */
     AUTO_FD first = -1;
-    CU_ASSERT(store_mailbox_read(mb, 0, &first, &e) == 0 && !mb->ahead.cold && mb->ahead.run == 0);
+    CU_ASSERT(store_mailbox_read(mb, 0, &first, NULL, &e) == 0 && !mb->ahead.cold && mb->ahead.run == 0);
     store_mailbox_close(mb);
 }
 
