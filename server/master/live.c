@@ -101,9 +101,9 @@ void live_adopt(struct live *l, void (*fn)(void *arg, uint32_t uid), void *arg)
         log_info("sessions-adopted", LN("sessions", n));
 }
 
-static void stop_adopted(const struct session *s)
+static void signal_adopted(const struct session *s, int number)
 {
-    if (kill((pid_t)s->pid, SIGTERM) != 0)
+    if (kill((pid_t)s->pid, number) != 0)
         log_error("session-stop", LN("pid", s->pid), LZ("why", strerror(errno)));
 }
 
@@ -114,7 +114,7 @@ void live_stop_adopted(struct live *l)
     void *value;
     while (map_next(l->by_pid, &at, &key, &value))
         if (((const struct session *)value)->adopted)
-            stop_adopted(value);
+            signal_adopted(value, SIGTERM);
 }
 
 void live_tell_all(struct live *l)
@@ -138,7 +138,7 @@ void live_end_user(struct live *l, struct str login, uint32_t uid)
             continue;
         m.session_stop.pid = s->pid;
         if (s->adopted)
-            stop_adopted(s);
+            signal_adopted(s, SIGHUP);
         else
             send_to(l, KIND_SESSION, &m);
         n++;

@@ -133,7 +133,8 @@ static void reap(struct master *m)
         struct child *c = child_of(m, pid);
         if (c)
             child_reaped(c, status);
-        else if (sessions_reaped(m->sessions, pid) && WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
+        else if (sessions_reaped(m->sessions, pid) && WIFSIGNALED(status) &&
+                 WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGHUP)
             log_error("session-died", LN("pid", pid), LN("signal", WTERMSIG(status)));
     }
 }

@@ -51,39 +51,41 @@ static int wait_readable(struct imap_session *s)
     }
 }
 
-/* --- SIGTERM --- */
+/* --- SIGTERM and SIGHUP --- */
 
 /* For the signal handler, which nothing else can tell: the input, and one that has ended. */
 static struct {
     volatile sig_atomic_t stopped, input, ended;
 } term;
 
-static void on_term(int number)
+static void on_signal(int number)
 {
-    (void)number;
     int saved = errno;
-    term.stopped = 1;
+    term.stopped = number;
     dup2((int)term.ended, (int)term.input);
     errno = saved;
 }
 
 /* The input's descriptor becomes one that is at its end: no wait can miss that. */
-void imap_input_stop_on_term(struct imap_session *s)
+void imap_input_stop_on_signal(struct imap_session *s)
 {
-    struct sigaction act = {.sa_handler = on_term};
+    struct sigaction act = {.sa_handler = on_signal};
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return; /* then SIGTERM ends the process as it always does */
+        return; /* then a signal ends the process as it always does */
     close(ends[1]);
     term.stopped = 0;
     term.input = s->in_fd;
     term.ended = ends[0];
     sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
 }
 
-bool imap_input_stopped(void)
+const char *imap_input_stopped(void)
 {
-    return term.stopped;
+    if (term.stopped == SIGHUP)
+        return "[AUTHORIZATIONFAILED] This login is not valid any more";
+    return term.stopped ? "[UNAVAILABLE] The server is going down, try again later" : NULL;
 }
 
 /* --- reading --- */

@@ -224,14 +224,14 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     s.arena = arena_new(ARENA_CHUNK);
     s.conv = mail_conv_new();
     s.index = store_index_new(settings->maildir_fd);
-    imap_input_stop_on_term(&s);
+    imap_input_stop_on_signal(&s);
     if (!settings->resume)
         greet(&s);
     else if (imap_state_resume(&s) != 0)
         s.done = true;
     serve(&s);
     if (imap_input_stopped())
-        imap_bye(&s, "[UNAVAILABLE] The server is going down, try again later");
+        imap_bye(&s, imap_input_stopped());
     output_flush(&s.out);
     shutdown(s.out.fd, SHUT_WR); /* the client need not wait for what follows */
     imap_unselect(&s);

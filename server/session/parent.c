@@ -93,6 +93,7 @@ static void child(struct parent *p, const struct msg_session_start *m, int strea
     struct err e = {0};
     int maildir;
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
     int high_stream = fcntl(stream, F_DUPFD, LOG + 1); /* so that no dup2 closes what is still wanted */
     int high_home = fcntl(home, F_DUPFD, LOG + 1);
@@ -174,7 +175,7 @@ static void on_stop(struct program *program, const struct msg_session_stop *m)
         log_error("session-stop", LN("pid", pid), LZ("why", e.log));
         return;
     }
-    if (kill(pid, SIGTERM) != 0)
+    if (kill(pid, SIGHUP) != 0)
         log_error("session-stop", LN("pid", pid), LZ("why", strerror(errno)));
     if (!p->cfg->single_uid && confine_act_back(&e) != 0)
         abort(); /* neither root nor a user: no session could be started as what it is to be */
@@ -200,7 +201,7 @@ static void on_child_ended(evutil_socket_t number, short what, void *arg)
         struct msg m = MSG_INIT(session_ended);
         m.session_ended.pid = (uint32_t)pid;
         m.session_ended.uid = (uint32_t)(uintptr_t)map_take(p->sessions, pid_key(&pid));
-        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGHUP)
             log_error("session-died", LN("pid", pid), LN("signal", WTERMSIG(status)),
                       LN("uid", m.session_ended.uid));
         channel_send(program->master, &m);

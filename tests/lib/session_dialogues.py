@@ -14,7 +14,7 @@ Directives beyond those of dialogue.py:
     @file NAME   @no_file NAME  such a file lies in the maildir, or does not
     @damage NAME                another program writes nonsense into the middle of it
     @unlink NAME                another program removes it
-    @term [2]                   the session gets SIGTERM
+    @term [2]   @hup [2]        the session gets SIGTERM, SIGHUP
     @index WHAT                 the index is deleted, damaged, truncated, empty, old, or unusable
     @pieces KIND N              the index has N pieces of this kind, now or a little later
 """
@@ -194,8 +194,10 @@ class Conversation:
         wait_for_pieces(self.inside("facteur.index.sqlite"), int(words[0]), int(words[1]))
 
     def do_term(self, talk, words, __):
-        transport = talk.connection(words[0] if words else "").transport
-        transport.proc.send_signal(signal.SIGTERM)
+        talk.connection("".join(words)).transport.proc.send_signal(signal.SIGTERM)
+
+    def do_hup(self, talk, words, __):
+        talk.connection("".join(words)).transport.proc.send_signal(signal.SIGHUP)
 
 
 def run_all(conversation, session=SESSION):

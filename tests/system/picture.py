@@ -371,9 +371,9 @@ def the_whole_server():
         silent = mail.imap()  # a session that never said anything
         start = time.monotonic()
         change(mail.slapd, "uid=amelie,ou=mail,dc=example,dc=org", "add: description", "description: disabled")
-        has(ends_with_bye(imap), "* BYE")
-        has(ends_with_bye(silent), "* BYE")
-        has(ends_with_bye(orphan), "* BYE")
+        has(ends_with_bye(imap), "* BYE [AUTHORIZATIONFAILED]")
+        has(ends_with_bye(silent), "* BYE [AUTHORIZATIONFAILED]")
+        has(ends_with_bye(orphan), "* BYE [AUTHORIZATIONFAILED]")
         spent = time.monotonic() - start
         true(spent < 1.5, "his sessions lived for %.2f s" % spent)
         same(client.mail("amelie@example.com")[0] // 100, 5, "his submission goes on")
