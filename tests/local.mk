@@ -8,3 +8,22 @@ include tests/lib/fakes/local.mk
 EXTRA_DIST += tests/rfc-index
 include tests/bench/local.mk
 include tests/fault/local.mk
+
+# What the compiler's sanitizers do not see: valgrind over the unit tests (what the system call filters refuse
+# it does not survive), and ThreadSanitizer, in tsan-build/, over the programs that have threads. Its memory map
+# wants addresses that are not random.
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	--errors-for-leak-kinds=definite
+THREAD_BUILT = unit-directory.t unit-relay.t unit-base.t dirclient
+THREAD_RUN = unit-directory.t unit-relay.t unit-base.t tests/system/directory.py tests/system/picture.py \
+	tests/system/sasl.py tests/system/relay.py tests/system/relay_sts.py
+.PHONY: check-valgrind check-tsan
+check-valgrind:
+	$(MAKE) check T_LOG_COMPILER='$(VALGRIND)' \
+	  TESTS="$$(echo $(TESTS) | tr ' ' '\n' | grep '^unit-' | grep -v '^unit-confine' | tr '\n' ' ')"
+check-tsan:
+	$(MKDIR_P) tsan-build
+	test -f tsan-build/Makefile || \
+	  (cd tsan-build && $(abs_top_srcdir)/configure -q --enable-sanitizers=thread)
+	cd tsan-build && $(MAKE) all $(THREAD_BUILT) && \
+	  TSAN_OPTIONS=halt_on_error=1 setarch -R $(MAKE) check-TESTS TESTS='$(THREAD_RUN)'

@@ -6,6 +6,7 @@ static const char *text_of(enum refusal why)
 {
     switch (why) {
     case REFUSAL_MEMORY:
+    case REFUSAL_FULL:
         return "452 4.3.1 Insufficient system storage, try again later";
     case REFUSAL_HEADER:
         return "554 5.6.0 Error: the header of the message is too large";

@@ -66,11 +66,19 @@ static int write_out(struct session *s, struct str bytes)
 {
     struct message *m = &s->mail.message;
     if (fd_write_all(m->fd, bytes.p, bytes.n) != 0) {
-        log_error("message-write", LZ("session", s->id), LZ("why", strerror(errno)));
+        int error = errno;
+        log_error("message-write", LZ("session", s->id), LZ("why", strerror(error)));
+        errno = error;
         return -1;
     }
     m->fd_size += bytes.n;
     return 0;
+}
+
+/* Of a spool file that could not be written. */
+static enum refusal refusal_by_errno(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? REFUSAL_FULL : REFUSAL_SPOOL;
 }
 
 void message_take(struct session *s, struct str bytes)
@@ -80,7 +88,7 @@ void message_take(struct session *s, struct str bytes)
         return;
     if (m->fd >= 0) {
         if (write_out(s, bytes) != 0)
-            message_refuse(s, REFUSAL_SPOOL);
+            message_refuse(s, refusal_by_errno());
         return;
     }
     buf_str(&m->bytes, bytes);
@@ -153,7 +161,7 @@ static void begin_spool(struct session *s, int fd)
 {
     s->mail.message.fd = fd;
     if (write_begin(s) != 0)
-        message_refuse(s, REFUSAL_SPOOL);
+        message_refuse(s, refusal_by_errno());
     else
         keep_header(s);
 }
@@ -163,7 +171,7 @@ static void on_spool(struct session *s, void *arg, struct msg *m)
     (void)arg;
     if (!m || m->spool_reply.verdict != VERDICT_YES) {
         log_warning("spool", LZ("session", s->id), LZ("why", m ? "refused" : "no answer"));
-        message_refuse(s, REFUSAL_SPOOL);
+        message_refuse(s, m && m->spool_reply.verdict == VERDICT_FULL ? REFUSAL_FULL : REFUSAL_SPOOL);
         return;
     }
     begin_spool(s, m->fd);

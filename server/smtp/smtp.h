@@ -96,6 +96,7 @@ enum refusal {
     REFUSAL_SIZE,
     REFUSAL_MEMORY,
     REFUSAL_SPOOL,
+    REFUSAL_FULL,    /* the spool's disk */
     REFUSAL_HEADER   /* a header of more than a mebibyte */
 };
 

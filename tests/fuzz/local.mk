@@ -5,7 +5,8 @@
 # fuzz-build/; what is new there stays in fuzz-build/corpus.
 FUZZERS = fuzz_mime fuzz_address fuzz_header fuzz_imap_command fuzz_thread fuzz_pop3 fuzz_milter \
 	fuzz_smtp_command fuzz_smtp_data fuzz_smtp_values fuzz_config fuzz_message fuzz_relay \
-	fuzz_ldapmap fuzz_store fuzz_squeeze fuzz_session_imap fuzz_session_pop3 fuzz_proxy
+	fuzz_ldapmap fuzz_store fuzz_squeeze fuzz_session_imap fuzz_session_pop3 fuzz_proxy \
+	fuzz_session_smtp fuzz_policy fuzz_sasl fuzz_sts
 FUZZ_SECONDS = 60
 FUZZ_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_LINK = -fsanitize=address,undefined
@@ -15,7 +16,8 @@ EXTRA_LIBRARIES += libfuzzed.a
 libfuzzed_a_SOURCES = $(libbase_a_SOURCES) $(libmail_a_SOURCES) $(libsmtp_a_SOURCES) \
 	$(libsasl_a_SOURCES) $(libimap_a_SOURCES) $(libpop3_a_SOURCES) $(libmilter_a_SOURCES) \
 	$(libconfig_a_SOURCES) $(librelay_a_SOURCES) $(libldapmap_a_SOURCES) $(libstore_a_SOURCES) \
-	$(libsession_a_SOURCES) server/ipc/message.c server/ipc/bundle.c \
+	$(libsession_a_SOURCES) $(libpolicy_a_SOURCES) server/ipc/message.c server/ipc/bundle.c \
+	server/ipc/relayed.c server/ipc/replies.c server/ipc/rates.c server/ipc/counters.c \
 	server/io/proxy.c server/io/addr.c
 libfuzzed_a_CFLAGS = $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 
@@ -107,9 +109,27 @@ fuzz_session_pop3_SOURCES = %reldir%/fuzz_session_pop3.c \
 fuzz_session_pop3_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 fuzz_session_pop3_LDFLAGS = $(FUZZ_LINK)
 fuzz_session_pop3_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_policy_SOURCES = %reldir%/fuzz_policy.c
+fuzz_policy_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_policy_LDFLAGS = $(FUZZ_LINK)
+fuzz_policy_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_sasl_SOURCES = %reldir%/fuzz_sasl.c
+fuzz_sasl_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_sasl_LDFLAGS = $(FUZZ_LINK)
+fuzz_sasl_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_sts_SOURCES = %reldir%/fuzz_sts.c
+fuzz_sts_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_sts_LDFLAGS = $(FUZZ_LINK)
+fuzz_sts_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+# The smtp program itself, between a connection and programs that are played.
+fuzz_session_smtp_SOURCES = %reldir%/fuzz_session_smtp.c %reldir%/fake_world.h %reldir%/fake_conn.c \
+	%reldir%/fake_rpc.c $(SMTP_SESSION_SOURCES)
+fuzz_session_smtp_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_session_smtp_LDFLAGS = $(FUZZ_LINK)
+fuzz_session_smtp_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
 
 FUZZ_DICTIONARIES = %reldir%/mail.dict %reldir%/imap.dict %reldir%/pop3.dict %reldir%/smtp.dict \
-	%reldir%/proxy.dict
+	%reldir%/proxy.dict %reldir%/policy.dict %reldir%/sasl.dict %reldir%/sts.dict
 EXTRA_DIST += %reldir%/run %reldir%/corpora $(FUZZ_DICTIONARIES) tests/corpus %reldir%/replay.py
 TESTS += %reldir%/replay.py
 %reldir%/replay.log: $(FUZZERS)

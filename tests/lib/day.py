@@ -35,8 +35,9 @@ def whole(raw):
 
 
 class Day:
-    def __init__(self, mail, sink):
-        self.mail, self.sink, self.number = mail, sink, 0
+    def __init__(self, mail, sink, note=lambda deed: None):
+        """note: called after each deed, with its name."""
+        self.mail, self.sink, self.number, self.note = mail, sink, 0, note
         self.present = set()  # (user, token): must be there, in whatever folder
         self.away = set()     # tokens that must have left for sink, or be reported
         self.uids = {}        # (user, folder, uidvalidity, uid) -> token, as a client heard it
@@ -52,7 +53,9 @@ class Day:
 
     def live(self):
         self.inbound()
+        self.note("inbound")
         self.submission()
+        self.note("submission")
         for _ in range(2):  # a session that was killed is tried once more
             try:
                 self.reading()
@@ -90,14 +93,20 @@ class Day:
             self.select(imap, "INBOX")
             self.append(imap, "INBOX")
             self.append(imap, "Archive")
+            self.note("APPEND")
             self.select(imap, "INBOX")
             self.look(imap, "INBOX")
+            self.note("FETCH")
             inbox = sorted(uid for (u, f, v, uid) in self.uids if f == "INBOX" and v == self.validity)
             if inbox:
                 self.flags(imap, inbox)
+                self.note("STORE")
                 self.copy(imap, "COPY", inbox[0], "Archive")
+                self.note("COPY")
                 self.copy(imap, "MOVE", inbox[-1], "Trash")
+                self.note("MOVE")
                 self.expunge(imap, inbox)
+                self.note("EXPUNGE")
             self.select(imap, "Archive")
             self.look(imap, "Archive")
         finally:

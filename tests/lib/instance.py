@@ -7,6 +7,7 @@
 import glob
 import imaplib
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -38,7 +39,8 @@ def free_ports(count):
 def sanitized():
     """Is this a build with --enable-sanitizers? It brings a malloc of its own and takes much address space."""
     with open(os.path.join(BUILD, "facteurd"), "rb") as program:
-        return b"__asan_init" in program.read()
+        code = program.read()
+        return b"__asan_init" in code or b"__tsan_init" in code
 
 
 def run(*command, cwd=None):
@@ -88,7 +90,10 @@ class Instance:
         self.stop()
         if self.own_slapd:
             self.slapd.close()
+        found = re.findall(r".*(?:Sanitizer: |runtime error: ).*", self.log())
         shutil.rmtree(self.dir, ignore_errors=True)
+        if found:
+            raise RuntimeError("the sanitizers found: %s" % found[:5])
 
     # --- configuration ---
 

@@ -2,9 +2,9 @@
 """Every point at which a program may fail or die, and the machine lose its power, through a day of
 mail: what was acknowledged is there afterwards, whole, under UIDs that only grew.
 
-A sample of the points, spread evenly (CRASHPOINTS=N of them; CRASHPOINTS=all: every one, hours). The
-points are counted in a day without faults. Allocations that fail are so many that they are always a
-sample of their own, for each program.
+A sample of the points, spread evenly (CRASHPOINTS=N of them; CRASHPOINTS=all: every one, hours), and at
+least one each in COPY, MOVE and EXPUNGE. The points are counted in a day without faults, and printed for each
+of its deeds. Allocations that fail are so many that they are always a sample of their own, for each program.
 """
 import errno
 import os
@@ -68,6 +68,7 @@ class Points:
         self.mail, self.sink = mail, sink
         self.fault = faults.Faults(mail.dir, BUILD)
         self.tried = self.fired = self.taken = 0
+        self.deeds = []  # (name, calls up to its beginning, up to its end)
 
     def begin(self):
         self.mail.options["daemon_directory"] = self.fault.programs
@@ -85,10 +86,14 @@ class Points:
         tap.true(day.present, "nothing works before the fault")
         return day
 
+    def note(self, deed):
+        self.deeds.append((deed, self.deeds[-1][2] if self.deeds else {}, self.fault.counts()))
+
     def count(self):
         self.begin()
         day = self.morning()
         self.fault.arm("nobody", 0, 0, faults.FAIL)
+        day.note = self.note
         day.live()
         counts = self.fault.counts()
         strangers = [p for p in PLAN if not any(counts.get((p, call)) for call in PLAN[p])]
@@ -139,6 +144,30 @@ def points_of(counts):
             for at in range(1, counts.get((program, call), 0) + 1) for deed, error in DEEDS[call in DISK]]
 
 
+def session_calls(before, after):
+    """[(call, how many came before, how many there are)]"""
+    both = [(call, before.get(("session", call), 0), after.get(("session", call), 0)) for call in DISK]
+    return [(call, first, last - first) for call, first, last in both if last > first]
+
+
+def print_deeds(deeds):
+    for deed, before, after in deeds:
+        calls = session_calls(before, after)
+        if calls:
+            print("# the session's calls in %s: %s" % (
+                deed, ", ".join("%s %d" % (faults.CALLS[call], n) for call, _, n in calls)))
+
+
+def points_in(deeds):
+    """The session dies in the middle of each of these, at the call that makes or takes away a name if it has one."""
+    for i, (deed, before, after) in enumerate(d for d in deeds if d[0] in ("COPY", "MOVE", "EXPUNGE")):
+        calls = session_calls(before, after)
+        tap.true(calls, "%s made no call that could fail" % deed)
+        names = [c for c in calls if c[0] in (faults.LINK, faults.RENAME, faults.UNLINK)]
+        call, first, n = (names or calls)[0]
+        yield ("session", call, first + (n + 1) // 2) + DEATHS[i % 3]
+
+
 def memory_of(counts, wanted):
     """Allocations that fail, evenly spread in each program."""
     each = 200 if HOW_MANY == "all" else max(1, wanted // 14)
@@ -157,10 +186,11 @@ def main(mail, sink):
     step = len(every) // 5 / wanted  # at evenly spread calls, with each of the five deeds in turn
     sample = every if wanted == len(every) else [every[int(i * step) * 5 + i % 5] for i in range(wanted)]
     memory = list(memory_of(counts, wanted))
-    sample = sample + memory
+    sample = sample + list(points_in(points.deeds)) + memory
     print("# calls in the day: " + ", ".join(
         "%s %s %d" % (p, faults.CALLS[c], n) for (p, c), n in sorted(counts.items())
         if c in PLAN.get(p, ()) + (faults.MALLOC,)))
+    print_deeds(points.deeds)
 
     def test(program):
         def run():

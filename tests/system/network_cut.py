@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """The network between two Facteurs is cut under load, again and again: what one has taken on for the other
-arrives, at most once a cut twice, and the mail of its own people does not wait for it."""
+arrives, and the mail of its own people does not wait for it. A message arrives twice only where the answer to
+its end was lost (RFC 1047), because of a cut or of a machine too busy to answer in the two seconds that are
+allowed here; the log tells of each."""
 import os
+import re
 import sys
 import threading
 import time
@@ -57,6 +60,12 @@ def copies(mail, user):
     return found
 
 
+def unsure(mail, user):
+    """How often the answer to the end of a message to that user did not come."""
+    return sum("relay-deferred" in line and "may have been taken" in line and
+               re.search(r" to=%s@" % user, line) is not None for line in mail.log().splitlines())
+
+
 def main(net, a, b):
     def link(state):
         ip("link", "set", "to-b", state, ns=net.name("world"))
@@ -68,10 +77,10 @@ def main(net, a, b):
         try:
             for n in range(CUTS):
                 before = len(copies(b, "bruno"))
-                tap.wait_for(lambda: len(copies(b, "bruno")) > before + 5, 30, "no mail comes across")
+                tap.wait_for(lambda: len(copies(b, "bruno")) > before + 5, 120, "no mail comes across")
                 link("down")
                 taken = sum(len(s.taken) for s in senders)
-                tap.wait_for(lambda: sum(len(s.taken) for s in senders) > taken + 10, 30,
+                tap.wait_for(lambda: sum(len(s.taken) for s in senders) > taken + 10, 120,
                              "nothing is taken while the other cannot be reached")
                 time.sleep(3 if n % 2 else 0.2)  # beyond and within what the relay waits
                 link("up")
@@ -81,24 +90,29 @@ def main(net, a, b):
             for s in senders:
                 s.join(60)
         tokens = {t for s in senders for t in s.taken}
-        tap.wait_for(lambda: "messages=0 recipients=0" in a.facteur("status"), 60, "the queue of A does not end")
+        tap.wait_for(lambda: "messages=0 recipients=0" in a.facteur("status"), 240, "the queue of A does not end")
         tap.wait_for(lambda: "messages=0 recipients=0" in b.facteur("status"), 60, "the queue of B does not end")
-        at_a, at_b = copies(a, "amelie"), [copies(b, user) for user in ("bruno", "chloe")]
-        doubled = [sum(n - 1 for n in found.values()) for found in at_b]
-        print("# %d messages taken, %d cuts; at B %d and %d were doubled; %d times trouble"
-              % (len(tokens), CUTS, doubled[0], doubled[1], sum(s.trouble for s in senders)))
+        at_a, at_b = copies(a, "amelie"), {user: copies(b, user) for user in ("bruno", "chloe")}
+        doubled = {user: sum(n - 1 for n in found.values()) for user, found in at_b.items()}
+        lost = {user: unsure(a, user) for user in at_b}
+        print("# %d messages taken, %d cuts; answers to the end of a message lost, and messages doubled at B: %s; "
+              "%d times trouble" % (len(tokens), CUTS, ", ".join(
+                  "%s %d and %d" % (user, lost[user], doubled[user]) for user in at_b),
+                  sum(s.trouble for s in senders)))
         tap.same([s.refused for s in senders], [[], [], []], "refused")
         tap.same([n for n in at_a.values() if n != 1], [], "doubled at A")
         tap.true(tokens <= set(at_a), "lost at A")
-        for found in at_b:
+        for user, found in at_b.items():
             tap.true(tokens <= set(found), "lost on the way: %s" % list(tokens - set(found))[:5])
-            # A transaction that was cut while its end was not acknowledged is said again.
-            tap.true(max(found.values()) <= 1 + CUTS and sum(found.values()) - len(found) <= CUTS * 20,
-                     "doubled at B")
+            tap.true(doubled[user] <= lost[user], "%d doubled for %s, and only %d answers lost"
+                     % (doubled[user], user, lost[user]))
         tap.true(not any("multipart/report" in m for m in a.messages("amelie")), "mail came back")
     return [("the network is cut %d times" % CUTS, cuts)]
 
 
+if os.geteuid() != 0:
+    print("1..0 # SKIP network namespaces are root's")
+    sys.exit(0)
 with Net() as the_net:
     the_net.host("a", A)
     the_net.host("b", B)

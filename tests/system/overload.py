@@ -221,9 +221,8 @@ class Overload:
         try:
             def attack():
                 held.extend(self.opened(MANY))
-                time.sleep(2)
-                taken = sum(descriptors(pid) - n for pid, n in before.items())
-                tap.true(taken >= MANY, "%d of %d connections are held" % (taken, MANY))
+                tap.wait_for(lambda: sum(descriptors(pid) - n for pid, n in before.items()) >= MANY, 60,
+                             "not all of %d connections are held" % MANY)
                 dead = sum(s.recv(3) not in (b"220", b"* O", b"+OK") for s in held[::100])
                 tap.same(dead, 0, "connections without a greeting, of %d" % len(held[::100]))
             self.bounded("%d silent connections" % MANY, attack, MANY * 24 * 1024)
@@ -346,8 +345,11 @@ def main(mail):
     return [t for t in tests if not chosen or chosen in t[0]]
 
 
-limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit[1], 2 * MANY), max(limit[1], 2 * MANY)))
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+if os.geteuid() == 0:
+    hard = max(hard, 2 * MANY)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+MANY = min(MANY, hard // 2)
 OPTIONS = {"smtpd_process_limit": "20000", "imap_login_limit": "20000", "mail_max_userip_connections": "0",
            "login_timeout": "600s", "smtpd_client_event_limit_exceptions": "127.0.0.0/8"}
 with Instance(options=OPTIONS) as instance:

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Under mixed load: the disk of the mailboxes fills up, and the clock is set forward and back. Good mail
-is put off and never refused, what was acknowledged is there, and all goes on when it is over."""
+"""Under mixed load: the disk of the mailboxes fills up, then the queue's; each program in turn has no
+descriptor left, or no memory; the clock is set forward and back. Good mail is put off and never refused, what
+was acknowledged is there, and all goes on when it is over."""
 import os
+import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -9,9 +12,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
+from day import message  # noqa: E402
 from faults import preloaded  # noqa: E402
-from instance import BUILD, Instance  # noqa: E402
+from instance import BUILD, UIDS, Instance, sanitized  # noqa: E402
 from load import Load  # noqa: E402
+from watch import PROGRAMS, descriptors  # noqa: E402
 from world import World  # noqa: E402
 
 DAY = 86400  # seconds
@@ -30,7 +35,7 @@ class Disk:
 
     def fill(self):
         """Until nothing fits any more."""
-        with open(self.path + "/ballast", "wb", buffering=0) as ballast:
+        with open(self.path + "/ballast", "ab", buffering=0) as ballast:
             try:
                 while ballast.write(b"x" * 4096) == 4096:
                     pass
@@ -42,6 +47,12 @@ class Disk:
 
     def close(self):
         subprocess.run(["umount", "-l", self.path], capture_output=True)
+
+
+def address_space(pid):
+    """Octets."""
+    with open("/proc/%d/statm" % pid) as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
 
 
 class Scarce:
@@ -73,6 +84,83 @@ class Scarce:
     def mailboxes(self):
         self.disk(self.mail.vmail, "mode=0751")
 
+    def spool(self):
+        """What has to be queued is put off, small or large, and mail for mailboxes here goes on."""
+        self.mail.stop()
+        path = self.mail.dir + "/queue"
+        shutil.rmtree(path)
+        disk = Disk(path, 64 << 20, "mode=0700,uid=%d,gid=%d" % (UIDS["queue"], UIDS["queue"]))
+        try:
+            self.mail.start()
+            with Load(self.mail, self.sink) as load:
+                load.busy()
+                for lines in (60, 100000):
+                    tap.wait_for(lambda: self.is_put_off(disk, load.ledger, lines), 60,
+                                 "a full disk is not told with 452")
+                    disk.fill()
+                    load.busy(5, what="mail for mailboxes waits for the queue's disk")
+                    disk.free()
+                    load.busy(10, what="nothing works after the disk was full")
+            load.check()
+            left = [name for at in ("messages", "spool") for name in os.listdir(path + "/" + at)]
+            tap.true(not left, "half-written: %s" % left[:5])
+        finally:
+            self.mail.stop()
+            disk.close()
+            os.rmdir(path)
+        self.mail.start()
+
+    def is_put_off(self, disk, ledger, lines):
+        """The queue makes room while it works: the disk is filled again each time."""
+        disk.fill()
+        token = ledger.token("full")
+        with self.mail.submission("amelie") as client:
+            client.mail("amelie@example.com")
+            client.rcpt("friend@far.example")
+            code, text = client.data(message(token, lines))
+        if code == 250:
+            ledger.away.add(token)
+        else:
+            tap.same(code, 452, text)
+        return code == 452
+
+    def limited(self, load, programs, which, room):
+        """One program after the other has nothing left of a resource for a while. Returns how many ended."""
+        ended = {}
+        for program in programs:
+            pids = [self.mail.master.pid] if program == "facteurd" else self.mail.pids(program)
+            before = {}
+            for pid in pids:
+                before[pid] = resource.prlimit(pid, which)
+                resource.prlimit(pid, which, (room(pid), before[pid][1]))
+            goal = load.ledger.deeds + load.ledger.trouble + 15
+            tap.wait_for(lambda: load.ledger.deeds + load.ledger.trouble >= goal, 90,
+                         "nothing happens when %s has nothing left" % program)
+            for pid in pids:
+                try:
+                    resource.prlimit(pid, which, before[pid])
+                except ProcessLookupError:
+                    ended[program] = ended.get(program, 0) + 1
+            load.busy(5, what="nothing works after %s had nothing left" % program)
+        return ended
+
+    def descriptors(self):
+        self.mail.restart()
+        with Load(self.mail, self.sink) as load:
+            load.busy()
+            ended = self.limited(load, PROGRAMS + ("facteurd",), resource.RLIMIT_NOFILE, descriptors)
+        load.check()
+        tap.same(ended, {}, "programs that ended for want of a descriptor")
+
+    def memory(self):
+        self.mail.restart()
+        with Load(self.mail, self.sink) as load:
+            load.busy()
+            ended = self.limited(load, PROGRAMS, resource.RLIMIT_AS, lambda pid: address_space(pid) + (128 << 10))
+            load.busy(10)
+        print("# ended for want of memory: %s" % ended)
+        load.check(doubles=sum(ended.values()))
+
     def clock(self):
         path = self.mail.dir + "/clock"
         with open(path, "wb") as file:
@@ -103,8 +191,12 @@ class Scarce:
 def main(mail, sink):
     scarce = Scarce(mail, sink)
     tests = [("the clock is set forward and back", scarce.clock)]
-    if os.geteuid() == 0:  # who may mount a small one
-        tests.insert(0, ("the disk of the mailboxes is full", scarce.mailboxes))
+    if os.geteuid() == 0 and not sanitized():
+        tests.insert(0, ("memory runs out, in each program", scarce.memory))
+    if os.geteuid() == 0:  # who may mount a small disk, and limit others
+        tests[:0] = [("the disk of the mailboxes is full", scarce.mailboxes),
+                     ("the disk of the queue is full", scarce.spool),
+                     ("descriptors run out, in each program", scarce.descriptors)]
     chosen = os.environ.get("SCARCE")
     return [t for t in tests if not chosen or chosen in t[0]]
 

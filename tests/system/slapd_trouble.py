@@ -105,12 +105,12 @@ class Trouble:
         try:
             for _ in range(3):
                 self.slapd.add(entry)
-                tap.wait_for(lambda: ask()[0] == 250, 15, "dora is not known: %s" % (ask(),))
+                tap.wait_for(lambda: ask()[0] == 250, 60, "dora is not known: %s" % (ask(),))
                 self.slapd.delete(dn)
-                tap.wait_for(lambda: ask()[0] == 550, 15, "dora is known still: %s" % (ask(),))
+                tap.wait_for(lambda: ask()[0] == 550, 60, "dora is known still: %s" % (ask(),))
         finally:
             over.set()
-            mover.join(30)
+            mover.join(90)
         tap.true(not wrong, "team: %s" % wrong[:5])
 
 

@@ -1,0 +1,300 @@
+/*
+ * The client's connection, and timers, in memory. As in io/conn.c an owner may free the connection in any
+ * callback, and hears of its end only when everything was given.
+ */
+#include "fake_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct conn {
+    struct event_base *world;
+    const struct conn_ops *ops;
+    void *arg;
+    struct buf in, out;
+    size_t in_max;
+    int64_t deadline;
+    bool tls, waits_for_tls, paused, dead, closed;
+    struct addr peer;
+};
+
+struct event {
+    struct event_base *world;
+    struct event *next, **link;
+    event_callback_fn fn;
+    void *arg;
+    bool added;
+};
+
+void fake_broken(const char *what, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    abort();
+}
+
+/* --- dice --- */
+
+uint32_t fake_dice(struct event_base *w, uint32_t n)
+{
+    if (w->luck == 0)
+        return 0;
+    w->luck = w->luck * 1664525u + 1013904223u;
+    return (w->luck >> 8) % n;
+}
+
+struct str fake_words(struct event_base *w, size_t max)
+{
+    if (w->luck == 0 || w->script.n == 0)
+        return STR("");
+    struct str from = str_skip(w->script, fake_dice(w, (uint32_t)w->script.n));
+    return str_head(from, fake_dice(w, (uint32_t)max + 1));
+}
+
+/* --- the connection --- */
+
+static bool flush(struct conn *c)
+{
+    if (c->out.n == 0 || c->dead || c->closed)
+        return false;
+    fake_heard(c->world, buf_view(&c->out));
+    buf_clear(&c->out);
+    c->ops->on_drained(c, c->arg);
+    return true;
+}
+
+static void sweep(struct event_base *w)
+{
+    struct conn *c = w->conn;
+    if (!c || !c->dead)
+        return;
+    w->conn = NULL;
+    buf_free(&c->in);
+    buf_free(&c->out);
+    free(c);
+}
+
+/* The next octets of the client; whether there were any. */
+static bool take(struct conn *c)
+{
+    struct event_base *w = c->world;
+    struct str left = str_skip(w->script, w->said);
+    ptrdiff_t lf = str_find(left, '\n');
+    size_t n = w->step ? w->step : lf < 0 ? left.n : (size_t)lf + 1;
+    size_t room = c->in.n < c->in_max ? c->in_max - c->in.n : 0;
+    struct str piece = str_head(str_head(left, n), room);
+    if (c->paused || (w->step == 0 && c->in.n))
+        return false;
+    buf_str(&c->in, piece);
+    w->said += piece.n;
+    return piece.n > 0;
+}
+
+static bool give(struct conn *c)
+{
+    size_t before = c->in.n;
+    if (c->paused || before == 0)
+        return false;
+    c->ops->on_data(c, c->arg);
+    return c->dead || c->in.n < before;
+}
+
+static bool end(struct conn *c)
+{
+    struct event_base *w = c->world;
+    if (w->said < w->script.n || (c->paused && (c->in.n || !w->leaves_early)))
+        return false;
+    if (w->falls_silent && c->deadline > 0) {
+        c->deadline = 0;
+        c->ops->on_timeout(c, c->arg);
+    } else {
+        c->closed = true;
+        c->ops->on_close(c, c->arg, CONN_EOF, "closed");
+    }
+    return true;
+}
+
+static bool start_tls(struct conn *c)
+{
+    if (!c->waits_for_tls)
+        return false;
+    c->waits_for_tls = false;
+    c->tls = true;
+    c->ops->on_tls(c, c->arg);
+    return true;
+}
+
+bool fake_conn_step(struct event_base *w)
+{
+    struct conn *c;
+    sweep(w);
+    c = w->conn;
+    if (!c || c->closed)
+        return false;
+    bool flushed = flush(c), taken = !c->waits_for_tls && take(c);
+    bool happened = start_tls(c) || give(c) || taken || flushed || end(c);
+    flush(c);
+    sweep(w);
+    return happened;
+}
+
+struct conn *conn_new(struct event_base *base, int fd, size_t in_max, const struct conn_ops *ops,
+                      void *arg)
+{
+    struct conn *c = MEM_NEW(struct conn);
+    *c = (struct conn){.world = base, .ops = ops, .arg = arg, .in_max = in_max};
+    REQUIRE(fd == -1 && !base->conn);
+    base->conn = c;
+    return c;
+}
+
+void conn_free(struct conn *c)
+{
+    if (c)
+        c->dead = true;
+}
+
+void conn_finish(struct conn *c)
+{
+    if (!c->closed)
+        fake_heard(c->world, buf_view(&c->out));
+    c->dead = true;
+}
+
+struct str conn_in(const struct conn *c)
+{
+    return buf_view(&c->in);
+}
+
+void conn_consume(struct conn *c, size_t n)
+{
+    REQUIRE(n <= c->in.n);
+    buf_consume(&c->in, n);
+}
+
+void conn_write(struct conn *c, const void *p, size_t n)
+{
+    if (!c->dead && !c->closed)
+        buf_add(&c->out, p, n);
+}
+
+void conn_printf(struct conn *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (!c->dead && !c->closed)
+        buf_vprintf(&c->out, fmt, ap);
+    va_end(ap);
+}
+
+size_t conn_out_size(const struct conn *c)
+{
+    return c->out.n;
+}
+
+void conn_pause(struct conn *c)
+{
+    c->paused = true;
+}
+
+void conn_resume(struct conn *c)
+{
+    c->paused = false;
+}
+
+void conn_deadline(struct conn *c, int64_t ms)
+{
+    c->deadline = ms;
+}
+
+/* What came before the handshake is thrown away (RFC 3207 section 4.2). */
+size_t conn_start_tls(struct conn *c, struct tls_server *t)
+{
+    size_t thrown = c->in.n;
+    (void)t;
+    buf_clear(&c->in);
+    c->waits_for_tls = true;
+    return thrown;
+}
+
+bool conn_is_tls(const struct conn *c)
+{
+    return c->tls;
+}
+
+const char *conn_tls_protocol(const struct conn *c)
+{
+    return c->tls ? "TLSv1.3" : "";
+}
+
+const char *conn_tls_cipher(const struct conn *c)
+{
+    return c->tls ? "TLS_AES_256_GCM_SHA384" : "";
+}
+
+int conn_tls_bits(const struct conn *c)
+{
+    return c->tls ? 256 : 0;
+}
+
+const char *conn_tls_server_name(const struct conn *c)
+{
+    (void)c;
+    return "";
+}
+
+const struct addr *conn_peer(const struct conn *c)
+{
+    return &c->peer;
+}
+
+void conn_set_peer(struct conn *c, const struct addr *peer)
+{
+    c->peer = *peer;
+}
+
+bool tls_server_has_certificate(const struct tls_server *t)
+{
+    (void)t;
+    return true;
+}
+
+/* --- timers: no time passes before one's turn comes --- */
+
+bool fake_timer_step(struct event_base *w)
+{
+    struct event *e = w->timers;
+    while (e && !e->added)
+        e = e->next;
+    if (!e)
+        return false;
+    e->added = false;
+    e->fn(-1, EV_TIMEOUT, e->arg);
+    return true;
+}
+
+struct event *event_new(struct event_base *base, evutil_socket_t fd, short what, event_callback_fn fn,
+                        void *arg)
+{
+    struct event *e = MEM_NEW(struct event);
+    REQUIRE(fd == -1 && what == 0);
+    *e = (struct event){.world = base, .next = base->timers, .link = &base->timers, .fn = fn, .arg = arg};
+    if (e->next)
+        e->next->link = &e->next;
+    base->timers = e;
+    return e;
+}
+
+int event_add(struct event *e, const struct timeval *tv)
+{
+    (void)tv;
+    e->added = true;
+    return 0;
+}
+
+void event_free(struct event *e)
+{
+    *e->link = e->next;
+    if (e->next)
+        e->next->link = e->link;
+    free(e);
+}
