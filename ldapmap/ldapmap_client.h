@@ -40,4 +40,17 @@ int ldapmap_client_modify(struct ldapmap_client *c, const char *dn, const struct
 int ldapmap_client_password(struct ldapmap_client *c, const char *dn, const struct secret *password,
                             struct err *e);
 
+/* What came of a login by a SASL mechanism. */
+enum ldapmap_sasl {
+    LDAPMAP_SASL_YES,
+    LDAPMAP_SASL_NO,           /* the server cannot check this password by it, or it is wrong */
+    LDAPMAP_SASL_UNKNOWN_HERE, /* Cyrus SASL on this machine does not have it */
+    LDAPMAP_SASL_CANNOT_SAY,
+};
+/* Logs in over a connection of its own, which is closed again. who: with YES, the authorization identity
+ * (RFC 4532); e: with the others, the server's words. */
+enum ldapmap_sasl ldapmap_client_sasl(const struct ldapmap_conn_settings *s, const char *mechanism,
+                                      const char *name, const struct secret *password,
+                                      struct arena *a, struct str *who, struct err *e);
+
 #endif

@@ -32,7 +32,7 @@ bool access_is_reader(const struct access_options *o)
 
 /* --- settings --- */
 
-static int first_line(const char *path, struct arena *a, struct str *out, struct err *e)
+int access_first_line(const char *path, struct arena *a, struct str *out, struct err *e)
 {
     AUTO_BUF text = {0};
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -50,7 +50,7 @@ static int password_of(const struct access_options *o, const struct config *cfg,
 {
     struct secret typed = {0};
     if (o->password_file)
-        return first_line(o->password_file, a, out, e);
+        return access_first_line(o->password_file, a, out, e);
     if (o->dn && !o->ask)
         return err_perm(e, "-D needs -W or -y FILE");
     if (o->dn) {
@@ -62,7 +62,7 @@ static int password_of(const struct access_options *o, const struct config *cfg,
     }
     *out = cfg->ldap_bind_pw;
     if (out->n == 0 && cfg->ldap_bind_pw_file.n)
-        return first_line(arena_strz(a, cfg->ldap_bind_pw_file), a, out, e);
+        return access_first_line(arena_strz(a, cfg->ldap_bind_pw_file), a, out, e);
     return 0;
 }
 

@@ -23,6 +23,9 @@ bool access_is_reader(const struct access_options *o);
 int access_settings(const struct access_options *o, const struct config *cfg, struct arena *a,
                     struct ldapmap_conn_settings *out, struct err *e);
 
+/* The first line of a small file, which may be a password: in the arena. 0, or -1 and an error. */
+int access_first_line(const char *path, struct arena *a, struct str *out, struct err *e);
+
 /* An LDIF line (RFC 2849): base64 where the value needs it. */
 void access_ldif_line(struct buf *out, const char *attr, struct str value);
 /* A whole record: a new entry, or changes to one; with an empty line at its end. */

@@ -140,6 +140,7 @@ static int look(struct lint *l)
         return -1;
     lint_rights(l);
     lint_transport(l);
+    lint_mechanisms(l);
     return 0;
 }
 
@@ -168,18 +169,26 @@ static void maps_each(struct lint *l, bool make)
 /* 0: nothing found; 1: findings; 2: it could not be looked at. */
 int tool_directory_lint(const char *file, int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"login", required_argument, NULL, 'l'},
+                                            {"login-password-file", required_argument, NULL, 'f'},
+                                            {NULL, 0, NULL, 0}};
     struct lint l = {0};
     bool bad = false;
     int c;
     while (!bad && (c = getopt_long(argc, argv, ACCESS_LETTERS, options, NULL)) != -1) {
         if (c == 'j')
             l.json = true;
+        else if (c == 'l')
+            l.login = optarg;
+        else if (c == 'f')
+            l.login_password_file = optarg;
         else if (!access_option(&l.access, c, optarg, &bad))
             bad = true;
     }
     if (bad || optind != argc)
-        return tool_fail("directory lint", "[--json] " ACCESS_USAGE) + 1;
+        return tool_fail("directory lint", "[--json] [--login NAME [--login-password-file FILE]] "
+                                           ACCESS_USAGE) + 1;
     if (tool_config("directory lint", file, &l.cfg) != 0)
         return 2;
     l.arena = arena_new(65536);

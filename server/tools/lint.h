@@ -17,6 +17,7 @@ struct lint {
     struct arena *arena;
     struct config *cfg;
     struct access_options access;
+    const char *login, *login_password_file; /* who tries the SASL mechanisms; NULL: nobody, asked for */
     struct ldapmap_conn_settings settings;
     struct ldapmap_client *client;
     struct tool_tables tables;
@@ -56,5 +57,8 @@ int lint_members(struct lint *l);
 int lint_indexes(struct lint *l);
 void lint_rights(struct lint *l);
 void lint_transport(struct lint *l);
+
+/* lint_sasl.c: do the mechanisms of sasl_relay_mechanisms log somebody in? */
+void lint_mechanisms(struct lint *l);
 
 #endif

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """sasl_relay_mechanisms: SCRAM and CRAM-MD5 as SASL binds at a real slapd with Cyrus SASL and
 an authz-regexp, over SMTP, IMAP and POP3, by clients of others and step by step."""
+import hashlib
 import imaplib
+import json
 import os
 import poplib
 import smtplib
@@ -13,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import authline  # noqa: E402
 import tap  # noqa: E402
 from authline import ALL, Imap, Pop3, Smtp, b64  # noqa: E402
-from instance import Instance  # noqa: E402
+from instance import BUILD, Instance  # noqa: E402
 from scram import Scram  # noqa: E402
 from slapd import SRCDIR  # noqa: E402
 
@@ -327,6 +329,74 @@ def what_cannot_be_relayed():
     configure()
 
 
+# --- facteur directory lint ---
+
+def lint(*words):
+    """(findings about SASL, notes about what was not proved)."""
+    done = subprocess.run([os.path.join(BUILD, "facteur"), "-c", instance.conf, "directory", "lint",
+                           "--json", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    tap.true(done.returncode in (0, 1), done.stderr)
+    told = json.loads(done.stdout)
+    return ([(f["check"], f["dn"].split(",")[0], f["text"], f["ldif"]) for f in told["findings"]
+             if f["check"].startswith("sasl-")],
+            [n for n in told["notes"] if n.startswith("not proved")])
+
+
+def set_password(uid, stored):
+    set_flag(uid, "replace: userPassword\nuserPassword: " + stored + "\n")
+
+
+def hashed(password):
+    salt = os.urandom(8)
+    return "{SSHA}" + b64(hashlib.sha1(password.encode() + salt).digest() + salt)
+
+
+def proved_by_lint():
+    path = os.path.join(instance.dir, "password")
+    with open(path, "w") as out:
+        out.write("amelie-secret\n")
+    amelie = ("--login", "amelie", "--login-password-file", path)
+    configure()
+    findings, notes = lint()
+    tap.same((findings, len(notes)), ([], 1))
+    tap.has(notes[0], "--login NAME")
+    tap.same(lint(*amelie), ([], []))
+    set_password("amelie", hashed("amelie-secret"))
+    findings, notes = lint(*amelie)
+    tap.same([f[:2] for f in findings], [("sasl-password", "uid=amelie")] * 3)
+    for name, finding in zip(MECHANISMS.split(), findings):
+        tap.has(finding[2], "cannot check it by " + name)
+    tap.same(notes, [])
+    set_password("amelie", "another")
+    for words in (amelie, ("--login", "nobody", *amelie[2:]), (*amelie[:3], "/nowhere"), amelie[:2]):
+        findings, notes = lint(*words)
+        tap.same((findings, len(notes)), ([], 1), words)
+    set_password("amelie", "amelie-secret")
+    instance.options["sasl_relay_mechanisms"] = "CRAM-MD5, SCRAM-SHA-999"
+    instance.write_config()
+    findings, _ = lint(*amelie)
+    tap.same([f[:2] for f in findings], [("sasl-missing", "facteur.conf")])
+    tap.has(findings[0][2], "SCRAM-SHA-999")
+
+
+def led_astray_as_lint_sees():
+    """The mechanism works, and is somebody else's login."""
+    path = os.path.join(instance.dir, "password")
+    configure(sasl_relay_mechanisms="CRAM-MD5")
+    rule = "dn: cn=config\nchangetype: modify\nreplace: olcAuthzRegexp\nolcAuthzRegexp: {0}%s\n"
+    good = '"uid=([^,]*),(cn=[^,]*,)?cn=[^,]*,cn=auth" "uid=$1,%s"' % instance.slapd.mail_base
+    set_password("bruno", "amelie-secret")
+    instance.slapd.modify_config(rule % ('"uid=amelie,.*" "uid=bruno,%s"' % instance.slapd.mail_base))
+    try:
+        findings, notes = lint("--login", "amelie", "--login-password-file", path)
+        tap.same(([f[:2] for f in findings], notes), ([("sasl-identity", "uid=amelie")], []))
+        tap.has(findings[0][2], "uid=bruno,")
+        tap.has(findings[0][3], 'olcAuthzRegexp: "uid=([^,]*),(cn=[^,]*,)?cn=[^,]*,cn=auth" "uid=$1,')
+    finally:
+        instance.slapd.modify_config(rule % good)
+        set_password("bruno", "bruno-secret")
+
+
 if __name__ == "__main__":
     with Instance() as instance:
         authline.Line.instance = instance
@@ -334,5 +404,6 @@ if __name__ == "__main__":
         failed = tap.run([(f.__name__.replace("_", " "), f) for f in (
             off_by_default, offered, step_by_step, whose_rights, clients_of_others, another_identity,
             without_authz_regexp, cancelled, slow_clients, many_at_once, outage, a_new_configuration,
-            guesses_are_counted, accounts_that_may_not, what_cannot_be_relayed)])
+            guesses_are_counted, accounts_that_may_not, what_cannot_be_relayed, proved_by_lint,
+            led_astray_as_lint_sees)])
     sys.exit(failed > 0)
