@@ -196,14 +196,15 @@ def main(mail, intruder):
 
     def names_a_uid():
         fields = (Raw("QB", 7, 4), Raw("II", 20002, 20002), b"/var/vmail/bruno", b"mailbox", b"bruno",
-                  Raw("Q", 0))
+                  Raw("Q", 0), b"0a1b2c3d4e5f", b"192.0.2.1")
         says("access", "tell the master to start a session of bruno", "access",
              message("session_start", *fields), "ipc-bad-message")
         tap.wait_for(lambda: mail.pids("access"), 15)
 
     def forged_grant():
         says("access", "a forged grant for a session", "access",
-             message("session_ask", Raw("Q", 9), Raw("16s", os.urandom(16)), Raw("B", 4)), "grant")
+             message("session_ask", Raw("Q", 9), Raw("16s", os.urandom(16)), Raw("B", 4), b"0a1b2c3d4e5f",
+                     b"192.0.2.1"), "grant")
 
     def wrong_sender():
         says("smtp", "redeem a grant itself", "smtp",
