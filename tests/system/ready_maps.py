@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The ready maps of conf/directories: entries of those directories' classes in a real slapd, asked
-through ldapmap and through a whole instance, by mail, login and sender."""
+through ldapmap and through a whole instance, by mail, login and sender; and the same in a real 389
+Directory Server, where Debian's 389-ds-base is installed."""
 import glob
 import imaplib
 import os
@@ -12,6 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import schemas  # noqa: E402
 import tap  # noqa: E402
+from dirsrv import PrivateDirsrv  # noqa: E402
 from instance import BUILD, Instance  # noqa: E402
 from slapd import SRCDIR, PrivateSlapd  # noqa: E402
 
@@ -24,7 +26,10 @@ def options_of(name, mail):
             if line.strip() and line[0] != "#":
                 key, _, value = line.partition("=")
                 options[key.strip()] = value.strip().replace("ldap:ldap/", "ldap:maps/")
-    options.update(ldap_search_base=mail.slapd.mail_base, ldap_bind_dn=mail.slapd.reader_dn,
+    server = mail.people_in
+    options.update(ldap_server_host=server.uri, ldap_search_base=server.mail_base,
+                   ldap_bind_dn=server.reader_dn, ldap_bind_pw=server.reader_password,
+                   ldap_start_tls="yes" if server is mail.slapd else "no",
                    virtual_mailbox_base=mail.vmail)
     return options
 
@@ -41,7 +46,7 @@ def copy_tables(name, mail):
 def ask(name, mail, table, key):
     with tempfile.NamedTemporaryFile("w", suffix=".cf") as whole:
         with open(os.path.join(SRCDIR, "conf/directories", name, table + ".cf")) as text:
-            whole.write(mail.slapd.table_settings() + text.read())
+            whole.write(mail.people_in.table_settings() + text.read())
         whole.flush()
         done = subprocess.run([os.path.join(BUILD, "ldapmap", "ldapmap"), "-q", key,
                                "ldap:" + whole.name], capture_output=True, text=True)
@@ -103,14 +108,7 @@ def whole(name, mail):
             tap.same(client.select()[1], [b"2"])
 
 
-def one(name):
-    schema, people = schemas.ALL[name]
-    mail = Instance()
-    mail.slapd = PrivateSlapd(os.path.join(mail.dir, "slapd"), vmail=mail.vmail, people=None)
-    mail.slapd.start()
-    mail.slapd.modify_config(schema.replace("objectClass: olcSchemaConfig",
-                                            "changetype: add\nobjectClass: olcSchemaConfig", 1))
-    mail.slapd.add(people.replace("@BASE@", mail.slapd.base).replace("@VMAIL@", mail.vmail))
+def run(name, mail):
     copy_tables(name, mail)
     mail.options.update(options_of(name, mail))
     with mail:
@@ -118,4 +116,27 @@ def one(name):
         whole(name, mail)
 
 
-sys.exit(tap.run([(name, lambda name=name: one(name)) for name in schemas.ALL]))
+def with_slapd(name):
+    schema, people = schemas.ALL[name]
+    mail = Instance()
+    mail.slapd = PrivateSlapd(os.path.join(mail.dir, "slapd"), vmail=mail.vmail, people=None)
+    mail.slapd.start()
+    mail.slapd.modify_config(schema.replace("objectClass: olcSchemaConfig",
+                                            "changetype: add\nobjectClass: olcSchemaConfig", 1))
+    mail.slapd.add(people.replace("@BASE@", mail.slapd.base).replace("@VMAIL@", mail.vmail))
+    mail.people_in = mail.slapd
+    run(name, mail)
+
+
+def with_389():
+    with PrivateDirsrv() as server:
+        mail = Instance(people=None)
+        server.add(schemas.ALL["389ds"][1].replace("@BASE@", server.base).replace("@VMAIL@", mail.vmail))
+        mail.people_in = server
+        run("389ds", mail)
+
+
+tests = [(name, lambda name=name: with_slapd(name)) for name in schemas.ALL]
+if PrivateDirsrv.found():
+    tests.append(("389ds, the real server", with_389))
+sys.exit(tap.run(tests))

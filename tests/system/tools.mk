@@ -2,7 +2,7 @@
 TOOLS_TESTS = %reldir%/bind_secret.py %reldir%/explain.py %reldir%/people.py %reldir%/lint.py \
 	%reldir%/ready_maps.py
 TESTS += $(TOOLS_TESTS)
-EXTRA_DIST += $(TOOLS_TESTS) tests/lib/schemas.py
+EXTRA_DIST += $(TOOLS_TESTS) tests/lib/schemas.py tests/lib/dirsrv.py
 
 # The whole of what make check takes a slice of: ldapmap against postmap -q.
 EXTRA_DIST += %reldir%/ldapmap_generated.py
