@@ -27,7 +27,7 @@ struct channel {
     void *arg;
     struct event *readable, *writable;
     struct pending *first, **last;
-    struct buf in;
+    struct buf in, out; /* out: one message, wiped when it is sent */
     struct arena *arena;
     unsigned busy; /* inside that many callbacks */
     bool dead;     /* freed inside a callback */
@@ -149,6 +149,7 @@ static void channel_destroy(struct channel *ch)
     event_free(ch->writable);
     close(ch->fd);
     buf_free(&ch->in);
+    buf_free(&ch->out);
     arena_free(ch->arena);
     free(ch);
 }
@@ -275,22 +276,23 @@ static int enqueue(struct channel *ch, const struct buf *b, int passed)
 int channel_send(struct channel *ch, const struct msg *m)
 {
     struct err e;
-    AUTO_BUF b = {0};
+    struct buf *b = &ch->out;
     if (ch->broken || ch->dead)
         return -1;
-    buf_room(&b, ENCODED_FIRST);
-    if (msg_encode(m, &b, &e) != 0) {
+    buf_clear(b);
+    buf_room(b, ENCODED_FIRST);
+    if (msg_encode(m, b, &e) != 0) {
         log_error("ipc-encode", LZ("why", e.log));
         return -1;
     }
     bool queued = ch->first != NULL;
-    ssize_t sent = queued ? -1 : send_raw(ch->fd, b.p, b.n, m->fd, MSG_DONTWAIT);
+    ssize_t sent = queued ? -1 : send_raw(ch->fd, b->p, b->n, m->fd, MSG_DONTWAIT);
     int r = 0;
     if (queued || (sent < 0 && send_later(errno)))
-        r = enqueue(ch, &b, m->fd);
+        r = enqueue(ch, b, m->fd);
     else if (sent < 0)
         r = -1;
-    mem_wipe(b.p, b.n);
+    mem_wipe(b->p, b->n);
     return r;
 }
 
