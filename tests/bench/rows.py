@@ -379,7 +379,7 @@ def argon2_logins(bench):
         with open(program.dir + "/users", "w") as out:
             out.writelines("%s secret %s\n" % (user.login, user.address) for user in crowd)
         with alone(slapd):
-            logins(bench, slapd, "logins, Argon2", program.dir + "/users", bench.scale(1000), program,
+            logins(bench, slapd, "logins, Argon2", program.dir + "/users", bench.scale(400), program,
                    through)
         shutil.rmtree(program.dir)
 
