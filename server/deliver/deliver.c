@@ -86,12 +86,13 @@ static enum verdict deliver(struct worker *w, const struct msg *m, struct report
     const struct msg_deliver_ask *ask = &m->deliver_ask;
     struct msg_redeem_reply right;
     struct deliver_place place;
-    AUTO_BUF header = BUF_MAX(4096);
+    AUTO_BUF header = BUF_MAX(8192);
     if (be_ready(w, ask->size, &r->e) != 0 ||
         deliver_redeem(&w->redeemer, &ask->grant, REDEEM_USE, &right, &r->e) != 0)
         return VERDICT_CANNOT_SAY;
     r->address = right.address;
-    if (deliver_header(&header, ask->sender, ask->original, right.address, &r->e) != 0 ||
+    if (deliver_header(&header, ask->sender, ask->original, right.address, ask->prefix,
+                       &r->e) != 0 ||
         deliver_place_check(w->cfg, &right, &place, &r->e) != 0)
         return VERDICT_CANNOT_SAY;
     return deliver_place_write(&place, buf_view(&header), m->fd, ask->size, &r->file, &r->e);

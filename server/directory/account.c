@@ -1,40 +1,6 @@
 /* The state of an account. */
 #include "directory/account.h"
-
-static const char *const names[] = {"active", "nologin", "disabled", "forward"};
-
-#define STATES (sizeof names / sizeof names[0])
-
-const char *account_state_name(enum account_state s)
-{
-    return names[s];
-}
-
-/* VALUE=STATE; VALUE may hold "=" itself. */
-static int read_row(struct str row, struct str *value, enum account_state *out, struct err *e)
-{
-    ptrdiff_t eq = str_rfind(row, '=');
-    struct str name = eq < 0 ? row : str_skip(row, (size_t)eq + 1);
-    *value = str_head(row, eq < 0 ? 0 : (size_t)eq);
-    for (size_t i = 0; value->n && i < STATES; i++) {
-        if (str_eq(name, str_from(names[i]))) {
-            *out = (enum account_state)i;
-            return 0;
-        }
-    }
-    return err_perm(e, "account_state_map: \"%.*s\" is none of VALUE=active, =nologin, =disabled, "
-                       "=forward", STR_FMT(str_head(row, 100)));
-}
-
-int account_check_map(const struct config *cfg, struct err *e)
-{
-    struct str value;
-    enum account_state s;
-    for (size_t i = 0; i < cfg->account_state_map.n; i++)
-        if (read_row(cfg->account_state_map.v[i], &value, &s, e) != 0)
-            return -1;
-    return 0;
-}
+#include "base/clock.h"
 
 static const struct ldapmap_attr *attr_of(const struct ldapmap_entry *entry, struct str name)
 {
@@ -61,20 +27,52 @@ static int only_value(const struct ldapmap_entry *entry, struct str name, struct
 static int read_state(const struct config *cfg, const struct ldapmap_entry *entry,
                       struct account *out, struct err *e)
 {
-    struct str name = cfg->account_state_attribute, have, value;
+    struct str name = cfg->account_state_attribute, have;
     if (only_value(entry, name, &have, e) != 0)
         return -1;
-    if (!have.p)
+    if (!have.p || account_state_of(cfg, have, &out->state) == 0)
         return 0;
-    for (size_t i = 0; i < cfg->account_state_map.n; i++) {
-        if (read_row(cfg->account_state_map.v[i], &value, &out->state, e) != 0)
-            return -1;
-        if (str_caseeq(value, have))
-            return 0;
-    }
     return err_temp(e, "%.*s: %.*s \"%.*s\" is not in account_state_map",
                     STR_FMT(str_head(entry->dn, 200)), STR_FMT(name),
                     STR_FMT(str_head(have, 60)));
+}
+
+static int read_date(const struct ldapmap_entry *entry, struct str name, int64_t *out, struct err *e)
+{
+    struct str text;
+    if (only_value(entry, name, &text, e) != 0)
+        return -1;
+    if (text.p && clock_generalized(text, out) != 0)
+        return err_temp(e, "%.*s: %.*s \"%.*s\" is no date", STR_FMT(str_head(entry->dn, 200)),
+                        STR_FMT(name), STR_FMT(str_head(text, 60)));
+    return 0;
+}
+
+int account_vacation(const struct config *cfg, const struct ldapmap_entry *entry, struct str *text,
+                     struct err *e)
+{
+    struct str name = cfg->account_vacation_text_attribute;
+    int64_t now = clock_real_us() / 1000000, start = INT64_MIN, end = INT64_MAX;
+    if (only_value(entry, name, text, e) != 0)
+        return -1;
+    if (str_trim(*text).n == 0)
+        return 0;
+    if (text->n > ACCOUNT_VACATION_MAX)
+        return err_temp(e, "%.*s: %.*s has more than %d octets", STR_FMT(str_head(entry->dn, 200)),
+                        STR_FMT(name), ACCOUNT_VACATION_MAX);
+    if (read_date(entry, cfg->account_vacation_start_attribute, &start, e) != 0 ||
+        read_date(entry, cfg->account_vacation_end_attribute, &end, e) != 0)
+        return -1;
+    return start <= now && now < end;
+}
+
+/* What is wrong with it is found out, and told, when there is somebody to answer: mail does not wait
+ * for that. */
+static bool may_be_away(const struct config *cfg, const struct ldapmap_entry *entry)
+{
+    struct err ignored = {0};
+    struct str text;
+    return account_vacation(cfg, entry, &text, &ignored) != 0;
 }
 
 int account_read(const struct config *cfg, const struct ldapmap_entry *entry, struct account *out,
@@ -91,6 +89,8 @@ int account_read(const struct config *cfg, const struct ldapmap_entry *entry, st
     if (read_state(cfg, entry, out, e) != 0 ||
         only_value(entry, cfg->account_quota_attribute, &out->quota, e) != 0)
         return -1;
+    out->away = (out->state == ACCOUNT_ACTIVE || out->state == ACCOUNT_NOLOGIN) &&
+                may_be_away(cfg, entry);
     if (out->state == ACCOUNT_FORWARD && out->forward_count == 0)
         return err_temp(e, "%.*s forwards its mail and has no %.*s",
                         STR_FMT(str_head(entry->dn, 200)), STR_FMT(cfg->account_forward_attribute));

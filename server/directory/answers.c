@@ -15,6 +15,7 @@
 #include "directory/resolve.h"
 #include "directory/rewrite.h"
 #include "directory/sender.h"
+#include "directory/vacation.h"
 #include "directory/watch.h"
 
 #include <stdlib.h>
@@ -81,6 +82,10 @@ static int grant_target(struct directory *d, struct peer *p, const struct resolv
                              .login = t->box.login,
                              .dn = t->box.dn};
     *out = (struct grant){0};
+    if (t->unknown)
+        return 0;
+    if (t->remote && t->list)
+        f.sender = t->list->sender;
     return grants_issue(d->grants, &f, p->number, clock_mono_ms(), out);
 }
 
@@ -90,6 +95,8 @@ static int grant_targets(struct question *q, const struct resolve_result *r, str
     for (size_t i = 0; i < r->count; i++) {
         v[i].address = r->targets[i].address;
         v[i].remote = r->targets[i].remote;
+        v[i].away = r->targets[i].box.account.away;
+        v[i].unknown = r->targets[i].unknown;
         /* Elsewhere, and not by our doing: the client must have a right of its own. */
         if (r->verdict != VERDICT_NOT_HERE &&
             grant_target(q->peer->d, q->peer, &r->targets[i], &v[i].grant) != 0)
@@ -110,18 +117,33 @@ static void log_resolved(const struct question *q, const struct resolve_result *
                   LN("targets", r->count), LN("ms", ms));
 }
 
+/* How many of the first targets fit one message: those of one list, and not too many. */
+static size_t piece_size(const struct resolve_target *t, size_t n)
+{
+    size_t some = 0;
+    while (some < n && some < TARGETS_A_REPLY && t[some].list == t[0].list)
+        some++;
+    return some;
+}
+
 /* Replies in pieces of what fits one message. */
 static void send_targets(struct question *q, enum verdict verdict, const char *text,
-                         struct msg_target *v, size_t n)
+                         const struct resolve_target *targets, struct msg_target *v, size_t n)
 {
     size_t at = 0;
     do {
         struct msg m = MSG_INIT(resolve_reply);
-        size_t some = n - at < TARGETS_A_REPLY ? n - at : TARGETS_A_REPLY;
+        const struct resolve_list *list = n ? targets[at].list : NULL;
+        size_t some = piece_size(targets + at, n - at);
         m.resolve_reply.id = q->id;
         m.resolve_reply.verdict = (uint8_t)verdict;
         m.resolve_reply.text = str_from(text);
         m.resolve_reply.targets = (struct msg_targets){v + at, some};
+        if (list) {
+            m.resolve_reply.list = list->address;
+            m.resolve_reply.list_closed = list->closed;
+            m.resolve_reply.list_sender = list->sender;
+        }
         at += some;
         m.resolve_reply.more = at < n;
         peer_send(q->peer, &m);
@@ -143,7 +165,7 @@ static void on_resolved(void *arg, const struct resolve_result *r)
     }
     count_verdict(q->peer->d, verdict);
     log_resolved(q, r, verdict, why);
-    send_targets(q, verdict, text, v, n);
+    send_targets(q, verdict, text, r->targets, v, n);
     free(v);
     question_end(q);
 }
@@ -397,6 +419,37 @@ static void on_access_ask(struct peer *p, const struct msg_access_ask *m)
         access_run(w->set, w->arena, m->table, m->kind, m->subject, on_access, w);
 }
 
+/* --- people who are away --- */
+
+static void on_vacation(void *arg, const struct vacation_result *r)
+{
+    struct aside *w = arg;
+    struct question *q = w->q;
+    struct msg m = MSG_INIT(vacation_reply);
+    m.vacation_reply.id = q->id;
+    m.vacation_reply.verdict = (uint8_t)r->verdict;
+    if (r->verdict == VERDICT_YES) {
+        m.vacation_reply.subject = r->subject;
+        m.vacation_reply.text = r->text;
+        m.vacation_reply.addresses = r->addresses;
+    }
+    if (r->verdict == VERDICT_CANNOT_SAY)
+        log_warning("vacation", LZ("address", q->address), LZ("why", r->why));
+    peer_send(q->peer, &m);
+    aside_end(w);
+}
+
+static void on_vacation_ask(struct peer *p, const struct msg_vacation_ask *m)
+{
+    static const struct vacation_result busy = {.verdict = VERDICT_CANNOT_SAY,
+                                                .why = "too many questions"};
+    struct aside *w = aside_new(p, m->id, m->address);
+    if (is_too_busy(p))
+        on_vacation(w, &busy);
+    else
+        vacation_run(w->set, w->arena, m->address, on_vacation, w);
+}
+
 /* --- senders --- */
 
 static void on_sender_known(void *arg, enum verdict verdict, const char *why)
@@ -535,6 +588,7 @@ static void on_redeem_ask(struct peer *p, const struct msg_redeem_ask *m)
         out->name = f->name;
         out->limit = f->limit;
         out->address = f->address;
+        out->sender = f->sender;
         d->counts.redeemed++;
     } else {
         log_warning("redeem", LZ("by", program_name(p->program)),
@@ -584,6 +638,9 @@ void directory_message(struct peer *p, struct msg *m)
         break;
     case MSG_rewrite_ask:
         on_rewrite_ask(p, &m->rewrite_ask);
+        break;
+    case MSG_vacation_ask:
+        on_vacation_ask(p, &m->vacation_ask);
         break;
     case MSG_auth_ask:
         on_auth_ask(p, &m->auth_ask);

@@ -200,7 +200,10 @@ static int read_user_attrs(struct dirset *s, struct err *e)
     memcpy(s->extra_attrs, all, sizeof all);
     memcpy(s->asked_attrs, all, sizeof all);
     const struct str more[] = {s->cfg->account_state_attribute, s->cfg->account_forward_attribute,
-                               s->cfg->account_quota_attribute};
+                               s->cfg->account_quota_attribute,
+                               s->cfg->account_vacation_text_attribute,
+                               s->cfg->account_vacation_start_attribute,
+                               s->cfg->account_vacation_end_attribute};
     for (size_t i = 0, n = 4; i < sizeof more / sizeof more[0]; i++)
         if (more[i].n)
             s->asked_attrs[n++] = arena_strz(s->arena, more[i]);

@@ -90,7 +90,8 @@ static struct str keep(char **room, struct str s)
 
 static struct grant_record *record_new(const struct grant_fields *f)
 {
-    size_t n = f->home.n + f->maildir.n + f->address.n + f->login.n + f->name.n + f->dn.n;
+    size_t n = f->home.n + f->maildir.n + f->address.n + f->login.n + f->name.n + f->dn.n +
+               f->sender.n;
     struct grant_record *r = mem_alloc(sizeof *r + n);
     char *room = (char *)(r + 1);
     r->f = *f;
@@ -100,6 +101,7 @@ static struct grant_record *record_new(const struct grant_fields *f)
     r->f.login = keep(&room, f->login);
     r->f.name = keep(&room, f->name);
     r->f.dn = keep(&room, f->dn);
+    r->f.sender = keep(&room, f->sender);
     return r;
 }
 

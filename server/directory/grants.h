@@ -21,6 +21,7 @@ struct grant_fields {
     uint64_t limit; /* bytes of the mailbox, 0: none */
     struct str home, maildir;
     struct str address; /* deliver: the mailbox address; relay: the remote one */
+    struct str sender;  /* relay: of what goes there, where a mailing list has its own; else empty */
     struct str login;   /* login: the canonical name */
     struct str name;    /* login: what user_filter found it by */
     struct str dn;      /* login: the entry, as the directory wrote it */

@@ -84,12 +84,16 @@ int graph_edge(struct graph *g, struct graph_node *from, const struct name_addre
                struct err *e)
 {
     bool self = str_eq(addr->key, from->addr.key);
+    size_t before = g->nodes;
     if (check_limits(g, from, e) != 0)
         return -1;
     if (from->to_n == 0)
         g->ends--;
     from->keeps = from->keeps || self;
-    add_to(g, from, node_get(g, addr, self, from->depth + 1));
+    struct graph_node *to = node_get(g, addr, self, from->depth + 1);
+    if (g->nodes > before)
+        to->list = from->list;
+    add_to(g, from, to);
     return check_limits(g, from, e);
 }
 

@@ -14,6 +14,7 @@ struct graph_node {
     bool is_final; /* no aliases are looked for: it leads to itself, or it was asked for as such */
     bool keeps;    /* an alias that leads to itself too */
     bool of_group; /* a group led here */
+    const void *list; /* the caller's; a new address has that of what leads to it */
     struct graph_node **to;
     size_t to_n, to_cap;
     unsigned char colour; /* for the search for loops */

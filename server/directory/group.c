@@ -20,6 +20,8 @@ struct group {
     struct name_address sender;
     enum post post;
     bool is_member, is_owner, is_listed; /* the sender */
+    struct str errors_to;
+    size_t errors_rank; /* the place of the owner's entry that errors_to is from */
     const char *const *attrs; /* of members */
     struct map *seen; /* DNs, and user names */
     struct entry *todo, **last;
@@ -35,6 +37,7 @@ struct entry {
     struct entry *next;
     struct group *group;
     bool owner;
+    size_t rank;     /* its place in the order in which entries are named */
     struct str name; /* DN or user name */
     struct ldapmap_search search;
     int64_t began;
@@ -95,6 +98,15 @@ static void add_member(struct group *g, const struct name_address *a)
     g->members[g->count++] = *a;
 }
 
+/* The first owner who has an address is told of what fails. */
+static void note_owner(struct group *g, size_t rank, const struct name_address *a)
+{
+    if (g->errors_to.n && rank >= g->errors_rank)
+        return;
+    g->errors_to = a->printed;
+    g->errors_rank = rank;
+}
+
 static bool has_sender(struct group *g, const struct ldapmap_entry *e, const char *name)
 {
     const struct ldapmap_attr *attr = ldapmap_entry_attr(e, name);
@@ -106,10 +118,10 @@ static bool has_sender(struct group *g, const struct ldapmap_entry *e, const cha
 }
 
 /* The first address is where mail goes; any may be the sender's. */
-static void take_person(struct group *g, const struct ldapmap_entry *e, bool owner)
+static void take_person(struct group *g, const struct ldapmap_entry *e, const struct entry *of)
 {
     const struct config_list *names = &g->set->cfg->group_member_attributes;
-    bool found = owner, sends = false;
+    bool found = false, sends = false;
     bool counts = g->vouched || !ldapmap_entry_attr(e, g->set->uid_attr);
     for (size_t i = 0; i < names->n; i++) {
         const char *name = arena_strz(g->arena, names->v[i]);
@@ -117,13 +129,15 @@ static void take_person(struct group *g, const struct ldapmap_entry *e, bool own
         struct name_address a;
         for (size_t k = 0; !found && attr && k < attr->count; k++) {
             found = read_address(g, attr->values[k], &a);
-            if (found)
+            if (found && of->owner)
+                note_owner(g, of->rank, &a);
+            else if (found)
                 add_member(g, &a);
         }
         sends = sends || (counts && has_sender(g, e, name));
     }
-    g->is_owner = g->is_owner || (owner && sends);
-    g->is_member = g->is_member || (!owner && sends);
+    g->is_owner = g->is_owner || (of->owner && sends);
+    g->is_member = g->is_member || (!of->owner && sends);
     if (!found)
         trace_decision(g->set->trace, "%.*s has no address: left out", STR_FMT(e->dn));
 }
@@ -143,7 +157,7 @@ static struct entry *entry_new(struct group *g, struct str name, struct str key,
         return NULL;
     }
     struct entry *e = ARENA_NEW(g->arena, struct entry);
-    *e = (struct entry){.group = g, .owner = owner, .name = name};
+    *e = (struct entry){.group = g, .owner = owner, .rank = g->entries, .name = name};
     e->search = (struct ldapmap_search){.scope = LDAPMAP_SCOPE_BASE,
                                         .filter = "(objectClass=*)",
                                         .attrs = g->attrs,
@@ -243,7 +257,9 @@ static void end(struct group *g)
         "anyone may post to this list", "only its members may post to this list",
         "only its owner may post to this list", "only those it names may post to this list"};
     struct group_result r = {.answer = LDAPMAP_YES, .may_post = may_post(g), .members = g->members,
-                             .count = g->count, .why = who[g->post]};
+                             .count = g->count, .errors_to = g->errors_to,
+                             .closed = g->post == POST_OWNER || g->post == POST_LISTED,
+                             .why = who[g->post]};
     map_free(g->seen, NULL);
     if (g->failed)
         r = (struct group_result){.answer = LDAPMAP_CANNOT_SAY, .why = g->err.log};
@@ -289,7 +305,7 @@ static void on_entry(void *arg, const struct search_result *r)
         if (!e->owner && is_group(&r->entries[0]))
             take_members(g, &r->entries[0]);
         else
-            take_person(g, &r->entries[0], e->owner);
+            take_person(g, &r->entries[0], e);
     }
     read_more(g);
 }
@@ -328,6 +344,16 @@ static int read_post(struct group *g, const struct ldapmap_entry *e)
                     STR_FMT(str_head(attr->values[0], 60)));
 }
 
+/* What is said of the owner goes before what the owner's entry says. */
+static void take_owner(struct group *g, const struct ldapmap_entry *e)
+{
+    const struct ldapmap_attr *attr = ldapmap_entry_attr(e, "facteurListOwner");
+    struct name_address a;
+    for (size_t i = 0; attr && i < attr->count && g->errors_to.n == 0; i++)
+        if (read_address(g, attr->values[i], &a))
+            note_owner(g, 0, &a);
+}
+
 static void take_list(struct group *g, const struct ldapmap_entry *e)
 {
     struct str key = name_dn(g->arena, e->dn);
@@ -338,7 +364,8 @@ static void take_list(struct group *g, const struct ldapmap_entry *e)
     map_put(g->seen, arena_concat(g->arena, STR("m"), key), g); /* a loop back to it ends there */
     g->is_owner = has_sender(g, e, "facteurListOwner");
     g->is_listed = has_sender(g, e, "facteurListPoster");
-    if (g->post != POST_ANYONE)
+    take_owner(g, e);
+    if (g->post != POST_ANYONE || g->errors_to.n == 0)
         add_dns(g, e, "owner", true);
     take_members(g, e);
 }

@@ -14,6 +14,8 @@ struct group_result {
     bool may_post;
     const struct name_address *members;
     size_t count;
+    struct str errors_to; /* the owner's address: facteurListOwner, or of the owner's entry; or empty */
+    bool closed;          /* only the owner, or those it names, may post */
     const char *why; /* for the log: why it cannot be said, or who may post instead */
 };
 

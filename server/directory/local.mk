@@ -32,6 +32,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/access.h %reldir%/access.c \
 	%reldir%/visit.h %reldir%/visit.c \
 	%reldir%/resolve.h %reldir%/resolve.c \
+	%reldir%/vacation.h %reldir%/vacation.c \
 	%reldir%/login.h %reldir%/login.c \
 	%reldir%/sender.h %reldir%/sender.c
 

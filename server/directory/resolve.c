@@ -55,7 +55,8 @@ static void cannot_say(struct resolve *r)
 static bool is_new_target(struct map *seen, const struct graph_node *n)
 {
     const struct resolve_target *t = n->user;
-    return !map_put(seen, t->remote ? n->addr.key : t->box.m.maildir, n->user);
+    bool has_box = !t->remote && !t->unknown;
+    return !map_put(seen, has_box ? t->box.m.maildir : n->addr.key, n->user);
 }
 
 /* The targets, in the order in which the aliases name them. */
@@ -63,6 +64,7 @@ static void collect_targets(struct resolve *r)
 {
     struct map *seen = map_new();
     size_t n = 0;
+    r->all_unknown = true;
     for (struct graph_node *node = graph_first(r->graph); node; node = node->next)
         n += node->user != NULL;
     r->targets = arena_array(r->arena, n + 1, sizeof *r->targets);
@@ -72,6 +74,7 @@ static void collect_targets(struct resolve *r)
             continue;
         r->targets[r->count++] = *t;
         r->any_remote = r->any_remote || t->remote;
+        r->all_unknown = r->all_unknown && t->unknown;
     }
     map_free(seen, NULL);
 }
@@ -107,7 +110,7 @@ static void all_visited(struct resolve *r)
         end_disabled(r);
     } else if (r->any_remote) {
         answer(r, VERDICT_REMOTE, "the address leads to another server");
-    } else if (r->count == 0) {
+    } else if (r->all_unknown) {
         err_temp(&r->err, "the aliases lead to no mailbox");
         cannot_say(r);
     } else {
@@ -139,7 +142,8 @@ static void end_remote(struct visit *v)
 {
     struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
     trace_decision(v->r->set->trace, "%.*s goes to another server", STR_FMT(v->node->addr.printed));
-    *t = (struct resolve_target){.address = v->node->addr.printed, .remote = true};
+    *t = (struct resolve_target){.address = v->node->addr.printed, .remote = true,
+                                 .list = v->node->list};
     v->node->user = t;
     visit_end(v);
 }
@@ -206,7 +210,12 @@ static void end_mailbox(struct visit *v, const struct box *box)
     trace_decision(v->r->set->trace, "%.*s is a mailbox: %.*s, uid %u, gid %u, home %.*s",
                    STR_FMT(v->node->addr.printed), STR_FMT(box->m.maildir), box->m.uid, box->m.gid,
                    STR_FMT(box->m.home));
-    *t = (struct resolve_target){.address = v->node->addr.printed, .box = *box};
+    if (box->account.away)
+        trace_decision(v->r->set->trace, "%.*s may be away: senders are told so "
+                                         "(account_vacation_text_attribute)",
+                       STR_FMT(v->node->addr.printed));
+    *t = (struct resolve_target){.address = v->node->addr.printed, .box = *box,
+                                 .list = v->node->list};
     v->node->user = t;
     visit_end(v);
 }
@@ -296,6 +305,21 @@ static void follow_alias(struct visit *v, size_t key)
     visit_end(v);
 }
 
+/* Of a list whose owner hears of it, one address that is wrong stops nothing for the others. */
+static bool leave_to_owner(struct visit *v)
+{
+    const struct resolve_list *list = v->node->list;
+    if (!v->node->of_group || !list || list->sender.n == 0)
+        return false;
+    struct resolve_target *t = ARENA_NEW(v->r->arena, struct resolve_target);
+    *t = (struct resolve_target){.address = v->node->addr.printed, .unknown = true, .list = list};
+    trace_decision(v->r->set->trace, "%.*s does not exist: the list's owner is told",
+                   STR_FMT(v->node->addr.printed));
+    v->node->user = t;
+    visit_end(v);
+    return true;
+}
+
 /* No such address: no to whoever said it, a broken alias to whoever was led here. */
 static void end_unknown(struct visit *v)
 {
@@ -305,6 +329,8 @@ static void end_unknown(struct visit *v)
         visit_answer(v, VERDICT_NO, "unknown user");
         return;
     }
+    if (leave_to_owner(v))
+        return;
     err_temp(&v->r->err, "%s leads to %.*s, which does not exist",
              v->r->led_by && v->node == v->r->root ? v->r->led_by : "an alias",
              STR_FMT(v->node->addr.key));
@@ -481,6 +507,14 @@ static void on_moved(void *arg, const struct find_result *found)
 /* Circles of groups are cut: each has its members once. */
 static int follow_members(struct visit *v, const struct group_result *found)
 {
+    struct resolve_list *list = ARENA_NEW(v->r->arena, struct resolve_list);
+    const struct name_address *own = &v->node->addr;
+    *list = (struct resolve_list){.address = own->short_key.n ? own->short_key : own->key,
+                                  .sender = found->errors_to, .closed = found->closed};
+    if (list->sender.n)
+        trace_decision(v->r->set->trace, "errors of the list %.*s go to %.*s",
+                       STR_FMT(list->address), STR_FMT(list->sender));
+    v->node->list = list;
     v->node->keeps = true;
     for (size_t i = 0; i < found->count; i++) {
         const struct name_address *to = &found->members[i];

@@ -8,10 +8,19 @@
 
 #include "directory/box.h"
 
+/* A group that leads to others, as a mailing list. */
+struct resolve_list {
+    struct str address; /* folded */
+    struct str sender;  /* whom its errors go to; empty: its entry names nobody */
+    bool closed;        /* only its owner, or those it names, may post */
+};
+
 struct resolve_target {
     struct str address; /* the mailbox address the expansion ended at, or a remote one */
     bool remote;        /* no box then */
+    bool unknown;       /* a member who does not exist, of a list whose owner can be told; no box */
     struct box box;
+    const struct resolve_list *list; /* the one nearest to it that led here; NULL: none */
 };
 
 struct resolve_result {

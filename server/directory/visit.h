@@ -29,7 +29,7 @@ struct resolve {
     size_t under_way; /* addresses with lookups under way */
     bool starting;    /* inside the loop of visit_next */
     bool answered;    /* fn was called; the rest only drains */
-    bool any_remote;
+    bool any_remote, all_unknown; /* of the targets */
     bool any_disabled; /* some mailbox takes no mail now */
     bool stale; /* some answer is from before an outage */
     struct err err;

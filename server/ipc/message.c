@@ -109,6 +109,14 @@ static bool get_grant(struct reader *r, struct grant *v, size_t limit)
 #define ADDRESS_LIMIT 1000
 #define ORCPT_LIMIT 500
 
+enum { TARGET_REMOTE = 1, TARGET_AWAY = 2, TARGET_UNKNOWN = 4, TARGET_ALL = 7 };
+
+static unsigned kind_of(const struct msg_target *t)
+{
+    return (t->remote ? TARGET_REMOTE : 0U) | (t->away ? TARGET_AWAY : 0U) |
+           (t->unknown ? TARGET_UNKNOWN : 0U);
+}
+
 static bool put_targets(struct writer *w, struct msg_targets v, size_t limit)
 {
     if (v.n > limit)
@@ -116,7 +124,7 @@ static bool put_targets(struct writer *w, struct msg_targets v, size_t limit)
     put_number(w, v.n, 4);
     for (size_t i = 0; i < v.n; i++) {
         put_grant(w, v.v[i].grant, 0);
-        put_number(w, v.v[i].remote, 1);
+        put_number(w, kind_of(&v.v[i]), 1);
         if (!put_str(w, v.v[i].address, ADDRESS_LIMIT))
             return false;
     }
@@ -131,11 +139,13 @@ static bool get_targets(struct reader *r, struct msg_targets *v, size_t limit)
     v->v = arena_array(r->arena, n, sizeof *v->v);
     v->n = n;
     for (size_t i = 0; i < n; i++) {
-        uint64_t remote;
-        if (!get_grant(r, &v->v[i].grant, 0) || !get_number(r, 1, &remote) || remote > 1 ||
+        uint64_t kind;
+        if (!get_grant(r, &v->v[i].grant, 0) || !get_number(r, 1, &kind) || kind > TARGET_ALL ||
             !get_str(r, &v->v[i].address, ADDRESS_LIMIT))
             return false;
-        v->v[i].remote = remote;
+        v->v[i].remote = kind & TARGET_REMOTE;
+        v->v[i].away = kind & TARGET_AWAY;
+        v->v[i].unknown = kind & TARGET_UNKNOWN;
     }
     return true;
 }
@@ -167,7 +177,7 @@ static bool get_recipients(struct reader *r, struct msg_recipients *v, size_t li
     for (size_t i = 0; i < n; i++) {
         uint64_t notify, done;
         if (!get_grant(r, &v->v[i].grant, 0) || !get_number(r, 1, &notify) ||
-            !get_number(r, 1, &done) || done > RECIPIENT_LOOPS ||
+            !get_number(r, 1, &done) || done > RECIPIENT_UNKNOWN ||
             !get_str(r, &v->v[i].address, ADDRESS_LIMIT) ||
             !get_str(r, &v->v[i].original, ADDRESS_LIMIT) ||
             !get_str(r, &v->v[i].orcpt, ORCPT_LIMIT))

@@ -101,6 +101,7 @@ enum recipient_done {
     RECIPIENT_DELIVERED = 1, /* it has its mail */
     RECIPIENT_EXPANDED = 2,  /* it stands for several, and each of them is seen to */
     RECIPIENT_LOOPS = 3,     /* the message was there already */
+    RECIPIENT_UNKNOWN = 4,   /* there is no such address */
 };
 
 enum { /* order_ask */
@@ -138,6 +139,8 @@ struct msg_target {
     struct grant grant;
     struct str address; /* the mailbox address the expansion ended at, or a remote one */
     bool remote;        /* another server's; the grant is none, or for the queue */
+    bool away;          /* its owner may be: the queue is to be told of what is delivered */
+    bool unknown;       /* a member of a list who does not exist: its owner is to be told */
 };
 struct msg_targets {
     struct msg_target *v;

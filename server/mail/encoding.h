@@ -54,6 +54,9 @@ int mail_conv_utf8(struct mail_conv *c, struct str charset, struct str in, struc
 /* Appends a header value with its encoded words decoded to UTF-8 and its folds taken out (RFC 2047
  * section 6). What is no valid word stays. 0, or -1 past the bound. */
 int mail_words_decode(struct mail_conv *c, struct str value, struct buf *out);
+/* Appends UTF-8 text as a header value: as it is where it is ASCII, else in encoded words (RFC 2047
+ * section 2) on lines of their own, which end in LF. 0, or -1 past the bound. */
+int mail_words_encode(struct str utf8, struct buf *out);
 struct str mail_words_text(struct arena *a, struct mail_conv *c, struct str value);
 
 /* --- folding for SEARCH and SORT --- */

@@ -10,5 +10,5 @@ libmail_a_SOURCES = \
 	%reldir%/encoding.h %reldir%/base64.c %reldir%/quoted.c \
 	%reldir%/charset.c %reldir%/charset_table.c %reldir%/charset_table.h %reldir%/charset_state.c \
 	%reldir%/words.c \
-	%reldir%/subject.c %reldir%/subject.h \
+	%reldir%/subject.c %reldir%/subject.h %reldir%/list.c %reldir%/list.h \
 	%reldir%/envelope.c %reldir%/imap_text.c %reldir%/imap_text.h

@@ -163,3 +163,38 @@ struct str mail_words_text(struct arena *a, struct mail_conv *c, struct str valu
     (void)mail_words_decode(c, value, &out);
     return arena_str(a, buf_view(&out));
 }
+
+/* --- encoding --- */
+
+#define WORD_BYTES 45 /* in base64, with "=?utf-8?B?" and "?=": 72 of the 75 that RFC 2047 allows */
+
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* As many bytes of the front as fit a word and end with a character (section 5). */
+static size_t word_size(struct str s)
+{
+    size_t n = s.n < WORD_BYTES ? s.n : WORD_BYTES;
+    while (n > 1 && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+int mail_words_encode(struct str utf8, struct buf *out)
+{
+    if (is_ascii(utf8))
+        return buf_str(out, utf8);
+    for (bool first = true; utf8.n; first = false) {
+        size_t n = word_size(utf8);
+        if (buf_str(out, first ? STR("=?utf-8?B?") : STR("\n =?utf-8?B?")) != 0 ||
+            mail_base64_encode(out, str_head(utf8, n), false) != 0 || buf_str(out, STR("?=")) != 0)
+            return -1;
+        utf8 = str_skip(utf8, n);
+    }
+    return 0;
+}

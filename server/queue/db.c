@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define APPLICATION_ID 0x46616374 /* "Fact" */
-#define DB_VERSION 4
+#define DB_VERSION 5
 #define CHECK_MS 3000 /* a large database is checked this far at start */
 #define BUSY_MS 2000
 
@@ -59,6 +59,13 @@ static const char schema4[] =
     " expires INTEGER NOT NULL, mx TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE INDEX sts_policy_expires ON sts_policy(expires);";
 
+/* Version 5: whom people who are away have told so. */
+static const char schema5[] =
+    "CREATE TABLE told("
+    " owner TEXT NOT NULL, text INTEGER NOT NULL, sender TEXT NOT NULL, at INTEGER NOT NULL,"
+    " PRIMARY KEY(owner, text, sender)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX told_at ON told(at);";
+
 #define ROW                                                                                        \
     "SELECT m.id, m.created, m.size, m.flags, m.session, m.sender, r.id, r.address, r.original,"   \
     " r.next_attempt, r.attempts, r.state, r.error, r.route, r.destination, r.warned, m.ret,"         \
@@ -68,6 +75,7 @@ enum statement {
     ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, OLD, GET, LIST, PAGE, PAGE_OF,
     SET_HELD, RETRY_NOW, HAS,
     LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS, KEEP_POLICY, END_POLICIES, TRIM_POLICIES, POLICIES,
+    TELL, TOLD, FORGET_TOLD, DUE,
     /* of lanes: the local one, and the remote one behind it */
     LANE, LANE_REMOTE, NEXT, NEXT_REMOTE, SENDER, SENDER_REMOTE, OLDEST, OLDEST_REMOTE,
     TURN, TURN_REMOTE, TOGETHER, TOGETHER_REMOTE, STATEMENTS
@@ -101,6 +109,11 @@ static const char *const sql[STATEMENTS] = {
     [RETRY_NOW] = "UPDATE recipient SET next_attempt = ?2 WHERE id = ?1",
     [HAS] = "SELECT 1 FROM message WHERE id = ?1",
     [LAST_ID] = "SELECT max(id) FROM message",
+    [TELL] = "INSERT OR REPLACE INTO told(owner, text, sender, at) VALUES(?1,?2,?3,?4)",
+    [TOLD] = "SELECT count(*), count(*) FILTER (WHERE text = ?2 AND sender = ?3 AND at <= ?5)"
+             " FROM told WHERE owner = ?1 AND at > ?4",
+    [FORGET_TOLD] = "DELETE FROM told WHERE at <= ?1 OR at > ?2",
+    [DUE] = "SELECT id FROM recipient WHERE message = ?1 AND state = 0 AND next_attempt <= ?2",
     [COUNT_MESSAGES] = "SELECT count(*), min(created) FROM message",
     [COUNT_RECIPIENTS] = "SELECT count(*),"
                          " count(*) FILTER (WHERE state = 0 AND next_attempt <= ?1),"
@@ -247,28 +260,20 @@ static int check(struct queue_db *db, struct err *e)
     return r < 0 ? -1 : 0;
 }
 
-static int make(struct queue_db *db, struct err *e)
+/* Every step in one transaction: the old version (0: an empty file) stays whole until the new one is. */
+static int raise_version(struct queue_db *db, int64_t from, struct err *e)
 {
+    static const char *const steps[DB_VERSION] = {schema, schema2, schema3, schema4, schema5};
     char text[160];
     sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, DB_VERSION);
-    if (execute(db, "BEGIN IMMEDIATE", e) != 0 || execute(db, schema, e) != 0 ||
-        execute(db, schema2, e) != 0 || execute(db, schema3, e) != 0 ||
-        execute(db, schema4, e) != 0 || execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
+    int r = execute(db, "BEGIN IMMEDIATE", e);
+    for (int64_t i = from; r == 0 && i < DB_VERSION; i++)
+        r = execute(db, steps[i], e);
+    if (r != 0 || execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
         return -1;
-    return 0;
-}
-
-/* Every step in one transaction: the old version stays whole until the new one is. */
-static int raise_version(struct queue_db *db, int64_t from, struct err *e)
-{
-    char text[80];
-    sqlite3_snprintf(sizeof text, text, "PRAGMA user_version = %d", DB_VERSION);
-    if (execute(db, "BEGIN IMMEDIATE", e) != 0 || (from < 2 && execute(db, schema2, e) != 0) ||
-        (from < 3 && execute(db, schema3, e) != 0) || execute(db, schema4, e) != 0 ||
-        execute(db, text, e) != 0 || execute(db, "COMMIT", e) != 0)
-        return -1;
-    log_info("queue-database", LN("version", DB_VERSION), LN("from", from));
+    if (from)
+        log_info("queue-database", LN("version", DB_VERSION), LN("from", from));
     return 0;
 }
 
@@ -280,7 +285,7 @@ static int know(struct queue_db *db, bool read_only, struct err *e)
         first_value(db, "SELECT count(*) FROM sqlite_schema", &tables, NULL, e) != 0)
         return -1;
     if (tables == 0 && application == 0 && version == 0)
-        return read_only ? err_perm(e, "queue database is empty") : make(db, e);
+        return read_only ? err_perm(e, "queue database is empty") : raise_version(db, 0, e);
     if (application != APPLICATION_ID)
         return err_perm(e, "queue.db is not a queue database of ours");
     if (version >= 1 && version < DB_VERSION && !read_only)
@@ -613,6 +618,21 @@ int queue_db_pick(struct queue_db *db, bool remote, struct str name, int64_t now
     return give_together(&l, t.message, max, fn, e);
 }
 
+int queue_db_has_due(struct queue_db *db, uint64_t message, int64_t now_ms, queue_db_free is_free,
+                     void *ctx, bool *due, struct err *e)
+{
+    sqlite3_stmt *st = db->st[DUE];
+    int r;
+    *due = false;
+    sqlite3_bind_int64(st, 1, (int64_t)message);
+    sqlite3_bind_int64(st, 2, now_ms);
+    while ((r = sqlite3_step(st)) == SQLITE_ROW && !*due)
+        *due = is_free(ctx, (uint64_t)sqlite3_column_int64(st, 0));
+    int result = r == SQLITE_ROW || r == SQLITE_DONE ? 0 : fail(db, "read", e);
+    sqlite3_reset(st);
+    return result;
+}
+
 int queue_db_lane_next(struct queue_db *db, bool remote, struct str name, int64_t now_ms,
                        int64_t *next_ms, struct err *e)
 {
@@ -740,4 +760,37 @@ int queue_db_count(struct queue_db *db, int64_t now_ms, struct queue_counts *out
     *out = (struct queue_counts){.messages = (uint64_t)m[0], .recipients = (uint64_t)r[0],
                                  .due = (uint64_t)r[1], .held = (uint64_t)r[2], .oldest_ms = m[1]};
     return 0;
+}
+
+/* --- who was told that somebody is away --- */
+
+int queue_db_tell(struct queue_db *db, const struct queue_told *t, int64_t after_ms, struct err *e)
+{
+    sqlite3_stmt *st = db->st[TELL];
+    sqlite3_bind_int64(db->st[FORGET_TOLD], 1, after_ms);
+    sqlite3_bind_int64(db->st[FORGET_TOLD], 2, t->at_ms);
+    if (run(db, FORGET_TOLD, e) != 0)
+        return -1;
+    bind_str(st, 1, t->owner);
+    sqlite3_bind_int64(st, 2, t->text);
+    bind_str(st, 3, t->sender);
+    sqlite3_bind_int64(st, 4, t->at_ms);
+    return run(db, TELL, e);
+}
+
+int queue_db_told(struct queue_db *db, const struct queue_told *t, int64_t after_ms, bool *told,
+                  uint64_t *others, struct err *e)
+{
+    sqlite3_stmt *st = db->st[TOLD];
+    int64_t n[2];
+    bool found;
+    bind_str(st, 1, t->owner);
+    sqlite3_bind_int64(st, 2, t->text);
+    bind_str(st, 3, t->sender);
+    sqlite3_bind_int64(st, 4, after_ms);
+    sqlite3_bind_int64(st, 5, t->at_ms);
+    int r = numbers(db, TOLD, n, 2, &found, e);
+    *others = (uint64_t)n[0];
+    *told = n[1] > 0;
+    return r;
 }

@@ -23,6 +23,8 @@ enum queue_route {
 enum { /* flags of a message beside ENQUEUE_* */
     QUEUE_REPORT = 0x100,        /* made here */
     QUEUE_DOUBLE_REPORT = 0x200, /* about a report: the last of its kind */
+    QUEUE_LIST = 0x800,          /* to members of a mailing list: one report to its owner */
+    QUEUE_ANSWER = 0x400,        /* somebody's who is away: nobody is told when it fails */
 };
 
 enum queue_state {
@@ -101,6 +103,9 @@ typedef bool (*queue_db_fn)(void *ctx, const struct queue_message *m,
 typedef bool (*queue_db_free)(void *ctx, uint64_t recipient);
 int queue_db_pick(struct queue_db *db, bool remote, struct str lane, int64_t now_ms, size_t max,
                   int64_t *after, queue_db_free is_free, queue_db_fn fn, void *ctx, struct err *e);
+/* Is a free recipient of that message due? */
+int queue_db_has_due(struct queue_db *db, uint64_t message, int64_t now_ms, queue_db_free is_free,
+                     void *ctx, bool *due, struct err *e);
 /* When something in that lane is due next, later than now_ms: INT64_MAX when nothing is. */
 int queue_db_lane_next(struct queue_db *db, bool remote, struct str lane, int64_t now_ms,
                        int64_t *next_ms, struct err *e);
@@ -137,6 +142,19 @@ int queue_db_keep_policy(struct queue_db *db, const struct queue_policy *p, int6
 typedef void (*queue_db_policy_fn)(void *ctx, const struct queue_policy *p);
 int queue_db_policies(struct queue_db *db, int64_t now_ms, queue_db_policy_fn fn, void *ctx,
                       struct err *e);
+
+/* That a sender was told of an owner's absence. */
+struct queue_told {
+    struct str owner, sender; /* folded addresses */
+    int64_t text;             /* a hash of what was said */
+    int64_t at_ms;
+};
+/* Forgets who was told up to after_ms, or later than now (a clock that had jumped ahead). */
+int queue_db_tell(struct queue_db *db, const struct queue_told *t, int64_t after_ms, struct err *e);
+/* Was the sender told of this text between after_ms and t->at_ms? others: how many senders were told
+ * something by this owner since then. */
+int queue_db_told(struct queue_db *db, const struct queue_told *t, int64_t after_ms, bool *told,
+                  uint64_t *others, struct err *e);
 
 struct queue_counts {
     uint64_t messages, recipients, due, held;

@@ -33,10 +33,10 @@ void queue_entry_free(struct queue_entry *n)
 }
 
 /* Those that are whole wait for a permit, and are found no more. */
-static struct queue_entry *find(struct queue_client *c, struct str session)
+static struct queue_entry *find(struct queue_client *c, const struct msg_enqueue_ask *ask)
 {
     for (struct queue_entry *n = c->gathered; n; n = n->next_gathered)
-        if (!n->whole && str_eq(n->message.session, session))
+        if (!n->whole && n->letter == ask->letter && str_eq(n->message.session, ask->session))
             return n;
     return NULL;
 }
@@ -53,8 +53,11 @@ static struct queue_entry *entry_new(struct queue_client *c, struct msg *m)
         n->next_gathered->link = &n->next_gathered;
     c->gathered = n;
     c->entries++;
+    n->letter = ask->letter;
+    n->prefix = arena_str(n->arena, ask->prefix);
     n->message = (struct queue_message){
-        .created_ms = queue_now_ms(), .size = ask->size, .ret = ask->ret,
+        .created_ms = queue_now_ms(), .size = ask->prefix.n + ask->size, .ret = ask->ret,
+        .flags = ask->letter ? QUEUE_LIST : 0,
         .session = arena_str(n->arena, ask->session), .sender = arena_str(n->arena, ask->sender),
         .envid = arena_str(n->arena, ask->envid)};
     return n;
@@ -91,6 +94,7 @@ static void add_done(struct queue_entry *n, const struct msg_recipient *r)
                                                              "each of them is seen to"},
         [RECIPIENT_LOOPS] = {QUEUE_SAY_FAILED, "5.4.6", "the mail goes in a circle: it has been in this "
                                                         "mailbox already"},
+        [RECIPIENT_UNKNOWN] = {QUEUE_SAY_FAILED, "5.1.1", "there is no such address"},
     };
     struct queue_attempt *a = ARENA_NEW(n->arena, struct queue_attempt);
     a->recipient = recipient_of(n, r);
@@ -167,7 +171,7 @@ static void on_permit(struct queue_client *c, void *arg, enum verdict verdict, c
 void queue_gather(struct queue_client *c, struct msg *m, enum verdict v, const char *why)
 {
     const struct msg_enqueue_ask *ask = &m->enqueue_ask;
-    struct queue_entry *n = find(c, ask->session);
+    struct queue_entry *n = find(c, ask);
     if (++c->parts > PARTS_MAX) {
         log_error("queue-parts", LS("session", ask->session),
                   LZ("why", "its SMTP program leaves too many parts without their end"));

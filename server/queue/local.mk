@@ -5,6 +5,7 @@ libqueue_a_SOURCES = \
 	%reldir%/db.h %reldir%/db.c \
 	%reldir%/spool.h %reldir%/spool.c %reldir%/syncer.h %reldir%/syncer.c \
 	%reldir%/turn.c %reldir%/take.c %reldir%/gather.c %reldir%/order.c %reldir%/permit.c %reldir%/retry.c \
+	%reldir%/wait.c %reldir%/answer.h %reldir%/answer.c %reldir%/vacation.c \
 	%reldir%/remote.c %reldir%/policies.c %reldir%/report.c %reldir%/notice.c %reldir%/words.c
 facteurlibexec_PROGRAMS += queue
 queue_SOURCES = %reldir%/queue.c

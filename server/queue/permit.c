@@ -84,6 +84,9 @@ static void on_redeemed(void *arg, struct msg *reply)
         note(p, VERDICT_CANNOT_SAY, "nobody vouches for the grant");
     else if (!str_eq(r->address, l->address))
         note(p, VERDICT_REFUSED, "the grant is for another address");
+    else if (r->sender.n && p->m.enqueue_ask.sender.n &&
+             !str_eq(r->sender, p->m.enqueue_ask.sender))
+        note(p, VERDICT_REFUSED, "the grant is for a mailing list's own sender");
     answered(p);
 }
 

@@ -165,6 +165,7 @@ int main(int argc, char **argv)
     int status = program_run(&ops, &q, argc, argv);
     if (!q.program)
         return status;
+    queue_vacation_end(&q);
     queue_turn_end(&q);
     queue_take_end(&q);
     queue_retry_end(&q);

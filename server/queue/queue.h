@@ -28,6 +28,7 @@ struct queue_entry;
 struct queue_attempt;
 struct queue_report;
 struct queue_permit;
+struct queue_vacation;
 
 struct queue {
     struct program *program;
@@ -38,6 +39,8 @@ struct queue {
     struct rpc *directory, *deliver, *relay;
     struct queue_client *clients;
     struct queue_permit *permits;
+    struct queue_vacation *vacations; /* the directory is being asked */
+    size_t vacation_count;
     uint64_t last_id;
 
     /* This turn's work, not yet committed. */
@@ -45,6 +48,8 @@ struct queue {
     size_t entry_count;
     struct queue_attempt *finished;
     int64_t finished_ms; /* since when there is one, of clock_mono_ms */
+    struct queue_attempt *waiting; /* failed, and told of together with others: wait.c */
+    size_t waiting_local;          /* of these, those to mailboxes */
     struct queue_report *reports;
     struct queue_kept *policies, **last_policy;
     size_t policy_count;
@@ -92,6 +97,8 @@ struct queue_entry {
     enum verdict verdict;
     char why[250];
     struct arena *arena; /* owns the strings */
+    uint32_t letter;   /* of the same session, for members of a mailing list; or 0 */
+    struct str prefix; /* stands before the message, and counts in its size */
     struct queue_message message;
     struct queue_recipient *recipients;
     size_t count, cap;
@@ -151,6 +158,7 @@ struct queue_attempt {
     struct lane *lane; /* local: whose job it is; or NULL */
     struct grant grant;
     unsigned targets;
+    bool away; /* the mailbox's owner may be */
     uint64_t call; /* the ask under way, 0: none */
     struct rpc *rpc;
     enum queue_outcome outcome;
@@ -163,6 +171,8 @@ struct queue_attempt {
     enum queue_say say; /* what the sender is told */
     bool passed;      /* the server that took it sends the reports that were asked for */
     bool reported;    /* the report stands in q->reports */
+    bool ended;       /* outcome is known */
+    int64_t waits_since_ms;
 };
 
 struct queue_attempt *queue_attempt_new(struct queue *q, const struct queue_message *m,
@@ -184,6 +194,12 @@ bool queue_retry_stop(struct queue *q);
 /* The outcome is committed: logs and frees. */
 void queue_retry_settle(struct queue *q, struct queue_attempt *a);
 void queue_retry_end(struct queue *q);
+
+/* --- wait.c: failures that are told of together --- */
+/* True: it waits, and is finished later. */
+bool queue_wait_take(struct queue_attempt *a);
+/* Finishes those that wait for nobody any more. */
+void queue_wait_release(struct queue *q);
 
 /* --- remote.c: transactions with other servers --- */
 struct str queue_destination_of(struct str address); /* behind the last @; empty: none */
@@ -212,6 +228,7 @@ struct queue_report {
     const struct queue_entry *entry; /* it is about one that is being taken; or NULL */
     const char *what;
     int fd;
+    struct queue_told told; /* it is somebody's answer, not a report; owner is empty for others */
 };
 /* Writes a report for every finished attempt whose sender must hear of it. */
 void queue_reports_make(struct queue *q);
@@ -220,6 +237,11 @@ void queue_reports_settle(struct queue *q);
 void queue_reports_forget(struct queue *q);
 /* The same for those about this entry, or about any (NULL). */
 void queue_reports_forget_entry(struct queue *q, const struct queue_entry *n);
+
+/* --- vacation.c: answers of people who are away --- */
+/* A mailbox has got this message, fd, which stays the caller's. */
+void queue_vacation_look(struct queue *q, const struct msg_vacation_tell *m, int fd);
+void queue_vacation_end(struct queue *q);
 
 /* --- notice.c: the text of a report (RFC 3464, RFC 6522). Pure but for reading the message. --- */
 struct queue_notice {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TOGETHER 100   /* recipients in one report */
+#define TOGETHER 1000  /* recipients in one report */
 #define AGAIN_MS 60000 /* until a report that could not be written is made again */
 
 bool queue_wants(struct str sender, unsigned notify, enum queue_say say)
@@ -50,7 +50,7 @@ static struct str reader(struct queue *q, const struct queue_message *m)
 {
     if (m->sender.n)
         return m->sender;
-    return m->flags & QUEUE_DOUBLE_REPORT ? STR("") : q->cfg->postmaster_address;
+    return m->flags & (QUEUE_DOUBLE_REPORT | QUEUE_ANSWER) ? STR("") : q->cfg->postmaster_address;
 }
 
 /* What a report is about. */
@@ -66,7 +66,10 @@ static struct queue_report *write_report(struct queue *q, struct subject *s, str
 {
     const char *const kinds[] = {[QUEUE_SAY_FAILED] = "failure", [QUEUE_SAY_DELAYED] = "delay",
                                  [QUEUE_SAY_DELIVERED] = "success"};
-    const struct queue_message *about = s->message;
+    struct queue_message about_body = *s->message;
+    const struct queue_message *about = &about_body;
+    if (s->entry)
+        about_body.size -= s->entry->prefix.n;
     struct err ignored = {0};
     bool missing;
     AUTO_FD opened = s->entry ? -1 : queue_spool_read(&q->files, about->id, about->size, &missing,
@@ -127,7 +130,10 @@ static void report(struct queue *q, struct subject *s)
     bool full = false;
     char id[QUEUE_ID_SIZE];
     queue_id_text(id, s->message->id);
-    if (to.n == 0) {
+    if (s->message->flags & QUEUE_ANSWER) {
+        log_info("vacation-failed", LZ("queue_id", id), LS("to", s->v[0]->recipient.address),
+                 LZ("why", s->v[0]->why));
+    } else if (to.n == 0) {
         log_error("queue-dropped", LZ("queue_id", id), LS("to", s->v[0]->recipient.address),
                   LZ("why", s->v[0]->why),
                   LZ("meaning", "a report that reaches nobody, and no postmaster_address to tell; "
@@ -195,8 +201,12 @@ void queue_reports_settle(struct queue *q)
         queue_id_text(id, r->message.id);
         queue_id_text(about, r->about);
         queue_is_due(q, &r->recipient, r->recipient.next_ms);
-        log_info("queue-report", LZ("queue_id", id), LZ("about", about), LZ("kind", r->what),
-                 LS("to", r->recipient.address), LN("size", r->message.size));
+        if (r->told.owner.n)
+            log_info("vacation", LS("session", r->message.session), LZ("queue_id", id),
+                     LS("from", r->told.owner), LS("to", r->recipient.address));
+        else
+            log_info("queue-report", LZ("queue_id", id), LZ("about", about), LZ("kind", r->what),
+                     LS("to", r->recipient.address), LN("size", r->message.size));
         forget(r);
     }
 }

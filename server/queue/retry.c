@@ -92,10 +92,13 @@ void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, c
                                                        randombytes_random());
     }
     look_at_end(a);
-    if (!q->finished)
-        q->finished_ms = clock_mono_ms();
-    a->next = q->finished;
-    q->finished = a;
+    a->ended = true;
+    if (!queue_wait_take(a)) {
+        if (!q->finished)
+            q->finished_ms = clock_mono_ms();
+        a->next = q->finished;
+        q->finished = a;
+    }
     queue_turn_soon(q);
 }
 
@@ -142,6 +145,19 @@ static void come_back(struct queue_attempt *a, const char *status, const char *w
     queue_attempt_finish(a, QUEUE_BOUNCE, why, text);
 }
 
+static void look_at_vacation(struct queue_attempt *a)
+{
+    struct err ignored = {0};
+    bool missing;
+    AUTO_FD fd = queue_spool_read(&a->queue->files, a->message.id, a->message.size, &missing,
+                                  &ignored);
+    struct msg_vacation_tell m = {.size = a->message.size, .flags = a->message.flags,
+                                  .session = a->message.session, .sender = a->message.sender,
+                                  .address = a->recipient.address};
+    if (fd >= 0)
+        queue_vacation_look(a->queue, &m, fd);
+}
+
 static void on_delivered(void *arg, struct msg *reply)
 {
     struct queue_attempt *a = arg;
@@ -151,6 +167,8 @@ static void on_delivered(void *arg, struct msg *reply)
     }
     struct str text = reply->deliver_reply.text;
     enum verdict v = (enum verdict)reply->deliver_reply.verdict;
+    if (v == VERDICT_YES && a->away)
+        look_at_vacation(a);
     if (v == VERDICT_YES)
         queue_attempt_finish(a, QUEUE_DONE, "delivered", STR(""));
     else if (v == VERDICT_NO || v == VERDICT_REFUSED)
@@ -195,6 +213,8 @@ static void deliver(struct queue_attempt *a)
 static void take_leads(struct queue_attempt *a, const struct msg_targets *t)
 {
     for (size_t i = 0; i < t->n; i++) {
+        if (t->v[i].unknown)
+            continue;
         struct queue_lead *l = ARENA_NEW(a->arena, struct queue_lead);
         l->recipient = (struct queue_recipient){
             .address = arena_str(a->arena, t->v[i].address), .original = a->recipient.original,
@@ -229,6 +249,7 @@ static void take_targets(struct queue_attempt *a, const struct msg_targets *t)
 {
     if (a->targets == 0 && t->n == 1) {
         a->grant = t->v[0].grant;
+        a->away = t->v[0].away;
         t->v[0].grant = (struct grant){0};
     }
     a->targets += (unsigned)t->n;
@@ -317,7 +338,7 @@ static bool start(void *ctx, const struct queue_message *m, const struct queue_r
 
 static size_t local_attempts(const struct queue *q)
 {
-    return map_count(q->in_flight) - q->remote_attempts;
+    return map_count(q->in_flight) - q->remote_attempts - q->waiting_local;
 }
 
 static bool is_free(void *ctx, uint64_t recipient)
@@ -429,6 +450,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     unstick(q);
     if (!q->stopping)
         queue_remote_expire(q);
+    if (q->waiting)
+        queue_turn_soon(q);
     queue_retry_pump(q);
 }
 
@@ -456,6 +479,8 @@ bool queue_retry_stop(struct queue *q)
         rpc_cancel(a->rpc, a->call);
         attempt_free(q, a);
     }
+    if (q->waiting)
+        queue_turn_soon(q);
     return map_count(q->in_flight) > 0;
 }
 

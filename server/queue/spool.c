@@ -120,6 +120,14 @@ static bool no_room(int code)
     return code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
 
+static int write_bytes(int to, struct str bytes, bool *full, struct err *e)
+{
+    if (fd_write_all(to, bytes.p, bytes.n) == 0)
+        return 0;
+    *full = no_room(errno);
+    return err_temp(e, "writing the message: %s", strerror(errno));
+}
+
 static int copy_bytes(int to, int from, uint64_t size, bool *full, struct err *e)
 {
     AUTO_FREE char *chunk = mem_alloc(CHUNK);
@@ -128,17 +136,15 @@ static int copy_bytes(int to, int from, uint64_t size, bool *full, struct err *e
         if (fd_pread_all(from, chunk, n, (off_t)at) != 0)
             return err_temp(e, "reading the message at %llu of %llu bytes: %s",
                             (unsigned long long)at, (unsigned long long)size, strerror(errno));
-        if (fd_write_all(to, chunk, n) != 0) {
-            *full = no_room(errno);
-            return err_temp(e, "writing the message: %s", strerror(errno));
-        }
+        if (write_bytes(to, (struct str){chunk, n}, full, e) != 0)
+            return -1;
         at += n;
     }
     return 0;
 }
 
-int queue_spool_copy(struct queue_spool *s, uint64_t id, int body_fd, uint64_t size,
-                     struct queue_copy *why, struct err *e)
+int queue_spool_copy(struct queue_spool *s, uint64_t id, struct str prefix, int body_fd,
+                     uint64_t size, struct queue_copy *why, struct err *e)
 {
     struct stat st;
     char name[NAME_SIZE];
@@ -151,7 +157,8 @@ int queue_spool_copy(struct queue_spool *s, uint64_t id, int body_fd, uint64_t s
         *why = (struct queue_copy){no_room(errno), errno == EEXIST};
         return err_temp(e, "message file %s: %s", name, strerror(errno));
     }
-    if (copy_bytes(fd, body_fd, size, &why->full, e) == 0)
+    if (write_bytes(fd, prefix, &why->full, e) == 0 &&
+        copy_bytes(fd, body_fd, size - prefix.n, &why->full, e) == 0)
         return fd;
     close(fd);
     queue_spool_remove(s, id);

@@ -30,13 +30,13 @@ int queue_spool_blank(struct queue_spool *s, struct err *e);
 /* Room for size bytes and a reserve: 0, or -1. */
 int queue_spool_room(const struct queue_spool *s, uint64_t size, struct err *e);
 
-/* Copies exactly size bytes of body_fd, from offset 0, into a new file: its descriptor, or -1 and
- * nothing is left. *full: for want of room; EEXIST (*taken): there is a file of that id already. */
+/* Makes a new file of size bytes: prefix, then the rest of body_fd from offset 0. Its descriptor, or -1
+ * and nothing is left. *full: for want of room; EEXIST (*taken): there is a file of that id already. */
 struct queue_copy {
     bool full, taken;
 };
-int queue_spool_copy(struct queue_spool *s, uint64_t id, int body_fd, uint64_t size,
-                     struct queue_copy *why, struct err *e);
+int queue_spool_copy(struct queue_spool *s, uint64_t id, struct str prefix, int body_fd,
+                     uint64_t size, struct queue_copy *why, struct err *e);
 /* The same with bytes from memory. */
 int queue_spool_write(struct queue_spool *s, uint64_t id, struct str bytes, bool *full,
                       struct err *e);

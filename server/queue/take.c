@@ -36,6 +36,15 @@ static bool text_ok(struct str s)
     return s.n > 0 && str_is_text(s);
 }
 
+static bool is_lines(struct str s)
+{
+    struct str line;
+    bool whole = s.n == 0 || s.p[s.n - 1] == '\n';
+    while (whole && str_line(&s, &line))
+        whole = text_ok(line);
+    return whole;
+}
+
 /* Everything here will stand in a header or a log some day; smtp has checked it, and is not
  * trusted. */
 static const char *what_is_wrong(const struct msg_enqueue_ask *ask)
@@ -53,6 +62,8 @@ static const char *what_is_wrong(const struct msg_enqueue_ask *ask)
             return "a recipient is empty or no text";
     if (!str_is_text(ask->sender) || !str_is_text(ask->session))
         return "sender or session is no text";
+    if (!is_lines(ask->prefix))
+        return "the prefix is not lines of text";
     if (ask->envid.n && !smtp_envid_is_sound(ask->envid))
         return "the envelope id is no xtext";
     return ask->size == 0 ? "empty message" : NULL;
@@ -89,7 +100,7 @@ static int copy(struct queue *q, struct queue_entry *n, struct queue_copy *why, 
         n->message.id = queue_new_id(q);
         if (n->count == 0)
             return 0; /* nothing waits: only a report is made */
-        n->fd = queue_spool_copy(&q->files, n->message.id, n->body, n->message.size, why, e);
+        n->fd = queue_spool_copy(&q->files, n->message.id, n->prefix, n->body, n->message.size, why, e);
     } while (n->fd < 0 && why->taken);
     return n->fd < 0 ? -1 : 0;
 }
@@ -197,6 +208,8 @@ static void on_message(struct channel *ch, void *arg, struct msg *m)
         on_enqueue(arg, m);
     else if (m->type == MSG_spool_ask)
         on_spool(arg, m);
+    else if (m->type == MSG_vacation_tell)
+        queue_vacation_look(((struct queue_client *)arg)->queue, &m->vacation_tell, m->fd);
 }
 
 static void on_close(struct channel *ch, void *arg)

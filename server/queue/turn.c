@@ -30,10 +30,18 @@ static int add_entries(struct queue *q, struct err *e)
     return 0;
 }
 
+static int add_told(struct queue *q, const struct queue_told *t, struct err *e)
+{
+    if (t->owner.n == 0)
+        return 0;
+    return queue_db_tell(q->db, t, t->at_ms - q->cfg->account_vacation_interval * 1000, e);
+}
+
 static int add_reports(struct queue *q, struct err *e)
 {
     for (struct queue_report *r = q->reports; r; r = r->next)
-        if (queue_db_add(q->db, &r->message, &r->recipient, 1, e) != 0)
+        if (queue_db_add(q->db, &r->message, &r->recipient, 1, e) != 0 ||
+            add_told(q, &r->told, e) != 0)
             return -1;
     return 0;
 }
@@ -177,6 +185,7 @@ static void settle_turn(struct queue *q)
 {
     struct err e = {0};
     bool full = false;
+    queue_wait_release(q);
     queue_reports_make(q);
     refuse_unreported(q);
     if ((q->entries || q->reports) && sync_files(q, &full, &e) != 0) {
@@ -188,12 +197,12 @@ static void settle_turn(struct queue *q)
             return;
         }
     }
-    if (!q->entries && !q->finished && !q->policies)
+    if (!q->entries && !q->finished && !q->reports && !q->policies)
         return;
     int r = commit(q, true, &e);
     if (r != 0 && q->entries && !queue_db_is_broken(q->db)) {
         refuse_entries(q, queue_db_is_full(q->db), false, &e);
-        r = q->finished ? commit(q, false, &e) : 0;
+        r = q->finished || q->reports ? commit(q, false, &e) : 0;
     }
     queue_policies_forget(q);
     if (r == 0) {

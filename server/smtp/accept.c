@@ -42,7 +42,7 @@ static void mark_loop(struct session *s, struct str key)
 {
     struct target_list *list = &s->mail.targets;
     for (size_t i = 0; i < list->n && map_get(s->mail.seen, key); i++)
-        if (!list->v[i]->remote && str_eq(list->v[i]->key, key))
+        if (!list->v[i]->remote && !list->v[i]->unknown && str_eq(list->v[i]->key, key))
             list->v[i]->loops = true;
 }
 
@@ -54,8 +54,11 @@ static bool all_loop(struct session *s)
     struct mail_field f;
     size_t loops = 0;
     while (mail_header_next(&w, &f))
-        if (f.colon && str_caseeq(f.name, STR("Delivered-To")))
-            mark_loop(s, mail_fold_case(s->mail.arena, str_trim(f.value)));
+        if (f.colon && str_caseeq(f.name, STR("Delivered-To"))) {
+            struct str key = mail_fold_case(s->mail.arena, str_trim(f.value));
+            mark_loop(s, key);
+            lists_mark_loop(s, key);
+        }
     for (size_t i = 0; i < s->mail.targets.n; i++)
         loops += s->mail.targets.v[i]->loops;
     return loops > 0 && loops == s->mail.targets.n;

@@ -203,17 +203,18 @@ static void change_content(struct session *s)
 
 static void add_next(struct session *s);
 
-static void add_target(struct session *s, const struct msg_target *t)
+static void add_target(struct session *s, const struct msg_target *t, struct letter *letter)
 {
     struct mail *m = &s->mail;
     struct str key = mail_fold_case(m->arena, t->address);
-    if (map_get(m->seen, key)) {
+    if (t->unknown || map_get(m->seen, key)) {
         grant_drop(s->smtpd, &t->grant);
         return;
     }
     struct target *mine = ARENA_NEW(m->arena, struct target);
     *mine = (struct target){.grant = t->grant, .address = arena_str(m->arena, t->address),
-                            .key = key, .original = m->filtering->adding, .remote = t->remote};
+                            .key = key, .original = m->filtering->adding, .remote = t->remote,
+                            .away = t->away, .letter = letter};
     map_put(m->seen, key, s);
     target_add(&m->targets, mine);
 }
@@ -221,16 +222,17 @@ static void add_target(struct session *s, const struct msg_target *t)
 static void on_resolved(struct session *s, void *arg, struct msg *m)
 {
     const struct msg_resolve_reply *r = m ? &m->resolve_reply : NULL;
+    struct letter *letter = r ? lists_letter(s, r) : NULL;
     struct str address = s->mail.filtering->adding;
     uint8_t verdict = r ? r->verdict : VERDICT_CANNOT_SAY;
     (void)arg;
     for (size_t i = 0; r && i < r->targets.n; i++)
-        add_target(s, &r->targets.v[i]);
+        add_target(s, &r->targets.v[i], letter);
     if (r && r->more)
         return;
     if (verdict == VERDICT_NOT_HERE && s->login) {
         struct msg_target itself = {.address = address, .remote = true};
-        add_target(s, &itself);
+        add_target(s, &itself, NULL);
     } else if (verdict == VERDICT_CANNOT_SAY) {
         fail(s, "the directory cannot say where a recipient that a filter added leads");
         return;

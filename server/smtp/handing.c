@@ -33,6 +33,7 @@ struct batch {
     enum recipient_done done[BATCH];
     size_t n;
     bool remote;
+    struct letter *letter; /* all are of */
 };
 
 static void enqueue(struct session *s);
@@ -57,7 +58,7 @@ static bool wants_receipt(const struct session *s, const struct target *t)
 static void log_mailbox(struct session *s, const char *event, const struct target *t,
                         struct str key_value, const char *key)
 {
-    log_info(event, LS("session", s->mail.id), LS("from", s->mail.sender),
+    log_info(event, LS("session", s->mail.id), LS("from", lists_sender(s, t->letter)),
              LS("to", t->address), LS("original", t->original),
              LN("size", s->mail.message.fd_size), LS(key, key_value));
 }
@@ -139,7 +140,7 @@ static void note_queued(struct session *s, struct target *t, enum recipient_done
 static void note_not_queued(struct session *s, struct target *t, enum recipient_done done,
                             struct str why)
 {
-    if (done == RECIPIENT_OPEN || done == RECIPIENT_LOOPS)
+    if (done == RECIPIENT_OPEN || done == RECIPIENT_LOOPS || done == RECIPIENT_UNKNOWN)
         t->outcome = TARGET_FAILED;
     log_mailbox(s, "not-queued", t, why, "why");
 }
@@ -147,11 +148,14 @@ static void note_not_queued(struct session *s, struct target *t, enum recipient_
 static void take_answer(struct session *s, const struct msg_enqueue_reply *r)
 {
     struct handing *h = s->mail.handing;
-    h->verdict = r ? (enum verdict)r->verdict : VERDICT_CANNOT_SAY;
-    h->why[0] = '\0';
-    if (h->verdict == VERDICT_YES && !h->queue_id[0])
+    enum verdict verdict = r ? (enum verdict)r->verdict : VERDICT_CANNOT_SAY;
+    if (verdict == VERDICT_YES && !h->queue_id[0])
         snprintf(h->queue_id, sizeof h->queue_id, "%.*s", STR_FMT(str_head(r->queue_id, 64)));
-    if (h->verdict == VERDICT_REFUSED && str_is_text(r->text))
+    if (verdict == VERDICT_YES || h->verdict == VERDICT_REFUSED)
+        return; /* of several letters the worst answer counts */
+    h->verdict = verdict;
+    h->why[0] = '\0';
+    if (verdict == VERDICT_REFUSED && str_is_text(r->text))
         snprintf(h->why, sizeof h->why, "%.*s", STR_FMT(str_head(r->text, 250)));
 }
 
@@ -173,7 +177,7 @@ static void on_enqueued(struct session *s, void *arg, struct msg *m)
     take_answer(s, m ? &m->enqueue_reply : NULL);
     h->under_way--;
     for (size_t i = 0; i < b->n; i++) {
-        if (h->verdict == VERDICT_YES)
+        if (m && m->enqueue_reply.verdict == VERDICT_YES)
             note_queued(s, b->v[i], b->done[i], m->enqueue_reply.queue_id);
         else
             note_not_queued(s, b->v[i], b->done[i], m ? m->enqueue_reply.text : STR("no answer"));
@@ -206,12 +210,17 @@ static void enqueue_batch(struct session *s, struct batch *b, bool more)
                           (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
     m.enqueue_ask.grant = s->grant;
     m.enqueue_ask.session = s->mail.id;
-    m.enqueue_ask.sender = s->mail.sender;
-    if (!str_eq(s->mail.sender, s->mail.from.path))
+    m.enqueue_ask.sender = lists_sender(s, b->letter);
+    if (!b->letter && !str_eq(s->mail.sender, s->mail.from.path))
         m.enqueue_ask.said = s->mail.from.path;
     m.enqueue_ask.client = str_from(s->peer.text);
-    m.enqueue_ask.ret = (uint8_t)s->mail.from.ret;
-    m.enqueue_ask.envid = s->mail.from.envid;
+    if (b->letter) {
+        m.enqueue_ask.letter = b->letter->number;
+        m.enqueue_ask.prefix = b->letter->prefix;
+    } else {
+        m.enqueue_ask.ret = (uint8_t)s->mail.from.ret;
+        m.enqueue_ask.envid = s->mail.from.envid;
+    }
     m.enqueue_ask.recipients = (struct msg_recipients){recipients, b->n};
     s->mail.handing->under_way++;
     ask(s, s->smtpd->queue, &m, ASK_QUEUE_MS, on_enqueued, b);
@@ -223,6 +232,7 @@ static bool is_for_queue(const struct session *s, struct target *t, enum recipie
     *done = t->outcome == TARGET_EXPANDED    ? RECIPIENT_EXPANDED
             : t->outcome == TARGET_DELIVERED ? RECIPIENT_DELIVERED
             : t->loops                       ? RECIPIENT_LOOPS
+            : t->unknown                     ? RECIPIENT_UNKNOWN
                                              : RECIPIENT_OPEN;
     if (t->outcome == TARGET_FAILED) {
         t->outcome = TARGET_ASKED;
@@ -231,13 +241,14 @@ static bool is_for_queue(const struct session *s, struct target *t, enum recipie
     return t->outcome == TARGET_EXPANDED ? !t->told : wants_receipt(s, t) && !t->told;
 }
 
-/* The parts of one message: the queue takes all or none. */
+/* The parts of one letter: the queue takes all or none. */
 struct parts {
     struct session *session;
     struct batch *full; /* sent when it is known whether it is the last */
 };
 
-static void add_part(struct parts *p, struct target *t, enum recipient_done done)
+static void add_part(struct parts *p, struct letter *letter, struct target *t,
+                     enum recipient_done done)
 {
     struct batch *b = p->full;
     if (b && (b->n == BATCH || b->remote != t->remote)) {
@@ -246,35 +257,65 @@ static void add_part(struct parts *p, struct target *t, enum recipient_done done
     }
     if (!b)
         b = ARENA_NEW(p->session->mail.arena, struct batch);
+    b->letter = letter;
     b->remote = t->remote;
     b->v[b->n] = t;
     b->done[b->n++] = done;
     p->full = b;
 }
 
-static void add_kind(struct parts *p, const struct target_list *list, bool remote)
+static void add_kind(struct parts *p, struct letter *letter, const struct target_list *list,
+                     bool remote)
 {
     enum recipient_done done;
     for (size_t i = 0; i < list->n; i++)
-        if (list->v[i]->remote == remote && is_for_queue(p->session, list->v[i], &done))
-            add_part(p, list->v[i], done);
+        if (list->v[i]->letter == letter && list->v[i]->remote == remote &&
+            is_for_queue(p->session, list->v[i], &done))
+            add_part(p, letter, list->v[i], done);
+}
+
+/* True when there was something to be done. */
+static bool enqueue_letter(struct session *s, struct letter *letter)
+{
+    struct parts p = {s, NULL};
+    add_kind(&p, letter, &s->mail.expanded, false);
+    add_kind(&p, letter, &s->mail.targets, false);
+    add_kind(&p, letter, &s->mail.targets, true);
+    if (p.full)
+        enqueue_batch(s, p.full, false);
+    return p.full;
 }
 
 static void enqueue(struct session *s)
 {
-    struct parts p = {s, NULL};
-    s->mail.handing->under_way++; /* ours, so that no answer ends it before all are asked */
-    add_kind(&p, &s->mail.expanded, false);
-    add_kind(&p, &s->mail.targets, false);
-    add_kind(&p, &s->mail.targets, true);
-    s->mail.handing->under_way--;
-    if (p.full)
-        enqueue_batch(s, p.full, false);
-    else
+    struct handing *h = s->mail.handing;
+    bool some;
+    h->verdict = VERDICT_YES;
+    h->under_way++; /* ours, so that no answer ends it before all are asked */
+    some = enqueue_letter(s, NULL);
+    for (struct letter *l = s->mail.letters; l; l = l->next)
+        some = enqueue_letter(s, l) || some;
+    h->under_way--;
+    if (!some)
         fail(s); /* nothing was left to do, and it was not safe: never */
 }
 
 /* --- the deliver workers --- */
+
+/* The queue tells the sender. Nothing waits for that. */
+static void tell_of_absent(struct session *s, const struct target *t)
+{
+    struct msg m = MSG_INIT(vacation_tell);
+    if (s->mail.sender.n == 0)
+        return;
+    m.fd = s->mail.message.fd;
+    m.vacation_tell.size = s->mail.message.fd_size;
+    m.vacation_tell.flags = s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0;
+    m.vacation_tell.session = s->mail.id;
+    m.vacation_tell.sender = s->mail.sender;
+    m.vacation_tell.address = t->address;
+    rpc_tell(s->smtpd->queue, &m);
+}
 
 static void on_delivered(struct session *s, void *arg, struct msg *m)
 {
@@ -286,6 +327,8 @@ static void on_delivered(struct session *s, void *arg, struct msg *m)
     h->safe += yes;
     if (!yes)
         probed_forget(s->smtpd, t->key);
+    if (yes && t->away && !t->letter)
+        tell_of_absent(s, t);
     log_mailbox(s, yes ? "delivered" : "not-delivered", t,
                m ? m->deliver_reply.text : STR("no answer"), yes ? "text" : "why");
     deliver_some(s);
@@ -305,7 +348,9 @@ static void deliver_one(struct session *s, struct target *t)
     m.deliver_ask.grant = t->grant;
     m.deliver_ask.size = s->mail.message.fd_size;
     m.deliver_ask.session = s->mail.id;
-    m.deliver_ask.sender = s->mail.sender;
+    m.deliver_ask.sender = lists_sender(s, t->letter);
+    if (t->letter)
+        m.deliver_ask.prefix = t->letter->prefix;
     m.deliver_ask.original = t->original;
     t->outcome = TARGET_ASKED;
     s->mail.handing->under_way++;
@@ -317,7 +362,7 @@ static void deliver_some(struct session *s)
     struct handing *h = s->mail.handing;
     while (h->next < s->mail.targets.n && h->under_way < UNDER_WAY_MAX) {
         struct target *t = s->mail.targets.v[h->next++];
-        if (t->remote || t->loops || s->mail.hold)
+        if (t->remote || t->loops || t->unknown || s->mail.hold)
             t->outcome = TARGET_FAILED; /* for the queue, with what failed here */
         else
             deliver_one(s, t);
@@ -334,6 +379,7 @@ static void hand_on(struct session *s)
         return;
     }
     s->mail.handing = MEM_NEW(struct handing);
+    lists_prepare(s);
     deliver_some(s);
     /* An alias that leads nowhere would be a silent loss. */
     if (s->mail.targets.n == 0)
@@ -345,6 +391,7 @@ static void hand_on(struct session *s)
 void handing_start(struct session *s)
 {
     struct err e = {0};
+    lists_look(s);
     if (message_seal(s, &e) != 0) {
         log_error("message", LZ("session", s->id), LZ("why", e.log));
         reply_err(s, &e);

@@ -191,19 +191,19 @@ static void fail(struct session *s)
     mail_reset(s);
 }
 
-static void add_copy(struct session *s, const struct msg_target *t)
+static void add_copy(struct session *s, const struct msg_target *t, struct letter *letter)
 {
     struct mail *m = &s->mail;
     struct str key = mail_fold_case(m->arena, t->address);
-    if (map_get(m->seen, key)) {
+    if (t->unknown || map_get(m->seen, key)) {
         grant_drop(s->smtpd, &t->grant);
         return;
     }
     struct target *mine = ARENA_NEW(m->arena, struct target);
     *mine = (struct target){.grant = t->grant, .address = arena_str(m->arena, t->address),
-                            .remote = t->remote, .key = key};
+                            .remote = t->remote, .key = key, .letter = letter};
     mine->original = mine->address;
-    mine->notify = SMTP_NOTIFY_NEVER; /* its sender knows of no copy */
+    mine->notify = letter ? 0 : SMTP_NOTIFY_NEVER; /* its sender knows of no copy */
     map_put(m->seen, mine->key, s);
     target_add(&m->targets, mine);
 }
@@ -212,9 +212,10 @@ static void on_copy(struct session *s, void *arg, struct msg *m)
 {
     (void)arg;
     uint8_t v = m ? m->resolve_reply.verdict : VERDICT_CANNOT_SAY;
+    struct letter *letter = m ? lists_letter(s, &m->resolve_reply) : NULL;
     if (v == VERDICT_YES || v == VERDICT_REMOTE)
         for (size_t i = 0; i < m->resolve_reply.targets.n; i++)
-            add_copy(s, &m->resolve_reply.targets.v[i]);
+            add_copy(s, &m->resolve_reply.targets.v[i], letter);
     else if (v != VERDICT_NO)
         s->mail.copies_failed = true;
     if (m && m->resolve_reply.more)

@@ -55,7 +55,7 @@ size_t lmtp_give_back(struct session *s)
     size_t n = 0;
     for (size_t i = 0; session_is_lmtp(s) && !s->mail.hold && i < list->n; i++) {
         struct target *t = list->v[i];
-        if (t->outcome == TARGET_FAILED && !t->remote && !has_taken(s, t->original)) {
+        if (t->outcome == TARGET_FAILED && !t->remote && !t->unknown && !has_taken(s, t->original)) {
             t->outcome = TARGET_GIVEN_BACK;
             n++;
         }

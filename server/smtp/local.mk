@@ -8,6 +8,6 @@ SMTP_SESSION_SOURCES = \
 	%reldir%/message.c %reldir%/trace.c %reldir%/accept.c %reldir%/submit.c %reldir%/handing.c \
 	%reldir%/limits.c %reldir%/lmtp.c %reldir%/filter.c %reldir%/edits.c %reldir%/rebuild.c \
 	%reldir%/rules_private.h %reldir%/rules.c %reldir%/rules_reply.c %reldir%/rules_table.c \
-	%reldir%/rules_dns.c %reldir%/policy.c %reldir%/names.c %reldir%/house.c
+	%reldir%/rules_dns.c %reldir%/policy.c %reldir%/names.c %reldir%/house.c %reldir%/lists.c
 smtp_SOURCES = %reldir%/main.c $(SMTP_SESSION_SOURCES)
 smtp_LDADD = libsmtp.a libsasl.a libmilter.a libpolicy.a $(MAIL_LIBS) $(IPC_LIBS)

@@ -86,6 +86,11 @@ static struct target *target_copy(struct arena *a, const struct target *t, struc
     return copy;
 }
 
+static bool is_one_person(const struct rcpt *r)
+{
+    return r->named == 1 && r->found.n == 1 && !r->found.v[0]->letter;
+}
+
 /* What stands for several is told of as that, so that the sender does not learn for whom (RFC 3461
  * section 5.2.7.3): the rest of NOTIFY holds for each of them. */
 static uint8_t note_expanded(struct session *s, struct str original, struct str orcpt)
@@ -93,7 +98,7 @@ static uint8_t note_expanded(struct session *s, struct str original, struct str 
     struct mail *m = &s->mail;
     const struct rcpt *r = m->rcpt;
     unsigned notify = r->said.notify;
-    if (!(notify & SMTP_NOTIFY_SUCCESS) || (r->named == 1 && r->found.n == 1))
+    if (!(notify & SMTP_NOTIFY_SUCCESS) || is_one_person(r))
         return (uint8_t)notify;
     struct target *t = ARENA_NEW(m->arena, struct target);
     *t = (struct target){.address = original, .original = original, .orcpt = orcpt,
@@ -113,8 +118,10 @@ static void accept_rcpt(struct session *s)
     uint8_t notify = note_expanded(s, original, orcpt);
     for (size_t i = 0; i < r->found.n; i++) {
         struct target *t = target_copy(m->arena, r->found.v[i], original);
-        t->notify = notify;
-        t->orcpt = orcpt;
+        if (!t->letter) { /* the sender's wishes end at a list (RFC 3461 section 5.2.7.1) */
+            t->notify = notify;
+            t->orcpt = orcpt;
+        }
         target_add(&m->targets, t);
     }
     r->found.n = 0;
@@ -198,7 +205,8 @@ static void probe(struct session *s)
     r->text[0] = '\0';
     r->probes = 1; /* ours, so that no answer ends it before all are asked */
     for (size_t i = 0; i < r->found.n; i++) {
-        if (r->found.v[i]->remote || probed_lately(s->smtpd, r->found.v[i]->key, s->mail.from.size))
+        if (r->found.v[i]->remote || r->found.v[i]->unknown ||
+            probed_lately(s->smtpd, r->found.v[i]->key, s->mail.from.size))
             continue;
         r->probes++;
         probe_one(s, r->found.v[i]);
@@ -217,7 +225,7 @@ static bool room_for_more(const struct session *s)
 }
 
 /* A mailbox reached twice gets the message once. */
-static void found(struct session *s, const struct msg_target *t)
+static void found(struct session *s, const struct msg_target *t, struct letter *letter)
 {
     struct rcpt *r = s->mail.rcpt;
     struct str key = mail_fold_case(r->arena, t->address);
@@ -232,6 +240,7 @@ static void found(struct session *s, const struct msg_target *t)
     }
     struct target *mine = ARENA_NEW(r->arena, struct target);
     *mine = (struct target){.grant = t->grant, .address = arena_str(r->arena, t->address), .remote = t->remote,
+                            .away = t->away, .unknown = t->unknown, .letter = letter,
                             .key = arena_str(r->arena, key)};
     map_put(s->mail.seen, mine->key, s); /* any value: it is a set */
     target_add(&r->found, mine);
@@ -244,7 +253,7 @@ static void found_elsewhere(struct session *s)
     struct msg_target itself = {.address = r->address, .remote = true};
     r->verdict = VERDICT_YES;
     r->named++;
-    found(s, &itself);
+    found(s, &itself, NULL);
 }
 
 /* The house has nothing against the recipient, or says why not. */
@@ -285,8 +294,9 @@ static void on_resolved(struct session *s, void *arg, struct msg *m)
         if (reply_msg->targets.n) /* it was rewritten */
             r->address = arena_str(r->arena, reply_msg->targets.v[0].address);
     } else {
+        struct letter *letter = reply_msg ? lists_letter(s, reply_msg) : NULL;
         for (size_t i = 0; reply_msg && i < reply_msg->targets.n; i++)
-            found(s, &reply_msg->targets.v[i]);
+            found(s, &reply_msg->targets.v[i], letter);
         r->named += reply_msg ? reply_msg->targets.n : 0;
     }
     if (reply_msg && reply_msg->more)

@@ -60,6 +60,16 @@ enum outcome {
     TARGET_GIVEN_BACK /* to an LMTP client, which tries again */
 };
 
+/* What goes to the members of a mailing list. Lies in the transaction's arena. */
+struct letter {
+    struct letter *next;
+    uint32_t number;   /* from 1 */
+    struct str list;   /* its address, folded */
+    struct str sender; /* whom its errors go to; empty: the message's sender */
+    bool closed;       /* not everybody may post */
+    struct str prefix; /* header lines before the message */
+};
+
 /* One mailbox the message goes to. Lies in the transaction's arena. */
 struct target {
     struct grant grant;
@@ -68,6 +78,9 @@ struct target {
     struct str original; /* the recipient as it was said in RCPT */
     bool remote;         /* another server's: for the queue; its grant, if any, says that it may */
     bool loops;          /* the message was in this mailbox already */
+    bool away;           /* its owner may be */
+    bool unknown;        /* a member of a list who does not exist: for the queue, to tell of it */
+    struct letter *letter; /* NULL: the message as it came */
     uint8_t notify;      /* SMTP_NOTIFY_* */
     struct str orcpt;    /* as it was said in RCPT */
     bool told;           /* the queue has made the report that was asked for */
@@ -122,6 +135,8 @@ struct mail {
     struct str id; /* session id and number of the transaction */
     struct target_list targets;
     struct target_list expanded; /* recipients that stand for several, whose sender wants a receipt */
+    struct letter *letters; /* of the lists among the recipients */
+    bool of_list;          /* its header names a list already */
     struct map *seen;      /* folded addresses of the targets */
     struct str sender;     /* as the message goes on: from, rewritten perhaps */
     struct original *originals; /* the recipients accepted, where copies may hang on them */
@@ -269,6 +284,18 @@ void mail_free(struct session *s);
 void target_add(struct target_list *list, struct target *t);
 void rcpt_free(struct session *s); /* the recipient under way, if any */
 void grant_drop(struct smtpd *d, const struct grant *g);
+
+/* --- lists.c --- */
+/* The letter of the list that led to these targets, made when it is new; NULL: no list did. */
+struct letter *lists_letter(struct session *s, const struct msg_resolve_reply *r);
+/* The envelope sender of a letter, or (NULL) of the message. */
+struct str lists_sender(const struct session *s, const struct letter *l);
+/* The message is here, and not sealed yet. */
+void lists_look(struct session *s);
+/* All recipients are known: what stands before the message in each letter. */
+void lists_prepare(struct session *s);
+/* The message has been at the list of this address before. */
+void lists_mark_loop(struct session *s, struct str key);
 
 /* --- rules.c: smtpd_*_restrictions --- */
 /* refusal: the reply, or NULL when nothing stands against the recipient. */

@@ -349,7 +349,8 @@ static int user_show(struct user_command *u)
     static const char *const attrs[] = {
         "objectClass", "uid", "cn", "uidNumber", "gidNumber", "homeDirectory", "mail",
         "mailacceptinggeneralid", "maildrop", "pwdAccountLockedTime", "accountStatus",
-        "facteurAccountStatus", "facteurForward", "facteurQuota", "userAccountControl", "nsAccountLock", NULL};
+        "facteurAccountStatus", "facteurForward", "facteurQuota", "facteurVacationText",
+        "facteurVacationStart", "facteurVacationEnd", "userAccountControl", "nsAccountLock", NULL};
     size_t count;
     if (print_matching(u, filter_for(u, name_attr(u), str_from(u->name)), attrs, &count) != 0)
         return -1;

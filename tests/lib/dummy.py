@@ -204,8 +204,8 @@ def on_redeem_ask(data, _):
         return
     if behaviour == 7:
         os._exit(9)
-    master.send("redeem_reply", "QBBIIsssQss", number, values["verdict"], values["service"],
-                values["uid"], 20000, values["home"], values["maildir"], values["login"], 0, b"", values["login"])
+    master.send("redeem_reply", "QBBIIsssQsss", number, values["verdict"], values["service"],
+                values["uid"], 20000, values["home"], values["maildir"], values["login"], 0, b"", values["login"], b"")
 
 
 def on_session_start(data, fd):

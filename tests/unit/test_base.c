@@ -1,4 +1,5 @@
 /* base/: views, memory, tables, log escaping. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -207,6 +208,30 @@ static void log_to_syslog_and_journal(void)
                              "MESSAGE=event key=\"two words\"\n");
 }
 
+/* RFC 4517 section 3.3.13. */
+static void generalized_times(void)
+{
+    static const struct {
+        const char *text;
+        int64_t want; /* -1: none */
+    } t[] = {
+        {"19700101000000Z", 0},          {"20261224120000Z", 1798113600},
+        {"2026122412Z", 1798113600},     {"202612241230Z", 1798115400},
+        {"20261224120000.75Z", 1798113600}, {"20261224140000+0200", 1798113600},
+        {"20261224083000,0-0330", 1798113600}, {"20240229000000Z", 1709164800},
+        {"20261224130000+01", 1798113600},
+        {"", -1}, {"20261224", -1}, {"20261224120000", -1}, {"20261324120000Z", -1},
+        {"20260230000000Z", -1}, {"20261224250000Z", -1}, {"20261224126000Z", -1},
+        {"20261224120000.Z", -1}, {"20261224120000Zx", -1}, {"20261224120000+2", -1},
+        {"20261224120000+0260", -1}, {"2026-12-24", -1}, {"tomorrow", -1}, {"20260024120000Z", -1},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        int64_t got = -1;
+        int r = clock_generalized(str_from(t[i].text), &got);
+        CU_ASSERT(r == (t[i].want < 0 ? -1 : 0) && got == t[i].want);
+    }
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -220,6 +245,7 @@ int main(void)
         {"buffers", buffers},
         {"tables", tables},
         {"secrets", secrets},
+        {"times of a directory", generalized_times},
         {"log lines cannot be forged", log_lines_cannot_be_forged},
         {"a log daemon that stands still", log_daemon_stands_still},
         {"log to syslog and journal", log_to_syslog_and_journal},

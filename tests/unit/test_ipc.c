@@ -16,10 +16,10 @@
 
 /* --- every message of the table, filled, sent through bytes, and compared --- */
 
-static struct msg_target some_targets[2] = {{{{1}}, {"a@b.example", 11}, true},
-                                            {{{2, 3}}, {"", 0}, false}};
+static struct msg_target some_targets[2] = {{{{1}}, {"a@b.example", 11}, true, false, true},
+                                            {{{2, 3}}, {"", 0}, false, true, false}};
 static struct msg_recipient some_recipients[2] = {{{"x@y.example", 11}, {"X@y.example", 11}, {{9}},
-                                                   7, RECIPIENT_LOOPS, {"rfc822;x", 8}},
+                                                   7, RECIPIENT_UNKNOWN, {"rfc822;x", 8}},
                                                   {{"", 0}, {"z\0z", 3}, {{0}}, 0, 0, {"", 0}}};
 
 static void fill_u8(msg_u8 *v)
@@ -77,7 +77,8 @@ static bool same_targets(msg_targets a, msg_targets b)
     bool same = a.n == b.n;
     for (size_t i = 0; same && i < a.n; i++)
         same = same_grant(a.v[i].grant, b.v[i].grant) && str_eq(a.v[i].address, b.v[i].address) &&
-               a.v[i].remote == b.v[i].remote;
+               a.v[i].remote == b.v[i].remote &&
+               a.v[i].away == b.v[i].away && a.v[i].unknown == b.v[i].unknown;
     return same;
 }
 static bool same_recipients(msg_recipients a, msg_recipients b)

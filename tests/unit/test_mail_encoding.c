@@ -377,6 +377,33 @@ static void encoded_words(void)
     mail_conv_free(c);
 }
 
+/* What is encoded is decoded again, in words of at most 75 characters that cut none of ours in two. */
+static void words_made(void)
+{
+    struct mail_conv *c = mail_conv_new();
+    static const char *const t[] = {
+        "plain", "", "f\xc3\xbcr", "\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93"
+        "\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93"
+        "\xf0\x9f\x90\x93\xf0\x9f\x90\x93\xf0\x9f\x90\x93", "a long line of ASCII and then \xc3\xa4\xc3\xb6\xc3\xbc"
+        " and some more of it, so that there are several"};
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        AUTO_ARENA a = arena_new(256);
+        AUTO_BUF out = {0};
+        struct str rest, line;
+        CU_ASSERT(mail_words_encode(str_from(t[i]), &out) == 0);
+        rest = buf_view(&out);
+        while (str_line(&rest, &line)) {
+            CU_ASSERT(str_trim(line).n <= 75);
+            for (size_t k = 0; k < line.n; k++)
+                CU_ASSERT((unsigned char)line.p[k] < 0x80);
+            struct str one = mail_words_text(a, c, str_trim(line));
+            CU_ASSERT(str_is_utf8(one) && !memmem(one.p, one.n, "\xef\xbf\xbd", 3));
+        }
+        UNIT_STR(mail_words_text(a, c, buf_view(&out)), t[i]);
+    }
+    mail_conv_free(c);
+}
+
 /* --- search --- */
 
 static void casemap(void)
@@ -443,6 +470,7 @@ int main(void)
         {"ISO 2022", charset_iso2022},
         {"UTF-16", charset_utf16_orders},
         {"encoded words", encoded_words},
+        {"encoded words that we make", words_made},
         {"i;unicode-casemap", casemap},
         {"i;unicode-casemap of ASCII", casemap_ascii},
         {NULL, NULL},

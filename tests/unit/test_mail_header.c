@@ -1,6 +1,7 @@
 /* mail/header.h, mail/wire.h, mail/rfc5322.h: fields, addresses in them, dates, message
  * identifiers. */
 #include "mail/header.h"
+#include "mail/list.h"
 #include "mail/rfc5322.h"
 #include "mail/wire.h"
 #include "tests/unit/mail_prefix.h"
@@ -403,6 +404,26 @@ static void field_bound(void)
     CU_ASSERT(!mail_header_find(buf_view(&b), STR("From"), 0, &f));
 }
 
+/* RFC 2919 section 2, RFC 2369 section 3.4, RFC 6068 section 2. */
+static void list_fields(void)
+{
+    static const struct {
+        const char *address, *want;
+        bool closed;
+    } t[] = {
+        {"crew@example.com", "List-Id: <crew.example.com>\nList-Post: <mailto:crew@example.com>\n", false},
+        {"news.de@x.example", "List-Id: <news.de.x.example>\nList-Post: NO\n", true},
+        {"\"a b>\"@x.example", "List-Id: <-a-b--.x.example>\nList-Post: <mailto:%22a%20b%3E%22@x.example>\n", false},
+        {"caf\xc3\xa9@x.example", "List-Id: <caf--.x.example>\nList-Post: <mailto:caf%C3%A9@x.example>\n", false},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        AUTO_BUF out = {0}, small = BUF_MAX(30);
+        CU_ASSERT(mail_list_fields(str_from(t[i].address), t[i].closed, &out) == 0);
+        UNIT_STR(buf_view(&out), t[i].want);
+        CU_ASSERT(mail_list_fields(str_from(t[i].address), t[i].closed, &small) == -1);
+    }
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
@@ -420,6 +441,7 @@ int main(void)
         {"dates there and back", date_round_trip},
         {"IMAP dates", date_imap},
         {"message identifiers", message_ids},
+        {"header lines of lists", list_fields},
         {NULL, NULL},
     };
     return unit_main("mail-header", tests);

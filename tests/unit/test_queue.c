@@ -73,31 +73,35 @@ static void trace_lines(void)
     struct err e = {0};
     AUTO_BUF b = BUF_MAX(4096);
     CU_ASSERT(deliver_header(&b, STR("a@x.example"), STR("info@y.example"), STR("b@y.example"),
-                             &e) == 0);
+                             STR(""), &e) == 0);
     UNIT_STR(buf_view(&b), "Return-Path: <a@x.example>\nX-Original-To: info@y.example\n"
                            "Delivered-To: b@y.example\n");
     buf_clear(&b);
-    CU_ASSERT(deliver_header(&b, STR(""), STR("\"a b\"@y"), STR("h\xc3\xa9@y"), &e) == 0);
+    CU_ASSERT(deliver_header(&b, STR(""), STR("\"a b\"@y"), STR("h\xc3\xa9@y"), STR("X: 1\nY: 2\n"), &e) == 0);
     UNIT_STR(buf_view(&b), "Return-Path: <>\nX-Original-To: \"a b\"@y\n"
-                           "Delivered-To: h\xc3\xa9@y\n");
+                           "Delivered-To: h\xc3\xa9@y\nX: 1\nY: 2\n");
 }
 
 static void trace_lines_cannot_be_forged(void)
 {
     static const struct {
-        struct str sender, original, address;
+        struct str sender, original, address, prefix;
     } bad[] = {
-        {STR("a\nX: 1"), STR("o"), STR("d")}, {STR("a"), STR("o\r\nX: 1"), STR("d")},
-        {STR("a"), STR("o"), STR("d\rX: 1")}, {STR("a\0b"), STR("o"), STR("d")},
-        {STR("a\x7f"), STR("o"), STR("d")},   {STR("a\xc2\x85z"), STR("o"), STR("d")},
-        {STR("a\xff"), STR("o"), STR("d")},   {STR("a"), STR(""), STR("d")},
-        {STR("a"), STR("o"), STR("")},
+        {STR("a\nX: 1"), STR("o"), STR("d"), STR("")}, {STR("a"), STR("o\r\nX: 1"), STR("d"), STR("")},
+        {STR("a"), STR("o"), STR("d\rX: 1"), STR("")}, {STR("a\0b"), STR("o"), STR("d"), STR("")},
+        {STR("a\x7f"), STR("o"), STR("d"), STR("")},   {STR("a\xc2\x85z"), STR("o"), STR("d"), STR("")},
+        {STR("a\xff"), STR("o"), STR("d"), STR("")},   {STR("a"), STR(""), STR("d"), STR("")},
+        {STR("a"), STR("o"), STR(""), STR("")},
+        {STR("a"), STR("o"), STR("d"), STR("X: 1")},
+        {STR("a"), STR("o"), STR("d"), STR("X: 1\n\nbody\n")},
+        {STR("a"), STR("o"), STR("d"), STR("X: \x01\n")},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct err e = {0};
         AUTO_BUF b = BUF_MAX(4096);
         buf_str(&b, STR("before"));
-        CU_ASSERT(deliver_header(&b, bad[i].sender, bad[i].original, bad[i].address, &e) == -1);
+        CU_ASSERT(deliver_header(&b, bad[i].sender, bad[i].original, bad[i].address, bad[i].prefix,
+                                 &e) == -1);
         CU_ASSERT(e.kind == ERR_PERMANENT);
         UNIT_STR(buf_view(&b), "before");
     }
@@ -105,7 +109,8 @@ static void trace_lines_cannot_be_forged(void)
     struct err e = {0};
     AUTO_BUF b = BUF_MAX(4096);
     memset(big, 'a', sizeof big);
-    CU_ASSERT(deliver_header(&b, (struct str){big, sizeof big}, STR("o"), STR("d"), &e) == -1);
+    CU_ASSERT(deliver_header(&b, (struct str){big, sizeof big}, STR("o"), STR("d"), STR(""),
+                             &e) == -1);
     CU_ASSERT(b.n == 0);
 }
 
@@ -423,8 +428,8 @@ static void newer_version(void)
 {
     struct place p = new_place();
     queue_db_close(open_db(&p));
-    run_sql(&p, "PRAGMA user_version = 5");
-    expect_refused(&p, ERR_PERMANENT, "version 5");
+    run_sql(&p, "PRAGMA user_version = 6");
+    expect_refused(&p, ERR_PERMANENT, "version 6");
     remove_place(&p);
 }
 
@@ -442,6 +447,7 @@ static bool look_at_old(void *ctx, const struct queue_message *m, const struct q
     "DROP INDEX recipient_local; DROP INDEX recipient_remote; DROP INDEX recipient_local_due;"     \
     "DROP INDEX recipient_remote_due; DROP INDEX recipient_next; DROP INDEX recipient_held;"
 
+static const char back_to_4[] = "DROP TABLE told; PRAGMA user_version = 4";
 static const char back_to_3[] = "DROP TABLE sts_policy; PRAGMA user_version = 3";
 static const char back_to_2[] =
     LANE_INDEXES "ALTER TABLE message DROP COLUMN ret; ALTER TABLE message DROP COLUMN envid;"
@@ -465,7 +471,9 @@ static void older_version(int version)
     size_t n = 0;
     add(db, 5, 100, STR("a"), STR(""));
     queue_db_close(db);
-    run_sql(&p, back_to_3);
+    run_sql(&p, back_to_4);
+    if (version <= 3)
+        run_sql(&p, back_to_3);
     if (version <= 2)
         run_sql(&p, back_to_2);
     if (version == 1)
@@ -494,6 +502,11 @@ static void older_version_2(void)
 static void older_version_3(void)
 {
     older_version(3);
+}
+
+static void older_version_4(void)
+{
+    older_version(4);
 }
 
 /* --- policies --- */
@@ -858,12 +871,12 @@ static void files(void)
     char text[16] = "";
     CU_ASSERT_FATAL(queue_spool_open(p.dir, &s, &e) == 0);
     AUTO_FD body = body_of("0123456789");
-    CU_ASSERT(queue_spool_copy(&s, 0x1f, body, 11, &why, &e) == -1); /* shorter than said */
+    CU_ASSERT(queue_spool_copy(&s, 0x1f, STR(""), body, 11, &why, &e) == -1); /* shorter than said */
     CU_ASSERT(!why.full && !why.taken);
     CU_ASSERT(queue_spool_read(&s, 0x1f, 11, &missing, &e) == -1 && missing);
-    AUTO_FD file = queue_spool_copy(&s, 0x1f, body, 8, &why, &e);
+    AUTO_FD file = queue_spool_copy(&s, 0x1f, STR(""), body, 8, &why, &e);
     CU_ASSERT(file >= 0);
-    CU_ASSERT(queue_spool_copy(&s, 0x1f, body, 8, &why, &e) == -1 && why.taken);
+    CU_ASSERT(queue_spool_copy(&s, 0x1f, STR(""), body, 8, &why, &e) == -1 && why.taken);
     CU_ASSERT(queue_spool_sync(&s, &file, 1, &full, &e) == 0);
     CU_ASSERT(pwrite(body, "XXXX", 4, 0) == 4); /* too late for our copy */
     AUTO_FD back = queue_spool_read(&s, 0x1f, 8, &missing, &e);
@@ -874,7 +887,7 @@ static void files(void)
     CU_ASSERT(queue_spool_read(&s, 0x1f, 8, &missing, &e) == -1 && missing);
     int ends[2];
     CU_ASSERT_FATAL(pipe(ends) == 0);
-    CU_ASSERT(queue_spool_copy(&s, 0x20, ends[0], 1, &why, &e) == -1);
+    CU_ASSERT(queue_spool_copy(&s, 0x20, STR(""), ends[0], 1, &why, &e) == -1);
     close(ends[0]);
     close(ends[1]);
     AUTO_FD blank = queue_spool_blank(&s, &e);
@@ -995,6 +1008,7 @@ int main(void)
         {"a version 1 is brought up to date", older_version_1},
         {"a version 2 is brought up to date", older_version_2},
         {"a version 3 is brought up to date", older_version_3},
+        {"a version 4 is brought up to date", older_version_4},
         {"policies of MTA-STS", policies},
         {"policies are bounded", policies_are_bounded},
         {"endless parts of a message", endless_parts},
