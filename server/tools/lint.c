@@ -113,10 +113,11 @@ static int read_entries(struct lint *l)
     const char *attrs[TOOL_ATTRS_MAX + 1] = {NULL};
     const char *const more[] = {l->home_attr, l->uid_attr, l->gid_attr, l->name_attr, "member",
                                 "uniqueMember", "memberUid"};
-    const char *const *lists[] = {l->tables.addresses, l->tables.targets};
+    const char *const *lists[] = {l->tables.addresses, l->tables.targets,
+                                  lint_account_attrs(l->cfg, l->arena)};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
         tool_attr_add(l->arena, attrs, str_from(more[i]));
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (const char *const *a = lists[i]; *a; a++)
             tool_attr_add(l->arena, attrs, str_from(*a));
     int r = ldapmap_client_search(l->client, l->settings.search_base.p, LDAPMAP_SCOPE_SUB,
@@ -136,6 +137,7 @@ static int look(struct lint *l)
         return -1;
     lint_addresses(l);
     lint_persons(l);
+    lint_accounts(l);
     if (lint_members(l) != 0 || lint_indexes(l) != 0)
         return -1;
     lint_rights(l);

@@ -53,6 +53,15 @@ void lint_addresses(struct lint *l);
 void lint_persons(struct lint *l);
 int lint_members(struct lint *l);
 
+/* The LDIF of one change to an entry, in place of what out held. */
+void lint_mend(struct lint *l, const struct lint_entry *x, enum ldapmap_change_kind kind,
+               const char *attr, struct str value, struct buf *out);
+
+/* lint_accounts.c: states, forwarding and absence. */
+void lint_accounts(struct lint *l);
+/* The attributes for that, NULL-terminated; the arena's. */
+const char *const *lint_account_attrs(const struct config *cfg, struct arena *a);
+
 /* lint_server.c: what the server lets be seen, and how it finds. Each 0, or -1 and l->err. */
 int lint_indexes(struct lint *l);
 void lint_rights(struct lint *l);

@@ -22,8 +22,8 @@ void lint_take(void *lint, const struct ldapmap_entry *entry)
         l->top_uid = uid;
 }
 
-static void mend(struct lint *l, const struct lint_entry *x, enum ldapmap_change_kind kind,
-                 const char *attr, struct str value, struct buf *out)
+void lint_mend(struct lint *l, const struct lint_entry *x, enum ldapmap_change_kind kind,
+               const char *attr, struct str value, struct buf *out)
 {
     struct ldapmap_change change = {kind, attr, value.p ? arena_strz(l->arena, value) : NULL};
     buf_clear(out);
@@ -44,7 +44,7 @@ static void own_address(struct lint *l, struct map *owners, struct lint_entry *x
     }
     if (owner == x)
         return;
-    mend(l, x, LDAPMAP_DELETE, attr, value, &ldif);
+    lint_mend(l, x, LDAPMAP_DELETE, attr, value, &ldif);
     lint_found(l, "address-twice", x->e.dn, &ldif, "%s %.*s belongs to %.*s too", attr,
                STR_FMT(value), STR_FMT(owner->e.dn));
 }
@@ -82,7 +82,7 @@ static void check_target(struct lint *l, struct lint_entry *x, const char *attr,
         return;
     if (l->cfg->recipient_delimiter.n && strpbrk(key.p, l->cfg->recipient_delimiter.p))
         return;
-    mend(l, x, LDAPMAP_DELETE, attr, value, &ldif);
+    lint_mend(l, x, LDAPMAP_DELETE, attr, value, &ldif);
     lint_found(l, "dangling-target", x->e.dn, &ldif,
                "%s %.*s leads to a hosted domain and to nobody there", attr, STR_FMT(value));
 }
@@ -99,7 +99,7 @@ static void walk(struct lint *l, struct lint_entry *x, size_t depth)
             if (!to || is_own(l, x, key) || to->walk == LINT_SEEN)
                 continue;
             if (to->walk == LINT_INSIDE) {
-                mend(l, x, LDAPMAP_DELETE, *attr, a->values[i], &ldif);
+                lint_mend(l, x, LDAPMAP_DELETE, *attr, a->values[i], &ldif);
                 lint_found(l, "alias-loop", x->e.dn, &ldif, "%s %.*s leads back to %.*s", *attr,
                            STR_FMT(a->values[i]), STR_FMT(to->e.dn));
             } else if (depth < DEPTH_MAX) {
@@ -157,7 +157,7 @@ static void check_uid(struct lint *l, struct lint_entry *x)
     struct lint_entry *other = map_put(l->by_uid, arena_str(l->arena, text), x);
     if (!low && !other)
         return;
-    mend(l, x, LDAPMAP_REPLACE, l->uid_attr,
+    lint_mend(l, x, LDAPMAP_REPLACE, l->uid_attr,
          arena_printf(l->arena, "%llu", (unsigned long long)next), &ldif);
     l->top_uid = next;
     if (low)
@@ -194,7 +194,7 @@ static void check_home(struct lint *l, struct lint_entry *x)
     AUTO_BUF ldif = {0};
     if (!home.p || is_below(home, l->cfg->virtual_mailbox_base))
         return;
-    mend(l, x, LDAPMAP_REPLACE, l->home_attr, good_home(l, x), &ldif);
+    lint_mend(l, x, LDAPMAP_REPLACE, l->home_attr, good_home(l, x), &ldif);
     lint_found(l, "path-outside", x->e.dn, &ldif, "%s %.*s does not lie below %.*s", l->home_attr,
                STR_FMT(home), STR_FMT(l->cfg->virtual_mailbox_base));
 }
@@ -211,7 +211,7 @@ static void check_lacking(struct lint *l, struct lint_entry *x)
         struct str value = i == 0   ? good_home(l, x)
                            : i == 3 ? STR("NAME")
                                     : arena_printf(l->arena, "%llu", (unsigned long long)next);
-        mend(l, x, LDAPMAP_ADD, attrs[i], value, &ldif);
+        lint_mend(l, x, LDAPMAP_ADD, attrs[i], value, &ldif);
         lint_found(l, "lacking", x->e.dn, &ldif, "has no %s, which delivery and login need", attrs[i]);
     }
 }
@@ -261,7 +261,7 @@ static int check_members(struct lint *l, struct lint_entry *x, const char *attr,
             return -1;
         if (there)
             continue;
-        mend(l, x, LDAPMAP_DELETE, attr, a->values[i], &ldif);
+        lint_mend(l, x, LDAPMAP_DELETE, attr, a->values[i], &ldif);
         lint_found(l, "dangling-member", x->e.dn, &ldif, "%s %.*s does not exist", attr,
                    STR_FMT(a->values[i]));
     }

@@ -102,6 +102,61 @@ def recipients(mail):
     tap.has(text, "smtp      250 2.1.5 Ok")
 
 
+def decisions(told):
+    return json.dumps([s for s in told["steps"] if s["step"] == "decision"])
+
+
+def states_of_accounts(mail):
+    """Each state, and what a client gets with it."""
+    dn = "uid=amelie," + mail.slapd.mail_base
+    mail.slapd.modify("dn: %s\nchangetype: modify\nadd: objectClass\nobjectClass: facteurAccount\n" % dn)
+    for state, forward, verdict, words, login in (
+            ("active", None, "yes", "is a mailbox", 0), ("nologin", None, "yes", "is a mailbox", 3),
+            ("disabled", None, "refused", "is disabled: account_disabled_action decides", 3),
+            ("forward", "bruno@example.com", "yes", "is forwarded to bruno@example.com", 3),
+            ("forward", "x@remote.example", "remote", "goes to another server", 3),
+            ("forward", None, "cannot-say", "", 4), ("asleep", None, "cannot-say", "", 4)):
+        mail.slapd.modify("dn: %s\nchangetype: modify\nreplace: facteurAccountStatus\nfacteurAccountStatus: %s\n-\n"
+                          "replace: facteurForward\n%s" % (dn, state, forward and "facteurForward: %s\n" % forward or ""))
+        mail.facteur("directory", "flush")
+        _, told = explain(mail, "rcpt", "amelie@example.com")
+        tap.same(told["verdict"], verdict, state)
+        tap.has(decisions(told), words)
+        tap.same(told["smtp"], real_rcpt(mail, "amelie@example.com"), state)
+        status, told = explain(mail, "login", "--password", "amelie", password="amelie-secret")
+        tap.same(status, login, state)
+    tap.has(told["steps"][-1]["why"], 'facteurAccountStatus "asleep" is not in account_state_map')
+    mail.slapd.modify("dn: %s\nchangetype: modify\ndelete: facteurAccountStatus\n-\n"
+                      "replace: facteurVacationText\nfacteurVacationText: Away\n" % dn)
+    mail.facteur("directory", "flush")
+    _, told = explain(mail, "rcpt", "amelie@example.com")
+    tap.has(decisions(told), "amelie@mail.example.org may be away: senders are told so")
+    mail.slapd.modify("dn: %s\nchangetype: modify\ndelete: facteurVacationText\n" % dn)
+    mail.facteur("directory", "flush")
+
+
+def mailing_lists(mail):
+    people = "uid=%s," + mail.slapd.mail_base
+    entry = ("dn: cn=crew,%s\nobjectClass: groupOfNames\nobjectClass: facteurList\ncn: crew\n"
+             "facteurListAddress: crew@example.com\nmember: %s\nmember: %s\nfacteurListMember: x@remote.example\n"
+             "facteurListMember: gone@mail.example.org\n" % (mail.slapd.mail_base, people % "amelie", people % "nobody"))
+    mail.slapd.add(entry + "facteurListOwner: boss@remote.example\nfacteurListPost: members\n")
+    mail.facteur("directory", "flush")
+    _, told = explain(mail, "rcpt", "crew@example.com")
+    tap.same(told["verdict"], "remote")
+    for words in ("crew@example.com is a group", "errors of the list crew@example.com go to boss@remote.example",
+                  "does not exist: left out", "only its members may post to this list",
+                  "gone@mail.example.org does not exist: the list's owner is told",
+                  "x@remote.example goes to another server", "amelie@mail.example.org is a mailbox"):
+        tap.has(decisions(told), words)
+    mail.slapd.delete("cn=crew," + mail.slapd.mail_base)
+    mail.slapd.add(entry)
+    mail.facteur("directory", "flush")
+    _, told = explain(mail, "rcpt", "crew@example.com")
+    tap.same((told["verdict"], told["smtp"]), ("cannot-say", real_rcpt(mail, "crew@example.com")))
+    tap.has(told["steps"][-1]["why"], "leads to gone@mail.example.org, which does not exist")
+
+
 def logins(mail):
     status, told = explain(mail, "login", "amelie")
     tap.same(status, 4)
@@ -175,10 +230,10 @@ def an_outage(mail):
 
 
 def main():
-    with Instance() as mail:
+    with Instance(options={"group_maps": "ldap:ldap/groups.cf"}) as mail:
         mail.slapd.add(EXTRA.replace("@BASE@", mail.slapd.base))
         return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail)) for f in
-                        (recipients, logins, senders, nothing_is_given_out, mistakes, an_outage)])
+                        (recipients, states_of_accounts, mailing_lists, logins, senders, nothing_is_given_out, mistakes, an_outage)])
 
 
 sys.exit(main())

@@ -41,6 +41,15 @@ FAULTS = (
     person("astray", uidNumber="30002", homeDirectory="/etc/astray") +
     person("dotted", uidNumber="30003", homeDirectory="@VMAIL@/../../root") +
     person("homeless", uidNumber="30004", homeDirectory=None) +
+    person("asleep", uidNumber="30011", facteurAccountStatus="asleep") +
+    person("forwards", uidNumber="30012", facteurAccountStatus="Forward") +
+    person("wordless", uidNumber="30013", facteurVacationEnd="20261224120000Z") +
+    person("backwards", uidNumber="30014", facteurVacationText="Away", facteurVacationStart="20270101000000Z",
+           facteurVacationEnd="20261224120000Z") +
+    person("sound", uidNumber="30015", facteurVacationText="Away", facteurVacationStart="20260101000000Z",
+           facteurVacationEnd="20261224120000Z", facteurAccountStatus="NoLogin",
+           facteurForward="x@elsewhere.example") +
+    person("misled", uidNumber="30016", facteurForward="nobody") +
     ALIAS % {"cn": "round1", "from": "round1@example.com", "to": "round2@example.com"} +
     ALIAS % {"cn": "round2", "from": "round2@example.com", "to": "round1@example.com"} +
     ALIAS % {"cn": "self", "from": "self@example.com", "to": "self@example.com"} +
@@ -62,7 +71,9 @@ memberUid: vanished
 """)
 WANT = {("address-twice", "uid=twice"), ("uid-low", "uid=lowly"), ("uid-shared", "uid=shares"),
         ("path-outside", "uid=astray"), ("path-outside", "uid=dotted"), ("lacking", "uid=homeless"),
-        ("alias-loop", "cn=round2"), ("dangling-target", "cn=nowhere"),
+        ("state-unknown", "uid=asleep"), ("forward-nowhere", "uid=forwards"),
+        ("vacation-text", "uid=wordless"), ("vacation-order", "uid=backwards"),
+        ("forward-bad", "uid=misled"), ("alias-loop", "cn=round2"), ("dangling-target", "cn=nowhere"),
         ("dangling-member", "cn=list"), ("dangling-member", "cn=unix")}
 
 
@@ -104,6 +115,22 @@ def faults_of_entries(mail):
     tap.same(done.returncode, 0, done.stderr)
     status, told = lint(mail)
     tap.same(found(told), set(), "after the LDIF was applied")
+
+
+def dates_that_are_none(mail):
+    """slapd holds its own attribute to the syntax; a site may use another one."""
+    mail.options.update(account_vacation_start_attribute="description")
+    mail.write_config()
+    mail.slapd.modify("dn: uid=sound,%s\nchangetype: modify\nadd: description\ndescription: tomorrow\n"
+                      % mail.slapd.mail_base)
+    _, told = lint(mail)
+    tap.same(found(told), {("vacation-date", "uid=sound")})
+    tap.has(told["findings"][0]["text"], '"tomorrow" is no date')
+    apply(mail, told["findings"][0]["ldif"], mail.slapd.admin_dn)
+    _, told = lint(mail)
+    tap.same(found(told), set())
+    del mail.options["account_vacation_start_attribute"]
+    mail.write_config()
 
 
 def many_entries(mail):
@@ -185,7 +212,7 @@ def failures(mail):
 def main():
     with Instance() as mail:
         return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail)) for f in
-                        (a_sound_directory, faults_of_entries, many_entries, indexes, rights,
+                        (a_sound_directory, faults_of_entries, dates_that_are_none, many_entries, indexes, rights,
                          clear_text, failures)])
 
 

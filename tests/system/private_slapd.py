@@ -77,7 +77,8 @@ def many_people(slapd):
         ["ldapsearch", "-x", "-LLL", "-H", slapd.ldapi_uri, "-D", slapd.config_dn, "-w",
          slapd.admin_password, "-b", "olcDatabase={1}mdb,cn=config", "-s", "base", "olcDbIndex"],
         capture_output=True, text=True).stdout
-    check(all(line in indexes for line in ("mailacceptinggeneralid eq,sub", "maildrop eq", "uid eq")),
+    check(all(line in indexes for line in ("mailacceptinggeneralid eq,sub", "maildrop eq", "uid eq", "mail eq",
+                                     "facteurListAddress eq")),
           "the indexes are there", indexes)
 
 
