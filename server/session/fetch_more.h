@@ -8,7 +8,8 @@
 #include "session/imap.h"
 #include "session/message.h"
 
-/* A message of at most this many bytes is read for PREVIEW (LAZY), a larger one answers NIL. */
+/* A message of at most this many bytes is read for PREVIEW (LAZY), a larger one answers NIL until its preview is
+ * known. */
 #define FETCH_SMALL ((size_t)64 << 10)
 
 /* Sends EMAILID, THREADID or SAVEDATE; for THREADID the message's usual fields have been read. */
