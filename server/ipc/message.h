@@ -116,7 +116,6 @@ enum { /* order_ask */
 /* dns_ask. YES; NO: there is none; REFUSED: the domain says that it takes no mail (RFC 7505). */
 enum {
     DNS_ASK_MAIL = 1, /* a domain with mail servers */
-    DNS_ASK_HOST = 2, /* a name with an address */
     DNS_ASK_LIST = 3, /* a name in a DNS list */
     /* The name of an address. YES: it leads back to it; NO: it does not, or there is none. */
     DNS_ASK_CLIENT = 4,
