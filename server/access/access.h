@@ -61,8 +61,8 @@ struct access_protocol {
     /* What feed has found. False when the client has ended. */
     bool (*handle)(struct client *c);
     void (*refuse)(struct client *c, enum login_end why);
-    /* What SASL said: on with the dialogue. */
-    bool (*sasl_went)(struct client *c, enum sasl_event event);
+    /* Says that AUTHENTICATE or AUTH ends without a login: cancelled, or what c->sasl.wrong says. */
+    void (*sasl_failed)(struct client *c, enum sasl_event event);
     /* The first line for the session, without its end. */
     const char *(*preamble)(const struct client *c);
     void (*free)(struct client *c); /* the reader and what was read; safe to call again */
@@ -138,10 +138,9 @@ extern const struct access_protocol imap_protocol, pop3_protocol;
 /* --- login.c --- */
 /* Asks the directory; the client must not be read meanwhile. password is not kept. */
 void login_start(struct client *c, struct str user, struct str password);
-/* On with what SASL said: the next challenge, or the login. False: it failed, c->sasl says why and is
- * the caller's to free. */
-bool login_sasl(struct client *c, enum sasl_event event);
-/* Begins AUTHENTICATE or AUTH. Later steps of a mechanism that is relayed go to sasl_went. */
+/* On with what SASL said: the next challenge, the login, or the end of it. */
+void login_sasl(struct client *c, enum sasl_event event);
+/* Begins AUTHENTICATE or AUTH. */
 enum sasl_event login_begin(struct client *c, struct str mechanism, const struct str *initial);
 /* A relayed exchange is given up, if there is one. */
 void login_relay_end(struct client *c);

@@ -125,11 +125,8 @@ static bool do_login(struct client *c, const char *tag, struct imap_cursor *args
     return true;
 }
 
-static bool sasl_went(struct client *c, enum sasl_event event)
+static void sasl_failed(struct client *c, enum sasl_event event)
 {
-    if (login_sasl(c, event))
-        return true;
-    c->errors++;
     if (event == SASL_CANCELLED)
         say(c, c->imap.tag, "BAD Authentication cancelled.");
     else if (event == SASL_UNKNOWN)
@@ -139,9 +136,6 @@ static bool sasl_went(struct client *c, enum sasl_event event)
     else
         conn_printf(c->conn, "%s %s %s\r\n", c->imap.tag,
                     event == SASL_REFUSED ? "NO [AUTHENTICATIONFAILED]" : "BAD", c->sasl.wrong);
-    login_relay_end(c);
-    sasl_free(&c->sasl);
-    return true;
 }
 
 static bool do_authenticate(struct client *c, const char *tag, struct imap_cursor *args)
@@ -156,7 +150,8 @@ static bool do_authenticate(struct client *c, const char *tag, struct imap_curso
     else if (imap_get_end(args) != 0)
         return bad(c, tag, args);
     remember_tag(c, tag);
-    return sasl_went(c, login_begin(c, mechanism, initial.p ? &initial : NULL));
+    login_sasl(c, login_begin(c, mechanism, initial.p ? &initial : NULL));
+    return true;
 }
 
 static const struct {
@@ -234,7 +229,7 @@ static bool handle(struct client *c)
         }
     } else if (c->state == CLIENT_SASL) {
         struct str text = {args->p, (size_t)(args->end - args->p)};
-        alive = sasl_went(c, sasl_step(&c->sasl, text));
+        login_sasl(c, sasl_step(&c->sasl, text));
     } else {
         alive = command(c, &i->line);
     }
@@ -269,7 +264,7 @@ const struct access_protocol imap_protocol = {
     .feed = feed,
     .handle = handle,
     .refuse = refuse,
-    .sasl_went = sasl_went,
+    .sasl_failed = sasl_failed,
     .preamble = preamble,
     .free = reader_free,
 };

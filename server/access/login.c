@@ -179,14 +179,13 @@ static void on_step(void *arg, struct msg *m)
     enum relayed_next next = relayed_answer(&c->relayed, m);
     c->ask = 0;
     if (next != RELAYED_OVER) {
-        c->protocol->sasl_went(c, sasl_relay_challenge(&c->sasl, m->auth_step_reply.data,
-                                                       next == RELAYED_LAST ? SASL_EXPECTS_NOTHING
-                                                       : next == RELAYED_REFUSED
-                                                           ? SASL_EXPECTS_ANYTHING
-                                                           : SASL_EXPECTS_MORE));
+        login_sasl(c, sasl_relay_challenge(&c->sasl, m->auth_step_reply.data,
+                                           next == RELAYED_LAST      ? SASL_EXPECTS_NOTHING
+                                           : next == RELAYED_REFUSED ? SASL_EXPECTS_ANYTHING
+                                                                     : SASL_EXPECTS_MORE));
         conn_resume(c->conn);
     } else if (c->relayed.let_in) {
-        c->protocol->sasl_went(c, SASL_RELAYED);
+        login_sasl(c, SASL_RELAYED);
     } else {
         login_relay_end(c);
         sasl_free(&c->sasl);
@@ -217,16 +216,23 @@ static void relay_step(struct client *c)
     c->ask = rpc_call(c->access->directory, &m, DIRECTORY_MS, on_step, c);
 }
 
-bool login_sasl(struct client *c, enum sasl_event event)
+static void fail(struct client *c, enum sasl_event event)
+{
+    c->errors++;
+    c->protocol->sasl_failed(c, event);
+    login_relay_end(c);
+}
+
+void login_sasl(struct client *c, enum sasl_event event)
 {
     if (event == SASL_CONTINUE) {
         c->state = CLIENT_SASL;
         conn_printf(c->conn, "+ %s\r\n", c->sasl.challenge);
-        return true;
+        return;
     }
     if (event == SASL_RELAY) {
         relay_step(c);
-        return true;
+        return;
     }
     c->state = CLIENT_TALKS;
     if (event == SASL_RELAYED)
@@ -235,9 +241,8 @@ bool login_sasl(struct client *c, enum sasl_event event)
         login_start(c, (struct str){c->sasl.user.p, c->sasl.user.n},
                     (struct str){c->sasl.password.p, c->sasl.password.n});
     else
-        return false;
+        fail(c, event);
     sasl_free(&c->sasl);
-    return true;
 }
 
 void login_cancel(struct client *c)

@@ -15,16 +15,11 @@ static void say(struct client *c, const char *text)
     conn_printf(c->conn, "%s\r\n", text);
 }
 
-static bool wrong_code(struct client *c, const char *code, const char *text)
-{
-    c->errors++;
-    conn_printf(c->conn, "-ERR %s%s\r\n", code, text);
-    return true;
-}
-
 static bool wrong(struct client *c, const char *text)
 {
-    return wrong_code(c, "", text);
+    c->errors++;
+    conn_printf(c->conn, "-ERR %s\r\n", text);
+    return true;
 }
 
 static void greet(struct client *c)
@@ -98,30 +93,24 @@ static bool do_pass(struct client *c, const struct pop3_command *cmd)
     return true;
 }
 
-static bool sasl_went(struct client *c, enum sasl_event event)
+static void sasl_failed(struct client *c, enum sasl_event event)
 {
-    if (login_sasl(c, event))
-        return true;
     if (event == SASL_CANCELLED)
-        wrong(c, "Authentication cancelled");
+        say(c, "-ERR Authentication cancelled");
     else if (event == SASL_UNKNOWN)
-        wrong(c, "Unknown authentication mechanism");
+        say(c, "-ERR Unknown authentication mechanism");
     else if (event == SASL_NO_MEMORY)
-        wrong_code(c, "[SYS/TEMP] ", "No memory for a password now");
-    else if (event == SASL_REFUSED)
-        wrong_code(c, "[AUTH] ", c->sasl.wrong);
+        say(c, "-ERR [SYS/TEMP] No memory for a password now");
     else
-        wrong(c, c->sasl.wrong);
-    login_relay_end(c);
-    sasl_free(&c->sasl);
-    return true;
+        conn_printf(c->conn, "-ERR %s%s\r\n", event == SASL_REFUSED ? "[AUTH] " : "", c->sasl.wrong);
 }
 
 static bool do_auth(struct client *c, const struct pop3_command *cmd)
 {
     if (!conn_is_tls(c->conn))
         return wrong(c, no_tls);
-    return sasl_went(c, login_begin(c, cmd->text, cmd->initial.p ? &cmd->initial : NULL));
+    login_sasl(c, login_begin(c, cmd->text, cmd->initial.p ? &cmd->initial : NULL));
+    return true;
 }
 
 static bool do_apop(struct client *c, const struct pop3_command *cmd)
@@ -181,7 +170,7 @@ static bool handle(struct client *c)
         sasl_free(&c->sasl);
         wrong(c, p->reader.wrong);
     } else if (c->state == CLIENT_SASL) {
-        alive = sasl_went(c, sasl_step(&c->sasl, p->line));
+        login_sasl(c, sasl_step(&c->sasl, p->line));
     } else {
         alive = command(c, p->line);
     }
@@ -218,7 +207,7 @@ const struct access_protocol pop3_protocol = {
     .feed = feed,
     .handle = handle,
     .refuse = refuse,
-    .sasl_went = sasl_went,
+    .sasl_failed = sasl_failed,
     .preamble = preamble,
     .free = reader_free,
 };
