@@ -54,6 +54,6 @@ def conversation(mail, path):
     return test
 
 
-with Instance(options={"ldap_timeout": "2s"}) as instance:
+with Instance(options={"ldap_timeout": "2s", "login_timeout": "600s"}) as instance:
     paths = sorted(glob.glob(os.path.join(SRCDIR, "tests/dialogues/login/*.txt")))
     tap.run([(os.path.basename(path)[:-4], conversation(instance, path)) for path in paths])
