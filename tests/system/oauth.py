@@ -61,7 +61,8 @@ def message(name, token, user="amelie"):
 def say(session, name, text, at_once=True):
     """(what it is told before a refusal, or None; the end)."""
     coded = b64(text.encode())
-    if at_once and len(coded) < 200:  # POP3 has no room for a longer one (RFC 5034 section 4)
+    fits = len(coded) < 200 or not isinstance(session, Pop3)  # RFC 5034 section 4
+    if at_once and fits:
         told, end = session.begin(name, coded)
     else:
         told, end = session.begin(name)
