@@ -48,7 +48,7 @@ def main(mail):
             before = child(program)
             os.kill(before["pid"], signal.SIGKILL)
             tap.wait_for(lambda: child(program)["state"] == "ready" and
-                         child(program)["pid"] != before["pid"], 20)
+                         child(program)["pid"] != before["pid"], 60)
             works("after-" + program)
         return test
 
@@ -91,7 +91,8 @@ def main(mail):
                 client.quit()
             else:
                 client.logout()
-            found = tap.wait_for(lambda: re.findall(end + r" session=(\w+) user=bruno client=127\.0\.0\.1 ", mail.log()))
+            last = end + r" session=(\w+) user=bruno client=127\.0\.0\.1 "
+            found = tap.wait_for(lambda: re.findall(last, mail.log()), 30, "no such line")
             about = [re.search(r"(\S+) session=" + found[-1], line) for line in mail.log().splitlines()]
             tap.same({m.group(1) for m in about if m} - {"disconnect"}, {"connect", "tls", "login", "session", end})
 
@@ -99,13 +100,13 @@ def main(mail):
         """The session program dies, and another one is there."""
         before = child("session")["pid"]
         os.kill(before, signal.SIGKILL)
-        tap.wait_for(lambda: child("session")["state"] == "ready" and child("session")["pid"] != before, 20)
+        tap.wait_for(lambda: child("session")["state"] == "ready" and child("session")["pid"] != before, 60)
 
     def orphans():
         """Sessions outlive their parent; they are counted until they end, and their user's number with them."""
         def count():
             return next(line for line in status() if line["what"] == "facteurd")["sessions"]
-        tap.wait_for(lambda: count() == 0)
+        tap.wait_for(lambda: count() == 0, 30)
         first, second = mail.imap("amelie"), mail.imap("bruno")
         first.select()
         lose_parent()
