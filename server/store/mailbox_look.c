@@ -176,10 +176,11 @@ static int look_at_all(struct store_mailbox *mb, bool last, struct err *e)
 
 /* ---- looking at a part ---- */
 
+/* One that was thought to be gone keeps its UID, as long as nobody was told so. */
 static uint32_t known_uid(void *ctx, struct str base)
 {
     const struct store_msg *m = mailbox_by_base(ctx, base);
-    return m && !m->gone ? m->uid : 0;
+    return m && !(m->gone && m->logged) ? m->uid : 0;
 }
 
 /* The names that came, each once, with the last word about it. */

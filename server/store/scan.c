@@ -161,13 +161,14 @@ static int list_part(struct scan *s)
 static int list_all(struct scan *s)
 {
     struct store_stamp after;
+    int64_t began = clock_real_us() * 1000; /* a slow look must not make a young change old */
     if (s->part)
         return list_part(s);
     s->again = false;
     if (list_new(s) != 0 || list_dir(s, false) != 0 || store_folder_stamp(s->f, &after, s->e) != 0)
         return -1;
     s->uneasy = after.cur_ns != s->stamp.cur_ns ||
-                s->stamp.cur_ns > clock_real_us() * 1000 - TICK_NS;
+                s->stamp.cur_ns > began - TICK_NS;
     return 0;
 }
 

@@ -119,10 +119,14 @@ static void give_up(struct store_watch *w)
     w->pending = w->own_at = w->own_n = 0;
 }
 
-/* The halves of a rename are told one right after the other, but may be read apart. */
+/* The halves of a rename may be read apart, and what happens in the other directory may be told between
+ * them. Renames within one directory come one after the other, so only the last can lack its half. */
 static void pair(struct store_watch *w, const struct inotify_event *event)
 {
-    w->moving = event->mask & IN_MOVED_FROM ? event->cookie : 0;
+    if (event->mask & IN_MOVED_FROM)
+        w->moving = event->cookie;
+    else if ((event->mask & IN_MOVED_TO) && event->cookie == w->moving)
+        w->moving = 0;
 }
 
 static void take(struct store_watch *w, const struct inotify_event *event)
@@ -178,4 +182,5 @@ void store_watch_clear(struct store_watch *w)
     buf_clear(&w->names);
     w->pending = w->own_at = w->own_n = 0;
     w->new_touched = w->rescan = false;
+    w->moving = 0;
 }

@@ -1,9 +1,10 @@
-/* store/: homes, writing messages, delivery, locks, quota; and what is in the way. */
+/* store/: homes, writing messages, delivery, locks, quota, watching; and what is in the way. */
 #include "store/deliver.h"
 #include "store/dotlock.h"
 #include "store/home.h"
 #include "store/maildir.h"
 #include "store/quota.h"
+#include "store/watch.h"
 #include "tests/unit/store_fixture.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -415,9 +417,41 @@ static void quota_stale(void)
     CU_ASSERT(store_disk_check(root, UINT64_MAX / 2, &e) == -1 && e.kind == ERR_TEMPORARY && e.client[0]);
 }
 
+/* ---- halves of a rename ---- */
+
+static void tell_event(int fd, int wd, uint32_t mask, uint32_t cookie, const char *name)
+{
+    struct {
+        struct inotify_event event;
+        char name[16];
+    } e = {.event = {.wd = wd, .mask = mask, .cookie = cookie, .len = sizeof e.name}};
+    snprintf(e.name, sizeof e.name, "%s", name);
+    CU_ASSERT_FATAL(write(fd, &e, sizeof e) == (ssize_t)sizeof e);
+}
+
+/* What comes in new/ meanwhile does not make a rename in cur/ whole. */
+static void half_renames(void)
+{
+    int fds[2];
+    CU_ASSERT_FATAL(pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0);
+    struct store_watch w = {.fd = fds[0], .cur_wd = 1, .new_wd = 2};
+    tell_event(fds[1], 1, IN_MOVED_FROM, 7, "a:2,");
+    tell_event(fds[1], 2, IN_MOVED_TO, 8, "b");
+    CU_ASSERT(store_watch_touched(&w) && w.moving == 7 && w.new_touched);
+    tell_event(fds[1], 1, IN_MOVED_TO, 7, "a:2,S");
+    CU_ASSERT(store_watch_touched(&w) && w.moving == 0 && w.pending == 2);
+    tell_event(fds[1], 1, IN_MOVED_FROM, 9, "a:2,S");
+    store_watch_clear(&w);
+    CU_ASSERT(w.moving == 0 && w.pending == 0 && !w.new_touched);
+    buf_free(&w.names);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     static const struct unit_test tests[] = {
+        {"a rename of which half was told is not a loss", half_renames},
         {"a home is made", home_made},
         {"homes outside the base are refused", home_bad_paths},
         {"what is in the way of a home is named", home_in_the_way},
