@@ -330,7 +330,7 @@ class Load:
     def __exit__(self, *_):
         self.over = True
         for client in self.clients:
-            client.join(90)
+            client.join(300)
 
     def ready(self, user):
         """Logins work (again)."""
