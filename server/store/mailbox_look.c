@@ -375,12 +375,31 @@ static int first_look(struct store_mailbox *mb, bool last, struct err *e)
     return r;
 }
 
+/* The uidlist was read after the files were listed: somebody may have numbered a file meanwhile that the
+ * view has not. Forgotten, it would be numbered again. */
+static bool is_ahead(const struct store_mailbox *mb, int64_t began_ns)
+{
+    const struct store_uidlist *u = &mb->folder->uids;
+    int64_t written_ns = (int64_t)u->seen.st_mtim.tv_sec * 1000000000 + u->seen.st_mtim.tv_nsec;
+    return u->readable && u->count && u->recs[u->count - 1].uid > mb->max_uid &&
+           written_ns > began_ns - TICK_MS * 1000000;
+}
+
 int mailbox_look(struct store_mailbox *mb, struct err *e)
 {
     int r = 1;
-    for (int i = 1; i <= LOOKS && r == 1; i++)
+    int64_t began_ns = 0;
+    for (int i = 1; i <= LOOKS && r == 1; i++) {
+        began_ns = clock_real_us() * 1000;
         r = mb->loaded ? look_once(mb, i == LOOKS, e) : first_look(mb, i == LOOKS, e);
-    store_uidlist_rest(&mb->folder->uids);
+    }
+    if (is_ahead(mb, began_ns)) {
+        mb->taken_ns = 0;
+        mb->watch.rescan = true;
+        due_in(mb, TICK_MS);
+    } else {
+        store_uidlist_rest(&mb->folder->uids);
+    }
     if (r < 0)
         return -1;
     store_mailbox_settle(mb, false);
