@@ -4,12 +4,20 @@
 #include <getopt.h>
 #include <stdio.h>
 
-static void print_one(const struct config *c, size_t i)
+static bool is_password(const char *name)
+{
+    return strcmp(name, "ldap_bind_pw") == 0 || strcmp(name, "oauth2_client_secret") == 0;
+}
+
+/* What is printed is often shown to others. */
+static void print_one(const struct config *c, size_t i, bool passwords)
 {
     struct str source = c ? c->source[i] : (struct str){NULL, 0};
     const struct config_option *o = &config_options[i];
     if (!source.p)
         source = str_from(o->def);
+    if (source.n && !passwords && is_password(o->name))
+        source = STR("# hidden, -P shows it");
     printf("%s =%s%.*s\n", o->name, source.n ? " " : "", STR_FMT(source));
 }
 
@@ -19,13 +27,13 @@ static bool differs(const struct config *c, size_t i)
 }
 
 /* c: NULL for the defaults. */
-static int print_named(const struct config *c, int count, char **names)
+static int print_named(const struct config *c, bool passwords, int count, char **names)
 {
     int status = 0;
     for (int i = 0; i < count; i++) {
         const struct config_option *o = config_find(str_from(names[i]));
         if (o)
-            print_one(c, (size_t)(o - config_options));
+            print_one(c, (size_t)(o - config_options), passwords);
         else
             status = tool_fail("conf", "unknown option \"%s\"; did you mean \"%s\"?", names[i],
                                config_nearest(str_from(names[i]))->name);
@@ -33,21 +41,25 @@ static int print_named(const struct config *c, int count, char **names)
     return status;
 }
 
-static void print_all(const struct config *c, bool only_differing)
+static void print_all(const struct config *c, bool passwords, bool only_differing)
 {
     for (size_t i = 0; i < config_option_count; i++)
         if (!only_differing || differs(c, i))
-            print_one(c, i);
+            print_one(c, i, passwords);
 }
 
 int tool_conf(const char *file, int argc, char **argv)
 {
     char mode = 'a';
+    bool passwords = false;
     int o;
-    while ((o = getopt(argc, argv, "nde")) != -1) {
-        if (o == '?' || mode != 'a')
+    while ((o = getopt(argc, argv, "ndeP")) != -1) {
+        if (o == '?' || (o != 'P' && mode != 'a'))
             return tool_fail("conf", "at most one of -n, -d and -e");
-        mode = (char)o;
+        if (o == 'P')
+            passwords = true;
+        else
+            mode = (char)o;
     }
     if (mode == 'e')
         return conf_edit(file, argc - optind, argv + optind);
@@ -56,9 +68,9 @@ int tool_conf(const char *file, int argc, char **argv)
         return 1;
     int status = 0;
     if (optind < argc)
-        status = print_named(c, argc - optind, argv + optind);
+        status = print_named(c, passwords, argc - optind, argv + optind);
     else
-        print_all(c, mode == 'n');
+        print_all(c, passwords, mode == 'n');
     config_free(c);
     return status;
 }

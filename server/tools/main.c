@@ -11,7 +11,7 @@ static const struct {
     const char *arguments, *help;
 } commands[] = {
     {"check", tool_check, "", "check the configuration and everything it names"},
-    {"conf", tool_conf, "[-n | -d | -e NAME=VALUE ...] [NAME ...]",
+    {"conf", tool_conf, "[-n | -d | -e NAME=VALUE ...] [-P] [NAME ...]",
      "print the configuration, or edit it"},
     {"directory", tool_directory, "lint [--json] | flush [USER]",
      "what in the directory would trouble mail, with the LDIF that mends it; or forget what is kept of\n"

@@ -257,6 +257,10 @@ def conf_prints(site):
     tap.has(differing, "smtp_processes = 2\n")
     tap.true("smtpd_banner" not in differing, "a default is no difference")
     tap.true(len(site.facteur("conf").stdout.splitlines()) > 80, "all options")
+    secret = site.facteur("conf", "-P", "ldap_bind_pw").stdout
+    tap.true(len(secret) > len("ldap_bind_pw = \n"), "the test's own password")
+    tap.same(site.facteur("conf", "ldap_bind_pw").stdout, "ldap_bind_pw = # hidden, -P shows it\n")
+    tap.true(secret not in site.facteur("conf").stdout + differing, "the password is hidden")
     done = site.facteur("conf", "smtpd_baner")
     tap.same((done.returncode, "did you mean \"smtpd_banner\"" in done.stderr), (1, True))
 
