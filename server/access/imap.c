@@ -190,7 +190,6 @@ static void start(struct client *c)
 static void reader_free(struct client *c)
 {
     imap_reader_free(&c->imap.reader);
-    imap_reader_init(&c->imap.reader, &limits);
 }
 
 static bool feed(struct client *c, struct str *in)

@@ -60,6 +60,8 @@ static void on_own_domain(struct session *s, void *arg, struct msg *m)
 {
     struct rules *r = arg;
     uint8_t v = m ? m->resolve_reply.verdict : VERDICT_CANNOT_SAY;
+    if (m && m->resolve_reply.more) /* the last part goes on: this walk may end with it */
+        return;
     if (v == VERDICT_YES)
         rules_go_on(s, r, GOES_ON);
     else if (v == VERDICT_CANNOT_SAY)

@@ -1,9 +1,8 @@
 # Broken on purpose. BROKEN_TESTS are short in `make check`; `make soak` and `make torment` are long.
 BROKEN_TESTS = %reldir%/kills.py %reldir%/scarce.py %reldir%/network_cut.py %reldir%/overload.py \
-	%reldir%/slapd_trouble.py
-BROKEN_LONG = %reldir%/soak.py
+	%reldir%/slapd_trouble.py %reldir%/soak.py
 TESTS += $(BROKEN_TESTS)
-EXTRA_DIST += $(BROKEN_TESTS) $(BROKEN_LONG) tests/lib/load.py tests/lib/watch.py
+EXTRA_DIST += $(BROKEN_TESTS) tests/lib/load.py tests/lib/watch.py
 
 .PHONY: soak torment
 soak: all

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Sessions in a whole installation: confined, a copy of fresh messages; small while idle."""
+"""Sessions in a whole installation: a copy of fresh messages; small while idle; what stays of visits that ended."""
 import os
 import re
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from instance import BUILD, Instance  # noqa: E402
+from watch import MIB, private  # noqa: E402
 
 MESSAGES = 3000
 IDLE_KIB = 220
+VISITS = 1000
 
 
 def memory(pid):
@@ -66,7 +69,29 @@ def main(mail):
         tap.same(client.fetch("1", "(UID)")[1], [b"1 (UID 1)"])
         client.logout()
 
-    return [("a session in IDLE is small, and wakes", small)]
+    def visit(port, goodbye):
+        with socket.create_connection(("127.0.0.1", mail.ports[port]), timeout=30) as client:
+            with client.makefile("rb") as answers:
+                answers.readline()
+                client.sendall(goodbye)
+                answers.read()
+
+    def visits():
+        """Four KiB that stay of each are four MiB."""
+        ways = (("imap", b"a LOGOUT\r\n"), ("pop3", b"QUIT\r\n"), ("smtp", b"QUIT\r\n"))
+        for way in ways:
+            for _ in range(VISITS // 5):
+                visit(*way)
+        pids = mail.pids("access") + mail.pids("smtp")
+        before = [private(pid) for pid in pids]
+        for way in ways:
+            for _ in range(VISITS):
+                visit(*way)
+        after = [private(pid) for pid in pids]
+        tap.true(all(b < a + MIB for a, b in zip(before, after)), "before %s, after %s" % (before, after))
+
+    return [("a session in IDLE is small, and wakes", small),
+            ("nothing stays of visits that ended", visits)]
 
 
 if __name__ == "__main__":
