@@ -120,7 +120,7 @@ static void on_sender(struct event_base *w, struct arena *a, const struct msg *m
 {
     static const uint8_t verdicts[] = {VERDICT_YES, VERDICT_YES, VERDICT_NO, VERDICT_CANNOT_SAY};
     (void)a;
-    REQUIRE(*grant_state(w, &m->sender_ask.grant) == GRANT_OF_LOGIN);
+    (void)m;
     reply->sender_reply.verdict = verdicts[fake_dice(w, 4)];
     reply->sender_reply.text = fake_words(w, 250);
 }
@@ -443,6 +443,9 @@ uint64_t rpc_call(struct rpc *r, struct msg *m, int64_t timeout_ms, rpc_fn fn, v
     REQUIRE(timeout_ms > 0);
     msg_set_id(m, c->id);
     encode(m, r->peer, &c->bytes);
+    /* Read by whom the grant's end is told too, later: now is when it must be good. */
+    if (m->type == MSG_sender_ask)
+        REQUIRE(*grant_state(r->world, &m->sender_ask.grant) == GRANT_OF_LOGIN);
     if (m->fd >= 0)
         c->fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
     while (*at)
