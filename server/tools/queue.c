@@ -16,6 +16,7 @@ struct listing {
     bool json, whole;
     uint64_t after;
     size_t recipients;
+    size_t left; /* recipients that were to be deleted, but are being tried */
     uint64_t last_message;
     size_t messages;
     const char *between;
@@ -150,9 +151,14 @@ static void show_row(struct listing *l, struct str line)
     snprintf(id, sizeof id, "%.*s", STR_FMT(str_head(r.message, 19)));
     uint64_t message = strtoull(id, NULL, 16);
     bool first = message != l->last_message;
-    l->messages += first;
-    l->last_message = message;
-    l->recipients++;
+    bool stays = strcmp(l->what, "delete") == 0 && str_eq(r.state, STR("trying"));
+    if (stays) {
+        l->left++;
+    } else {
+        l->messages += first;
+        l->last_message = message;
+        l->recipients++;
+    }
     if (l->json)
         put_json(l, &r);
     else if (strcmp(l->what, "list") == 0 || strcmp(l->what, "show") == 0)
@@ -228,7 +234,7 @@ static int take_which(struct listing *l, struct str which)
 static void put_end(const struct listing *l)
 {
     if (l->json)
-        printf("%s]\n", l->recipients ? "\n" : "[");
+        printf("%s]\n", l->recipients + l->left ? "\n" : "[");
     else if (strcmp(l->what, "list") == 0 && l->recipients == 0)
         printf("The queue is empty.\n");
     else if (strcmp(l->what, "list") == 0)
@@ -266,8 +272,8 @@ int tool_queue(const char *file, int argc, char **argv)
     if (run(file, &l) != 0)
         return 1;
     bool lone = l.message.p[0] != '0' || l.message.n > 1;
-    if (lone && l.recipients == 0)
+    if (lone && l.recipients + l.left == 0)
         return tool_fail("queue", "there is no message %.*s", STR_FMT(l.message));
     put_end(&l);
-    return 0;
+    return l.left == 0 ? 0 : tool_fail("queue", "%zu recipients are being tried now, and stay", l.left);
 }

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
@@ -109,6 +110,18 @@ def main(mail, world):
         tap.same(os.listdir(mail.dir + "/queue/messages"), [])
         tap.same(sum("deleted" in m for m in mail.messages("amelie")), 0, "reports")
 
+    def tried_now():
+        may_go_on = threading.Event()
+        world.sink("busy.example", rcpt=lambda *_: may_go_on.wait(60) and "450 4.2.0 Later")
+        submit(["a@busy.example"], "being tried")
+        tap.wait_for(idle_state("trying"), 15, "not tried")
+        tap.has(fails("delete", "busy.example"), "1 recipients are being tried now, and stay")
+        tap.same(len(rows()), 1)
+        may_go_on.set()
+        tap.wait_for(idle_state("waiting"), 15, "the attempt does not end")
+        tap.has(queue("delete", "busy.example"), "1 recipients of 1 messages")
+        tap.same(rows(), [])
+
     def pages():
         """More than one page: 1,200 recipients."""
         world.address("many.example", world.new_ip())
@@ -143,6 +156,7 @@ def main(mail, world):
         ("held mail waits, over a restart too, and goes when released", held_and_released),
         ("retry ends the rest of a destination", retried),
         ("deleted mail is gone, and nobody is told", deleted),
+        ("what is being tried is not deleted, and that is said", tried_now),
         ("more than a page", pages),
         ("orders that make no sense", refused),
         ("only root and the owner", not_for_all),
