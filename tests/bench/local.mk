@@ -14,4 +14,4 @@ bench: all dirclient$(EXEEXT) %reldir%/load$(EXEEXT)
 .PHONY: bench
 
 EXTRA_DIST += %reldir%/bench.py %reldir%/machine.py %reldir%/mailbox.py %reldir%/peers.py %reldir%/people.py \
-	%reldir%/report.py %reldir%/rows.py %reldir%/servers.py %reldir%/NOTES
+	%reldir%/report.py %reldir%/rows.py %reldir%/servers.py %reldir%/NOTES %reldir%/results
