@@ -36,7 +36,7 @@ static const struct {
     const char *type, *text;
 } types[] = {
     {"BOOL", "yes or no"}, {"INT", "number"}, {"SIZE", "bytes"}, {"TIME", "time"},
-    {"STRING", "text"}, {"LIST", "list"}, {"MAP", "tables"}, {"PATH", "file"}, {"ENUM", NULL},
+    {"STRING", "text"}, {"PASSWORD", "text"}, {"LIST", "list"}, {"MAP", "tables"}, {"PATH", "file"}, {"ENUM", NULL},
 };
 
 static void put_kind(const struct config_option *o, struct str choices)

@@ -38,6 +38,7 @@ typedef uint64_t config_SIZE;
 typedef int64_t config_TIME; /* seconds */
 typedef int config_ENUM;     /* index of the choice */
 typedef struct str config_STRING;
+typedef struct str config_PASSWORD; /* a string that is not shown */
 typedef struct str config_PATH; /* absolute, or empty */
 typedef struct str config_MAP;
 typedef struct str config_RULES;

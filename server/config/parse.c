@@ -241,6 +241,8 @@ static int parse_STRING(struct parser *p, const struct config_option *o, struct 
     return 0;
 }
 
+#define parse_PASSWORD parse_STRING
+
 /* The value's text becomes absolute too, for it is what other programs are given: those know no
  * directory of ours. */
 static int parse_PATH(struct parser *p, const struct config_option *o, struct str v, struct str *out)

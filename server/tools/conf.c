@@ -4,11 +4,6 @@
 #include <getopt.h>
 #include <stdio.h>
 
-static bool is_password(const char *name)
-{
-    return strcmp(name, "ldap_bind_pw") == 0 || strcmp(name, "oauth2_client_secret") == 0;
-}
-
 /* What is printed is often shown to others. */
 static void print_one(const struct config *c, size_t i, bool passwords)
 {
@@ -16,7 +11,7 @@ static void print_one(const struct config *c, size_t i, bool passwords)
     const struct config_option *o = &config_options[i];
     if (!source.p)
         source = str_from(o->def);
-    if (source.n && !passwords && is_password(o->name))
+    if (source.n && !passwords && strcmp(o->type, "PASSWORD") == 0)
         source = STR("# hidden, -P shows it");
     printf("%s =%s%.*s\n", o->name, source.n ? " " : "", STR_FMT(source));
 }
