@@ -5,6 +5,8 @@ import imaplib
 import poplib
 import smtplib
 
+import tap
+
 
 class Line:
     instance = None
@@ -87,3 +89,17 @@ ALL = (Smtp, Imap, Pop3)
 
 def b64(data):
     return base64.b64encode(data).decode()
+
+
+def offers():
+    """The mechanisms that each of ALL names."""
+    told = []
+    for kind in ALL:
+        session = kind()
+        told.append(session.offers())
+        session.close()
+    return told
+
+
+def starts(text, want):
+    tap.true(text.startswith(want), "%r does not begin with %r" % (text, want))

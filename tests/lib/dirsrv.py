@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 
-from tap import wait_for
+from tap import Started, wait_for
 
 SHARE = "/usr/share/dirsrv"
 PROGRAM = "/usr/sbin/ns-slapd"
@@ -61,7 +61,7 @@ def hashed(password):
         hashlib.sha512(password.encode() + salt).digest() + salt).decode()
 
 
-class PrivateDirsrv:
+class PrivateDirsrv(Started):
     base, mail_base, reader_dn = BASE, "ou=mail," + BASE, MANAGER
 
     @staticmethod
@@ -75,18 +75,10 @@ class PrivateDirsrv:
         self.reader_password = os.urandom(12).hex()
         self.process = None
 
-    def __enter__(self):
-        try:
-            self.make()
-            self.start()
-            self.add(BACKEND % {"base": BASE, "dir": self.dir})
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+    def start(self):
+        self.make()
+        self.run()
+        self.add(BACKEND % {"base": BASE, "dir": self.dir})
 
     def close(self):
         if self.process:
@@ -111,7 +103,7 @@ class PrivateDirsrv:
         with open(self.dir + "/config/dse.ldif", "w") as dse:
             dse.write(text)
 
-    def start(self):
+    def run(self):
         with open(self.dir + "/log/output", "w") as output:
             self.process = subprocess.Popen(
                 [PROGRAM, "-D", self.dir + "/config", "-i", self.dir + "/run/pid", "-d", "0"],

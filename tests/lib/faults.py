@@ -156,3 +156,13 @@ class Faults:
             for name in files:
                 if name.startswith(".fault-"):
                     os.unlink(os.path.join(at, name))
+
+
+def fill_disk(path):
+    """Makes this file longer until nothing fits any more."""
+    with open(path, "ab", buffering=0) as ballast:
+        try:
+            while ballast.write(b"x" * 4096) == 4096:
+                pass
+        except OSError:
+            pass

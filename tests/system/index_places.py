@@ -13,7 +13,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from faults import COMMIT, KILL, KILL_AFTER, RENAME, Faults  # noqa: E402
+from faults import COMMIT, KILL, KILL_AFTER, RENAME, Faults, fill_disk  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("FACTEUR_BUILDDIR", "."))
 SESSION = os.path.join(BUILD, "session")
@@ -59,12 +59,7 @@ class Disk:
         return self
 
     def fill(self):
-        with open(self.dir + "/ballast", "wb", buffering=0) as out:
-            try:
-                while out.write(b"x" * 4096) == 4096:
-                    pass
-            except OSError:
-                pass
+        fill_disk(self.dir + "/ballast")
 
     def empty(self):
         os.unlink(self.dir + "/ballast")

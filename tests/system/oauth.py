@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import authline  # noqa: E402
 import tap  # noqa: E402
-from authline import ALL, Imap, Pop3, Smtp, b64  # noqa: E402
+from authline import ALL, Imap, Pop3, Smtp, b64, offers, starts  # noqa: E402
 from instance import Instance, free_ports  # noqa: E402
 from introspection import Introspection  # noqa: E402
 
@@ -83,10 +83,6 @@ def login(kind, token, user="amelie", name="OAUTHBEARER", source="127.0.0.1"):
         session.close()
 
 
-def starts(text, want):
-    tap.true(text.startswith(want), "%r does not begin with %r" % (text, want))
-
-
 def let_in(kind, token, *more, **named):
     told, end = login(kind, token, *more, **named)
     tap.same(told, None)
@@ -103,15 +99,6 @@ def later(kind, token, *more, **named):
     told, end = login(kind, token, *more, **named)
     tap.same(told, None)
     starts(end, kind.later)
-
-
-def offers():
-    told = []
-    for kind in ALL:
-        session = kind()
-        told.append(session.offers())
-        session.close()
-    return told
 
 
 # --- what is offered ---

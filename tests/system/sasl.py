@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import authline  # noqa: E402
 import tap  # noqa: E402
-from authline import ALL, Imap, Pop3, Smtp, b64  # noqa: E402
+from authline import ALL, Imap, Pop3, Smtp, b64, offers, starts  # noqa: E402
 from instance import BUILD, Instance  # noqa: E402
 from scram import Scram  # noqa: E402
 from slapd import SRCDIR  # noqa: E402
@@ -61,20 +61,7 @@ def login(kind, user="amelie", password=None, source="127.0.0.1", **more):
         session.close()
 
 
-def starts(text, want):
-    tap.true(text.startswith(want), "%r does not begin with %r" % (text, want))
-
-
 # --- what is offered ---
-
-def offers():
-    told = []
-    for kind in ALL:
-        session = kind()
-        told.append(session.offers())
-        session.close()
-    return told
-
 
 def off_by_default():
     tap.same(offers(), [["LOGIN", "PLAIN"]] * 3)
