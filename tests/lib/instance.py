@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 
+import tap
 from slapd import PEOPLE, SRCDIR, PrivateSlapd
 
 BUILD = os.environ.get("FACTEUR_BUILDDIR") or os.path.join(SRCDIR, "build")
@@ -195,6 +196,16 @@ class Instance:
 
     def facteur(self, *arguments):
         return run(os.path.join(BUILD, "facteur"), "-c", self.conf, *arguments)
+
+    def empty_queue(self, of="all"):
+        """Deletes a message's, a domain's or all mail in the queue; what is being tried is waited for."""
+        def emptied():
+            done = subprocess.run([os.path.join(BUILD, "facteur"), "-c", self.conf, "queue", "delete", of],
+                                  capture_output=True, text=True)
+            if done.returncode != 0 and "being tried" not in done.stderr:
+                raise RuntimeError("facteur queue delete: " + done.stderr)
+            return done.returncode == 0
+        tap.wait_for(emptied, 60, "%s is not deleted" % of)
 
     def status(self):
         return subprocess.run([os.path.join(BUILD, "facteur"), "-c", self.conf, "status"],

@@ -1,4 +1,4 @@
-"""What the programs of an instance hold: memory and descriptors.
+"""What the programs of an instance hold: memory and descriptors; and whether they live.
 
     with Peak(mail) as peak:
         ...
@@ -10,6 +10,16 @@ import time
 
 PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "filter", "deliver", "session")
 MIB = 1 << 20
+
+
+def lives(pid):
+    """One that has ended, and that nobody has waited for yet, does not: some systems' first process waits
+    for none."""
+    try:
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def private(pid):

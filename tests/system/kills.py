@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap  # noqa: E402
 from instance import Instance  # noqa: E402
 from load import Load  # noqa: E402
+from watch import lives  # noqa: E402
 from world import World  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "12"))
@@ -23,8 +24,7 @@ PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "filter", "deliver"
 def restarted(mail):
     old = mail.sessions() + [p for program in PROGRAMS[:8] for p in mail.pids(program)]
     mail.stop(signal.SIGKILL)
-    tap.wait_for(lambda: not any(os.path.exists("/proc/%d" % p) for p in old), 20,
-                 "programs outlive their master")
+    tap.wait_for(lambda: not any(map(lives, old)), 20, "programs outlive their master")
     mail.start()
 
 

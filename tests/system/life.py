@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from instance import BUILD, Instance  # noqa: E402
+from watch import lives  # noqa: E402
 
 PROGRAMS = ("directory", "queue", "deliver", "session", "smtp", "access", "relay", "filter")
 
@@ -150,7 +151,7 @@ def main(mail):
         tap.same(mail.master.wait(10), 0)
         tap.true("child-ended" not in mail.log().rpartition(" stop asked=")[2], "all ended well")
         for pid in pids:
-            tap.true(not os.path.exists("/proc/%d" % pid), "a program lives on")
+            tap.true(not lives(pid), "a program lives on")
         tap.same(sorted(os.listdir(mail.dir + "/run")), ["empty"])
         mail.start()
         works("started-again")

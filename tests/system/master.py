@@ -13,14 +13,7 @@ import tap  # noqa: E402
 from instance import UIDS  # noqa: E402
 from mastersite import (CANNOT_SAY, COUNTS, IMAP, POP3, PROGRAMS, REFUSED, ROOT,  # noqa: E402
                         YES, run_tests)
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-        return True
-    except ProcessLookupError:
-        return False
+from watch import lives  # noqa: E402
 
 
 def everybody():
@@ -136,7 +129,7 @@ def killed_programs_come_back(site):
         tap.wait_for(lambda: site.child(program)["state"] == "ready" and
                      site.child(program)["pid"] != before["pid"], 20, program + " did not come back")
         tap.same(site.child(program)["restarts"], before["restarts"] + 1, program)
-        tap.same(alive(before["pid"]), False, program)
+        tap.same(lives(before["pid"]), False, program)
     tap.wait_for(lambda: len([e for e in site.events("smtp", 0, "listener")
                               if e["pid"] == site.child("smtp")["pid"]]) == 3)
     tap.wait_for(lambda: len([e for e in site.events("directory", 0, "link")
@@ -410,7 +403,7 @@ def stop_cleans_up(site):
     tap.same(site.facteur("stop").returncode, 0)
     tap.same(site.master.wait(5), 0)
     for pid in pids:
-        tap.same(alive(pid), False, "a program lives on")
+        tap.same(lives(pid), False, "a program lives on")
     tap.same(sorted(os.listdir(site.path("run"))), ["empty"])
     done = site.facteur("status")
     tap.same(done.returncode, 1)
@@ -424,7 +417,7 @@ def the_stubborn_are_killed(site):
     began = time.monotonic()
     site.stop()
     site.no_order("stubborn", "deliver")
-    tap.same((site.master.returncode, alive(pid)), (0, False))
+    tap.same((site.master.returncode, lives(pid)), (0, False))
     tap.true(4 < time.monotonic() - began < 15, "the time it took")
 
 
@@ -434,7 +427,7 @@ def a_killed_master_takes_all_along(site):
     site.master.kill()
     site.master.wait()
     site.start()
-    tap.wait_for(lambda: not any(alive(pid) for pid in pids), 10)
+    tap.wait_for(lambda: not any(lives(pid) for pid in pids), 10)
     site.stop()
 
 
@@ -461,7 +454,7 @@ def background_is_ready_when_it_returns(site):
     pid = int(open(site.path("run/facteurd.pid")).read())
     tap.same(os.getsid(pid), pid)
     tap.same(site.facteur("stop").returncode, 0)
-    tap.wait_for(lambda: not alive(pid))
+    tap.wait_for(lambda: not lives(pid))
 
 
 def a_refusing_program_fails_the_start(site):

@@ -183,7 +183,7 @@ class Sts:
         tap.same(len(web.hits), 1)
         web.text = "gone"
         self.world.dns.zone["_mta-sts.kept.sts"] = {"all": SERVFAIL}
-        self.mail.facteur("queue", "delete", "kept.sts")
+        self.mail.empty_queue("kept.sts")
         before = self.mail.pids("relay")
         os.kill(before[0], signal.SIGKILL)
         tap.wait_for(lambda: self.mail.pids("relay") not in ([], before), 20, "no new relay program")
@@ -202,7 +202,7 @@ class Sts:
         tap.has(line, "relay-deferred")
         tap.has(line, "TLS handshake failed")
         tap.same(sink.messages, [])
-        self.mail.facteur("queue", "delete", "kept.sts")
+        self.mail.empty_queue("kept.sts")
 
     # --- policies that cannot be had ---
 
