@@ -1,5 +1,6 @@
 /*
- * The queue's database: which messages wait, for whom, until when. The only file with its SQL.
+ * The queue's database: which messages wait, for whom, until when. Its SQL stands in db_sql.c and,
+ * what concerns the layout, in db_open.c.
  *
  * SQLite in WAL mode with synchronous=FULL: one fsync a commit where a rollback journal needs
  * three, and a reader (a listing) never stops the queue. The bytes of a message lie in a file
