@@ -1,7 +1,7 @@
 /*
- * The queue program's inside: taking messages (take.c), trying them again (retry.c for mailboxes,
- * remote.c for other servers), reports about what cannot go (report.c), and the one commit that ends
- * every turn of the event loop (turn.c).
+ * The queue program's inside: taking messages (take.c), trying them again (retry.c: when; local.c
+ * for mailboxes, remote.c for other servers), reports about what cannot go (report.c), and the one
+ * commit that ends every turn of the event loop (turn.c).
  *
  * Whatever a turn brought, new messages and outcomes of attempts, is made durable together; only
  * then are the askers answered and files removed. So many who come at once share one wait for the
@@ -132,7 +132,7 @@ void queue_take_answer(struct queue *q, struct queue_entry *entry, enum verdict 
                        const char *why);
 void queue_take_end(struct queue *q);
 
-/* --- retry.c: one recipient tried once --- */
+/* --- attempt.c: one recipient tried once --- */
 enum queue_outcome { QUEUE_DONE, QUEUE_RETRY, QUEUE_HOLD, QUEUE_BOUNCE, QUEUE_EXPAND };
 
 /* What the sender is told of a recipient. */
@@ -180,8 +180,14 @@ struct queue_attempt *queue_attempt_new(struct queue *q, const struct queue_mess
 /* text: of another program, added behind why. What was tried for too long is given up. */
 void queue_attempt_finish(struct queue_attempt *a, enum queue_outcome outcome, const char *why,
                           struct str text);
+/* The outcome is committed: logs and frees. */
+void queue_attempt_settle(struct queue *q, struct queue_attempt *a);
+void queue_attempt_free(struct queue *q, struct queue_attempt *a);
+void queue_attempt_drop(void *attempt); /* at the end of all of them; takes back its ask */
 bool queue_is_in_flight(struct queue *q, uint64_t recipient);
 
+/* --- retry.c: when they are tried --- */
+#define QUEUE_READ_AGAIN_MS 2000 /* after the database could not be read */
 void queue_retry_init(struct queue *q);
 /* The database is open: what waits in it gets its lanes. */
 void queue_retry_load(struct queue *q);
@@ -191,9 +197,10 @@ void queue_is_due(struct queue *q, const struct queue_recipient *r, int64_t due_
 void queue_retry_pump(struct queue *q);
 /* No new attempts: true when deliveries are under way, and program_stop follows after the last. */
 bool queue_retry_stop(struct queue *q);
-/* The outcome is committed: logs and frees. */
-void queue_retry_settle(struct queue *q, struct queue_attempt *a);
 void queue_retry_end(struct queue *q);
+
+/* --- local.c: mailboxes --- */
+void queue_local_pump(struct queue *q);
 
 /* --- wait.c: failures that are told of together --- */
 /* True: it waits, and is finished later. */

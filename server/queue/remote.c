@@ -15,7 +15,6 @@
 
 #define RELAY_MS (6 * 3600 * 1000) /* the relay's own limits are shorter */
 #define EXPIRE_AT_ONCE 100
-#define READ_AGAIN_MS 2000 /* after the database could not be read */
 
 struct job {
     struct queue *queue;
@@ -196,7 +195,7 @@ static void serve(struct queue *q, struct lane *d)
         r = queue_db_lane_next(q->db, true, str_from(d->name), now, &next, &e);
     if (r != 0)
         log_error("queue-read", LZ("why", e.log));
-    lanes_put(&q->remote, d, r == 0 ? next : now + READ_AGAIN_MS);
+    lanes_put(&q->remote, d, r == 0 ? next : now + QUEUE_READ_AGAIN_MS);
 }
 
 void queue_remote_pump(struct queue *q)

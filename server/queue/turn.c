@@ -114,7 +114,7 @@ static void settle_all(struct queue *q)
         struct queue_attempt *next = a->next;
         if (a->message_gone)
             queue_spool_remove(&q->files, a->message.id);
-        queue_retry_settle(q, a);
+        queue_attempt_settle(q, a);
         a = next;
     }
 }
