@@ -16,6 +16,7 @@ include tests/unit/mail.mk
 include tests/unit/smtp.mk
 include tests/unit/store.mk
 include tests/unit/queue.mk
+include tests/unit/deliver.mk
 include tests/unit/search.mk
 include tests/unit/directory.mk
 include tests/unit/pop3.mk
