@@ -77,3 +77,52 @@ int fixture_maildir(struct fixture *f)
     }
     return fd;
 }
+
+void fixture_say(const struct err *e)
+{
+    printf("# %s\n", e->log);
+    fflush(stdout);
+}
+
+uint32_t fixture_add(int root, const char *folder, uint8_t flags, const char *keyword,
+                     const char *text)
+{
+    struct store_folder *f;
+    struct err e;
+    struct str kw = str_from(keyword);
+    uint32_t validity, *uids, uid;
+    size_t n;
+    if (store_folder_open(root, str_from(folder), &f, &e) != 0)
+        abort();
+    struct store_save *s = store_save_new(f);
+    if (store_save_begin(s, flags, &kw, keyword ? 1 : 0, 1000000000, 0, &e) != 0 ||
+        store_save_write(s, str_from(text), &e) != 0 || store_save_end(s, &e) != 0 ||
+        store_save_commit(s, &validity, &uids, &n, &e) != 0)
+        abort();
+    uid = uids[0];
+    free(uids);
+    store_folder_close(f);
+    return uid;
+}
+
+struct store_mailbox *fixture_box(int root, const char *folder, bool read_only)
+{
+    struct store_mailbox *mb;
+    struct err e;
+    if (store_mailbox_open(root, str_from(folder), read_only, NULL, &mb, &e) != 0) {
+        fixture_say(&e);
+        abort();
+    }
+    return mb;
+}
+
+const char *fixture_view(struct store_mailbox *mb, struct buf *b)
+{
+    buf_clear(b);
+    for (size_t i = 0; i < store_mailbox_count(mb); i++) {
+        const struct store_msg *m = store_mailbox_at(mb, i);
+        buf_printf(b, "%s%u:%x%s%s", i ? " " : "", m->uid, m->flags, m->recent ? "R" : "",
+                   m->gone ? "!" : "");
+    }
+    return buf_z(b);
+}

@@ -98,7 +98,7 @@ static void orphans(void)
     place_remove(&p);
 }
 
-/* More files than threads, again and again; one that cannot be synced is told of, wherever it is. */
+/* More files than threads, again and again; one that cannot be synced is told of everywhere. */
 static void files_at_once(void)
 {
     struct place p = place_new();
