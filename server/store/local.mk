@@ -9,7 +9,8 @@ libstore_a_SOURCES = \
 	%reldir%/scan.c %reldir%/save.c %reldir%/mailbox.c %reldir%/mailbox_view.c \
 	%reldir%/mailbox_ahead.c %reldir%/mailbox_doubt.c %reldir%/mailbox_object.c %reldir%/status.c \
 	%reldir%/special_use.h %reldir%/special_use.c \
-	%reldir%/mailbox_look.c %reldir%/mailbox_recall.c %reldir%/mailbox_index.c %reldir%/mailbox_tell.c %reldir%/watch.c \
+	%reldir%/mailbox_look.c %reldir%/mailbox_open.c %reldir%/mailbox_recall.c \
+	%reldir%/mailbox_index.c %reldir%/mailbox_tell.c %reldir%/watch.c \
 	%reldir%/watch.h %reldir%/index.c %reldir%/index_rows.c %reldir%/index_piece.c \
 	%reldir%/index.h %reldir%/index_private.h \
 	%reldir%/copy.c %reldir%/copy.h %reldir%/database.c %reldir%/database.h \

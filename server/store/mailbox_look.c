@@ -11,14 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
-#define TICK_MS 25          /* directory times may be as coarse as this */
-#define OWN_CHANGE_MS 1000  /* how long a change of others may hide behind our own */
+#define OWN_CHANGE_MS 1000 /* how long a change of others may hide behind our own */
 #define LOOKS 6
-#define LIST_LARGE 65536    /* bytes of a uidlist, some 800 messages, that make the index worth opening */
-#define PART_MAX 200        /* new files that are looked at without looking at all */
+#define PART_MAX 200 /* new files that are looked at without looking at all */
 
 static void due_in(struct store_mailbox *mb, int ms)
 {
@@ -83,12 +79,12 @@ static void anchor_scan(struct store_mailbox *mb, const struct store_picture *p,
     if (held) {
         mb->taken_ns = 0;
         mb->watch.rescan = true;
-        due_in(mb, TICK_MS);
+        due_in(mb, MAILBOX_TICK_MS);
     } else if (mb->watch.fd >= 0) {
         mailbox_anchor(mb);
     }
     if (p->uneasy && mb->watch.fd < 0)
-        due_in(mb, 2 * TICK_MS);
+        due_in(mb, 2 * MAILBOX_TICK_MS);
 }
 
 /* ---- pictures ---- */
@@ -382,7 +378,7 @@ static bool is_ahead(const struct store_mailbox *mb, int64_t began_ns)
     const struct store_uidlist *u = &mb->folder->uids;
     int64_t written_ns = (int64_t)u->seen.st_mtim.tv_sec * 1000000000 + u->seen.st_mtim.tv_nsec;
     return u->readable && u->count && u->recs[u->count - 1].uid > mb->max_uid &&
-           written_ns > began_ns - TICK_MS * 1000000;
+           written_ns > began_ns - MAILBOX_TICK_MS * 1000000;
 }
 
 int mailbox_look(struct store_mailbox *mb, struct err *e)
@@ -396,7 +392,7 @@ int mailbox_look(struct store_mailbox *mb, struct err *e)
     if (is_ahead(mb, began_ns)) {
         mb->taken_ns = 0;
         mb->watch.rescan = true;
-        due_in(mb, TICK_MS);
+        due_in(mb, MAILBOX_TICK_MS);
     } else {
         store_uidlist_rest(&mb->folder->uids);
     }
@@ -441,121 +437,4 @@ int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct stor
         return -1;
     mailbox_tell(mb, expunge);
     return 0;
-}
-
-/* ---- opening ---- */
-
-static int open_folder(int root_fd, struct str name, bool read_only, struct store_index *index,
-                       struct store_mailbox **out, struct err *e)
-{
-    struct store_folder *f;
-    *out = NULL;
-    int r = store_folder_open(root_fd, name, &f, e);
-    if (r != 0)
-        return r;
-    struct store_mailbox *mb = MEM_NEW(struct store_mailbox);
-    mb->folder = f;
-    mb->read_only = read_only;
-    mb->index = index;
-    mb->watch = (struct store_watch)STORE_WATCH_NONE;
-    f->watch = &mb->watch;
-    *out = mb;
-    return 0;
-}
-
-static void watch(struct store_mailbox *mb)
-{
-    store_watch_open(&mb->watch, mb->folder->cur_fd, mb->folder->new_fd,
-                     mb->index ? store_index_take_watch(mb->index) : -1);
-}
-
-static int give_up(struct store_mailbox **out)
-{
-    store_mailbox_close(*out);
-    *out = NULL;
-    return -1;
-}
-
-static int begin(struct store_mailbox **out, struct err *e)
-{
-    struct store_mailbox *mb = *out;
-    if (mailbox_look(mb, e) != 0)
-        return give_up(out);
-    if (!mb->read_only)
-        (void)store_maildir_clean(mb->folder->dir_fd, clock_real_us() / 1000000, NULL);
-    mailbox_tell(mb, true);
-    for (size_t i = 0; i < mb->count; i++)
-        mb->msg[i].news = false;
-    return 0;
-}
-
-int store_mailbox_open(int root_fd, struct str name, bool read_only, struct store_index *index,
-                       struct store_mailbox **out, struct err *e)
-{
-    int r = open_folder(root_fd, name, read_only, index, out, e);
-    if (r != 0)
-        return r;
-    watch(*out);
-    return begin(out, e);
-}
-
-int store_mailbox_open_once(int root_fd, struct str name, struct store_index *index,
-                            struct store_mailbox **out, struct err *e)
-{
-    struct store_stamp now = {0};
-    int r = open_folder(root_fd, name, false, index, out, e);
-    if (r != 0)
-        return r;
-    if (store_folder_stamp((*out)->folder, &now, NULL) != 0 || now.list_size < LIST_LARGE)
-        (*out)->index = NULL;
-    return begin(out, e);
-}
-
-int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct store_index *index,
-                         struct str known, struct store_mailbox **out, struct err *e)
-{
-    int r = open_folder(root_fd, name, read_only, index, out, e);
-    if (r != 0)
-        return r;
-    watch(*out);
-    return mailbox_resume(*out, known, e) == 0 ? 0 : give_up(out);
-}
-
-#define REST_FROM 5000 /* messages from which a wait of a clock tick is worth it */
-
-/* So that the next session can believe the stamp, which is younger than a clock tick. */
-static void let_stamp_settle(struct store_mailbox *mb)
-{
-    struct store_index_folder row = {.id = 1, .stamp = mb->stamp, .taken_ns = mb->taken_ns};
-    if (!mb->index || !mb->folder_id || mb->watch.fd < 0 || mb->count < REST_FROM ||
-        mb->taken_ns == 0 || store_index_believable(&row))
-        return;
-    nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000}, NULL);
-    store_mailbox_settle(mb, true);
-}
-
-void store_mailbox_close(struct store_mailbox *mb)
-{
-    if (!mb)
-        return;
-    mailbox_note_freed(mb);
-    if (mb->loaded && store_mailbox_unsettled(mb))
-        store_mailbox_settle(mb, true);
-    if (mb->loaded)
-        let_stamp_settle(mb);
-    if (mb->index)
-        store_index_leave_watch(mb->index, store_watch_leave(&mb->watch));
-    else
-        store_watch_close(&mb->watch);
-    store_folder_close(mb->folder);
-    mailbox_forget_memo(mb);
-    mailbox_believe(mb);
-    free(mb->msg);
-    free(mb->seqs);
-    free(mb->uids);
-    free(mb->flagged);
-    buf_free(&mb->names);
-    buf_free(&mb->lost);
-    buf_free(&mb->told_keywords);
-    free(mb);
 }

@@ -110,6 +110,7 @@ bool mailbox_doubts(const struct store_mailbox *mb, uint32_t uid);
 uint32_t mailbox_hold_from(const struct store_mailbox *mb);
 
 /* --- mailbox_look.c --- */
+#define MAILBOX_TICK_MS 25 /* directory times may be as coarse as this */
 /* Looks at the folder now and merges what changed into the view; nothing is told or taken out. */
 int mailbox_look(struct store_mailbox *mb, struct err *e);
 /* After changes of our own: the stamp goes along when nobody else changed anything. */
