@@ -41,6 +41,20 @@ char *mem_strdup(struct str s)
     return z;
 }
 
+size_t mem_below(const void *v, size_t n, size_t size, size_t field, uint32_t key)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        const char *at = (const char *)v + mid * size + field;
+        if (*(const uint32_t *)(const void *)at < key)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 /* --- arena --- */
 
 struct chunk {

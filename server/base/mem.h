@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 void *mem_alloc(size_t n);                /* zeroed; free() it */
@@ -18,6 +19,11 @@ void *mem_grow(void *p, size_t count, size_t size); /* realloc of count*size; ne
 char *mem_strdup(struct str s);           /* NUL-terminated copy; free() it */
 
 #define MEM_NEW(type) ((type *)mem_alloc(sizeof(type)))
+
+/* Of n structs in the order of a uint32_t field: how many have one below key. */
+size_t mem_below(const void *v, size_t n, size_t size, size_t field, uint32_t key);
+#define MEM_BELOW(v, n, field, key)                                                                \
+    mem_below((v), (n), sizeof *(v), offsetof(__typeof__(*(v)), field), (key))
 
 /* --- arena: one lifetime for many small pieces (a command, a message) --- */
 struct arena;

@@ -20,16 +20,9 @@ const struct store_msg *store_mailbox_at(const struct store_mailbox *mb, size_t 
 
 size_t store_mailbox_find(const struct store_mailbox *mb, uint32_t uid, bool *exact)
 {
-    size_t low = 0, high = mb->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (mb->msg[mid].uid < uid)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    *exact = low < mb->count && mb->msg[low].uid == uid;
-    return low;
+    size_t i = MEM_BELOW(mb->msg, mb->count, uid, uid);
+    *exact = i < mb->count && mb->msg[i].uid == uid;
+    return i;
 }
 
 size_t store_mailbox_recent(const struct store_mailbox *mb)

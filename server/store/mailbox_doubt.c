@@ -56,15 +56,8 @@ void mailbox_believe(struct store_mailbox *mb)
 bool mailbox_doubts(const struct store_mailbox *mb, uint32_t uid)
 {
     const struct mailbox_doubt *d = &mb->doubt;
-    size_t low = 0, high = d->n;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (d->v[mid].uid < uid)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < d->n && d->v[low].uid == uid && d->v[low].looks < SURE_LOOKS;
+    size_t i = MEM_BELOW(d->v, d->n, uid, uid);
+    return i < d->n && d->v[i].uid == uid && d->v[i].looks < SURE_LOOKS;
 }
 
 bool mailbox_weigh(struct store_mailbox *mb, const struct store_picture *p)

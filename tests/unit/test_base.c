@@ -56,6 +56,21 @@ static void numbers(void)
     CU_ASSERT(str_u32(STR("4294967296"), &w) == -1);
 }
 
+static void below(void)
+{
+    struct {
+        char other;
+        uint32_t key;
+    } v[5] = {{0, 2}, {0, 3}, {0, 5}, {0, 5}, {0, UINT32_MAX}}, *none = NULL;
+    static const struct {
+        uint32_t key;
+        size_t want;
+    } asked[] = {{0, 0}, {2, 0}, {3, 1}, {4, 2}, {5, 2}, {6, 4}, {UINT32_MAX, 4}};
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++)
+        CU_ASSERT(MEM_BELOW(v, 5, key, asked[i].key) == asked[i].want);
+    CU_ASSERT(MEM_BELOW(v, 4, key, UINT32_MAX) == 4 && MEM_BELOW(none, 0, key, 1) == 0);
+}
+
 static void utf8(void)
 {
     CU_ASSERT(str_is_utf8(STR("h\xc3\xa9llo \xf0\x9f\x93\xae")));
@@ -239,6 +254,7 @@ int main(void)
         {"lines", lines},
         {"tokens", tokens},
         {"numbers", numbers},
+        {"what is below a key", below},
         {"UTF-8", utf8},
         {"text of one line", text_of_one_line},
         {"arenas", arenas},

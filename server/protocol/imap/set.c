@@ -73,13 +73,6 @@ struct imap_set imap_set_resolve(struct arena *a, const struct imap_set *set, ui
 
 bool imap_set_has(const struct imap_set *set, uint32_t n)
 {
-    size_t low = 0, high = set->n;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (set->ranges[mid].last < n)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < set->n && set->ranges[low].first <= n;
+    size_t i = MEM_BELOW(set->ranges, set->n, last, n);
+    return i < set->n && set->ranges[i].first <= n;
 }
