@@ -48,6 +48,7 @@ struct config {
     struct arena *arena; /* owns every string below */
     struct str *source;  /* by option number: the text as given, NULL p: default in force */
     struct str *value;   /* by option number: the text with every $name expanded */
+    unsigned *line;      /* by option number: where it is said; 0: nowhere */
 #define OPTION(type, name, def, min, max, who, help) config_##type name;
 #include "config/options.def"
 #undef OPTION

@@ -17,7 +17,6 @@
 struct parser {
     struct config *c;
     const char *file, *dir;
-    unsigned *line_of; /* by option number */
     struct err *e;
 };
 
@@ -28,7 +27,7 @@ static size_t number_of(const struct config_option *o)
 
 static int fail_at(struct parser *p, const struct config_option *o, const char *what)
 {
-    unsigned line = p->line_of[number_of(o)];
+    unsigned line = p->c->line[number_of(o)];
     if (line == 0)
         return err_perm(p->e, "%s: %s (default): %s", p->file, o->name, what);
     return err_perm(p->e, "%s:%u: %s: %s", p->file, line, o->name, what);
@@ -47,7 +46,7 @@ static int take_setting(struct parser *p, struct str text, unsigned line)
         return err_perm(p->e, "%s:%u: unknown option \"%.*s\"; did you mean \"%s\"?", p->file, line,
                         STR_FMT(str_head(name, 100)), config_nearest(name)->name);
     p->c->source[number_of(o)] = arena_str(p->c->arena, str_trim(str_skip(text, (size_t)eq + 1)));
-    p->line_of[number_of(o)] = line;
+    p->c->line[number_of(o)] = line;
     return 0;
 }
 
@@ -393,7 +392,7 @@ int config_parse(struct str text, const char *file, const char *dir, struct conf
     p.c->arena = arena_new(16384);
     p.c->source = arena_array(p.c->arena, config_option_count, sizeof *p.c->source);
     p.c->value = arena_array(p.c->arena, config_option_count, sizeof *p.c->value);
-    p.line_of = mem_array(config_option_count, sizeof *p.line_of);
+    p.c->line = arena_array(p.c->arena, config_option_count, sizeof *p.c->line);
     int r = take_lines(&p, text);
     if (r == 0) {
         default_hostname(&p);
@@ -401,7 +400,6 @@ int config_parse(struct str text, const char *file, const char *dir, struct conf
         default_networks(&p);
         r = origin_of_file(&p) == 0 ? take_all(&p) : -1;
     }
-    free(p.line_of);
     if (r != 0) {
         config_free(p.c);
         if (e)

@@ -61,7 +61,8 @@ static int read_table(struct dirset *s, struct map_source *m, const struct bundl
     if (conn->chase_referrals)
         log_warning("ldap-table", LS("file", m->text), LZ("chase_referrals", "not followed"),
                     LZ("meaning", "answers that lead to other servers are taken for none"));
-    m->searcher = pools_searcher(s->pools, conn, (size_t)s->cfg->ldap_search_connections);
+    if (s->pools)
+        m->searcher = pools_searcher(s->pools, conn, (size_t)s->cfg->ldap_search_connections);
     return 0;
 }
 
@@ -341,24 +342,43 @@ static void watch_changes(struct dirset *s)
                            s->shared.search_base, &ops, s);
 }
 
-int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
-               struct err *e)
+/* pools: NULL for settings that are looked at and freed. */
+static struct dirset *read_all(struct pools *pools, struct config *cfg, const struct bundle *b,
+                               struct err *e)
 {
     struct dirset *s = MEM_NEW(struct dirset);
     s->users = 1;
     s->arena = arena_new(4096);
     s->cfg = cfg;
     s->pools = pools;
+    read_rules(s);
+    if (read_settings(s, b, e) == 0 && read_maps(s, b, e) == 0 && read_named(s, b, e) == 0 &&
+        read_classes(s, e) == 0 && access_read(s, b, e) == 0 && read_user_rules(s, e) == 0 &&
+        exchange_check(&s->cfg->sasl_relay_mechanisms, e) == 0)
+        return s;
+    s->cfg = NULL; /* the caller's still */
+    dirset_free(s);
+    return NULL;
+}
+
+int dirset_check(struct config *cfg, const struct bundle *b, struct err *e)
+{
+    struct dirset *s = read_all(NULL, cfg, b, e);
+    if (!s)
+        return -1;
+    s->cfg = NULL;
+    dirset_free(s);
+    return 0;
+}
+
+int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
+               struct err *e)
+{
+    struct dirset *s = read_all(pools, cfg, b, e);
+    if (!s)
+        return -1;
     s->domains = domains_new();
     s->picture = make_picture(s);
-    read_rules(s);
-    if (read_settings(s, b, e) != 0 || read_maps(s, b, e) != 0 || read_named(s, b, e) != 0 ||
-        read_classes(s, e) != 0 || access_read(s, b, e) != 0 || read_user_rules(s, e) != 0 ||
-        exchange_check(&s->cfg->sasl_relay_mechanisms, e) != 0) {
-        s->cfg = NULL; /* the caller's still */
-        dirset_free(s);
-        return -1;
-    }
     servers_set_random(opener_servers(pools_opener(pools)), cfg->ldap_server_order == 1);
     s->searcher = pools_searcher(pools, &s->shared, (size_t)cfg->ldap_search_connections);
     s->binder = pools_binder(pools, &s->shared, (size_t)cfg->ldap_bind_connections);

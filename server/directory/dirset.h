@@ -87,6 +87,8 @@ void dirset_free_map(struct dirset *s, struct dirmap *map);
 /* Takes cfg over on success (one user). -1: a permanent error that names the option or file. */
 int dirset_new(struct pools *pools, struct config *cfg, const struct bundle *b, struct dirset **out,
                struct err *e);
+/* The same as far as it can be judged without a connection; cfg stays the caller's. */
+int dirset_check(struct config *cfg, const struct bundle *b, struct err *e);
 struct dirset *dirset_hold(struct dirset *s);
 /* One user less. What the last one leaves is freed from the event loop. */
 void dirset_release(struct dirset *s);

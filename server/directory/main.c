@@ -82,6 +82,12 @@ static int configure(struct program *p, struct config *cfg, const struct bundle 
     return 0;
 }
 
+static int check(struct program *p, struct config *cfg, const struct bundle *b, struct err *e)
+{
+    (void)p;
+    return dirset_check(cfg, b, e);
+}
+
 static void link_peer(struct program *p, unsigned peer, unsigned index, int fd)
 {
     struct directory *d = p->arg;
@@ -150,6 +156,7 @@ int main(int argc, char **argv)
         .name = "facteur/directory",
         .prepare = prepare,
         .configure = configure,
+        .check = check,
         .link = link_peer,
         .message = message,
         .status = status,

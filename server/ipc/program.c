@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MASTER_FD 3
+#define MASTER_FD 3 /* or the bundle to check */
 
 struct start {
     struct confine confine;
     enum log_target log;
+    bool check;
 };
 
 static int usage(void)
@@ -33,7 +34,7 @@ static enum log_target log_target_from(struct str name)
 
 static int take_argument(struct program *p, struct start *s, int c, const char *value)
 {
-    struct str v = str_from(value);
+    struct str v = value ? str_from(value) : (struct str){0};
     switch (c) {
     case 'i':
         return str_u32(v, &p->index);
@@ -47,6 +48,9 @@ static int take_argument(struct program *p, struct start *s, int c, const char *
     case 'l':
         s->log = log_target_from(v);
         return 0;
+    case 'c':
+        s->check = true;
+        return 0;
     default:
         return -1;
     }
@@ -57,7 +61,8 @@ static int take_arguments(struct program *p, struct start *s, int argc, char **a
     static const struct option options[] = {
         {"index", required_argument, NULL, 'i'}, {"uid", required_argument, NULL, 'u'},
         {"gid", required_argument, NULL, 'g'},   {"root", required_argument, NULL, 'r'},
-        {"log", required_argument, NULL, 'l'},   {NULL, 0, NULL, 0},
+        {"log", required_argument, NULL, 'l'},   {"check", no_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -68,22 +73,41 @@ static int take_arguments(struct program *p, struct start *s, int argc, char **a
 
 /* --- messages of the master --- */
 
+static int open_bundle(int fd, struct bundle *b, struct config **cfg, struct err *e)
+{
+    struct str text;
+    if (bundle_open(fd, b, e) != 0)
+        return -1;
+    if (!bundle_get(b, STR("facteur.conf"), &text))
+        err_perm(e, "bundle without facteur.conf");
+    else if (config_parse(text, "facteur.conf", "/", cfg, e) == 0)
+        return 0;
+    bundle_close(b);
+    return -1;
+}
+
 static int configure(struct program *p, struct msg *m, struct err *e)
 {
     struct bundle b;
-    struct str text;
     struct config *cfg;
-    if (bundle_open(m->fd, &b, e) != 0)
+    if (open_bundle(m->fd, &b, &cfg, e) != 0)
         return -1;
-    int r = -1;
-    if (!bundle_get(&b, STR("facteur.conf"), &text))
-        err_perm(e, "bundle without facteur.conf");
-    else if (config_parse(text, "facteur.conf", "/", &cfg, e) == 0) {
-        log_verbose(cfg->debug);
-        r = p->ops->configure(p, cfg, &b, m->configure.reload, e);
-        if (r != 0)
-            config_free(cfg);
-    }
+    log_verbose(cfg->debug);
+    int r = p->ops->configure(p, cfg, &b, m->configure.reload, e);
+    if (r != 0)
+        config_free(cfg);
+    bundle_close(&b);
+    return r;
+}
+
+static int check(struct program *p, struct err *e)
+{
+    struct bundle b;
+    struct config *cfg;
+    if (open_bundle(MASTER_FD, &b, &cfg, e) != 0)
+        return -1;
+    int r = p->ops->check ? p->ops->check(p, cfg, &b, e) : 0;
+    config_free(cfg);
     bundle_close(&b);
     return r;
 }
@@ -173,6 +197,26 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         program_stop(p, 0);
 }
 
+static void end(struct program *p)
+{
+    if (!p->ops->end)
+        return;
+    p->ops->end(p);
+    channel_free(p->master);
+    event_base_free(p->base);
+}
+
+/* The exit status. */
+static int run_check(struct program *p)
+{
+    struct err e = {0};
+    int r = check(p, &e);
+    if (r != 0)
+        fd_write_all(STDOUT_FILENO, e.log, strlen(e.log));
+    end(p);
+    return r != 0;
+}
+
 static int start(struct program *p, const struct start *s, struct err *e)
 {
     if (p->ops->prepare && p->ops->prepare(p, e) != 0)
@@ -201,6 +245,8 @@ int program_run(const struct program_ops *ops, void *arg, int argc, char **argv)
         log_error("start", LZ("why", e.log));
         return 1;
     }
+    if (s.check)
+        return run_check(&p);
     p.master = channel_new(p.base, MASTER_FD, ops->self, MASTER, &master_ops, &p);
     struct event *term = evsignal_new(p.base, SIGTERM, on_signal, &p);
     event_add(term, NULL);
@@ -208,10 +254,6 @@ int program_run(const struct program_ops *ops, void *arg, int argc, char **argv)
     event_free(term);
     if (p.last_moment)
         event_free(p.last_moment);
-    if (ops->end) {
-        ops->end(&p);
-        channel_free(p.master);
-        event_base_free(p.base);
-    }
+    end(&p);
     return p.exit_status;
 }

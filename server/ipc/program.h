@@ -4,7 +4,8 @@
  *
  * The master starts it with its channel as descriptor 3 and the arguments
  *   --index N --uid U --gid G --root DIR --log stderr|syslog|journal
- * The program opens its log, gives up its rights, and only then handles anything.
+ * The program opens its log, gives up its rights, and only then handles anything. With --check the
+ * descriptor is a bundle: the program says on standard output what is wrong with it, and ends.
  */
 #ifndef FACTEUR_IPC_PROGRAM_H
 #define FACTEUR_IPC_PROGRAM_H
@@ -32,6 +33,8 @@ struct program_ops {
      * one stays in force. */
     int (*configure)(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                      struct err *e);
+    /* Would configure take this? Connects to nothing. NULL: it would. */
+    int (*check)(struct program *p, struct config *cfg, const struct bundle *b, struct err *e);
     /* A channel to another program (usually: rpc_link); owns fd. May be NULL. */
     void (*link)(struct program *p, unsigned peer, unsigned index, int fd);
     void (*listener)(struct program *p, unsigned number, enum service service, int fd);

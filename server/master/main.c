@@ -64,6 +64,7 @@ static struct material *load(const struct options *o, bool with_ports)
         if (with_ports) {
             tables_check(m, &f);
             check_ports(m, &f);
+            trials_run(m, &f);
         }
     }
     fputs(buf_z(&f.text), stderr);

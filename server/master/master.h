@@ -83,6 +83,8 @@ const char *child_state_name(const struct child *c);
 /* --- spawn.c --- */
 /* Starts the child's program with the other end of its channel: the pid, or -1 and errno. */
 pid_t spawn_child(const struct child *c, int channel_fd);
+/* Starts a program that says on out what is wrong with its bundle, and ends: the pid, or -1 and errno. */
+pid_t spawn_trial(const struct material *mat, enum kind k, int out);
 
 /* --- links.c --- */
 /* Gives a child new channels to every live child it is linked to. */

@@ -195,6 +195,7 @@ struct material *material_load(const char *file, struct findings *f)
 {
     struct material *m = MEM_NEW(struct material);
     m->own_uids = geteuid() == 0;
+    f->about = m;
     for (int k = 0; k < KINDS; k++)
         m->bundle[k] = -1;
     if (load_config(m, file, f) != 0) {

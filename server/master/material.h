@@ -14,8 +14,10 @@
 struct findings {
     struct buf text; /* lines, "error: …" or "warning: …" */
     unsigned errors, warnings;
+    const struct material *about; /* whose file and lines are named; or NULL */
 };
 
+/* A text that begins with an option's name, as "smtp_port: …", gets the line that says it. */
 void finding_error(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void finding_warning(struct findings *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -64,6 +66,10 @@ void file_check(const struct material *m, const char *option, const char *path, 
 /* Reads ldap_* and the sources of each map as the directory program will. For the check alone: a
  * master that serves leaves it to that program. */
 void tables_check(const struct material *m, struct findings *f);
+
+/* The same for what the directory program and the relay alone can judge: they do, each started for that
+ * with its bundle. Connects to nothing. */
+void trials_run(const struct material *m, struct findings *f);
 
 /* Would this be an open relay? */
 void relaying_check(const struct material *m, struct findings *f);

@@ -115,27 +115,45 @@ static int read_ignored(const struct config *cfg, struct settings *s, struct err
     return 0;
 }
 
+/* Settings that do not own cfg yet, or NULL. */
+static struct settings *read_settings(struct relay *r, struct config *cfg, const struct bundle *b,
+                                      struct str *authorities, struct err *e)
+{
+    struct settings *s = MEM_NEW(struct settings);
+    *s = (struct settings){.holders = 1};
+    if (!bundle_get(b, STR("authorities"), authorities))
+        *authorities = (struct str){0};
+    s->tls = tls_context(*authorities, e);
+    if (s->tls && read_relayhost(cfg, s, e) == 0 && read_ignored(cfg, s, e) == 0 &&
+        make_resolver(r, cfg, b, e) == 0)
+        return s;
+    settings_drop(s);
+    return NULL;
+}
+
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
     struct relay *r = p->arg;
-    struct settings *s = MEM_NEW(struct settings);
-    struct str authorities = {0};
+    struct str authorities;
+    struct settings *s = read_settings(r, cfg, b, &authorities, e);
     (void)reload;
-    *s = (struct settings){.holders = 1, .cfg = cfg};
-    if (!bundle_get(b, STR("authorities"), &authorities))
-        authorities = (struct str){0};
-    s->tls = tls_context(authorities, e);
-    if (!s->tls || read_relayhost(cfg, s, e) != 0 || read_ignored(cfg, s, e) != 0 ||
-        make_resolver(r, cfg, b, e) != 0) {
-        SSL_CTX_free(s->tls);
-        free(s);
+    if (!s)
         return -1;
-    }
+    s->cfg = cfg;
     strict_trust(r->strict, authorities);
     settings_drop(r->settings);
     r->settings = s;
     return 0;
+}
+
+/* The resolver is made, and asked nothing. */
+static int on_check(struct program *p, struct config *cfg, const struct bundle *b, struct err *e)
+{
+    struct str authorities;
+    struct settings *s = read_settings(p->arg, cfg, b, &authorities, e);
+    settings_drop(s);
+    return s ? 0 : -1;
 }
 
 /* --- the queue --- */
@@ -243,7 +261,7 @@ int main(int argc, char **argv)
 {
     static const struct program_ops ops = {
         .self = RELAY, .name = "facteur/relay", .prepare = on_prepare,
-        .configure = on_configure, .link = on_link, .stop = on_stop, .status = on_status,
+        .configure = on_configure, .check = on_check, .link = on_link, .stop = on_stop, .status = on_status,
         .end = on_end,
     };
     struct relay r = {0};

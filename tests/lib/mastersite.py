@@ -88,6 +88,10 @@ class Site:
         text = "".join("%s = %s\n" % item for item in options.items() if item[1] is not None)
         self.conf = self.write("facteur.conf", "# a comment\n" + text, 0o640)
 
+    def line(self, name, value):
+        """Where write_config(name=value) says it."""
+        return 2 + list(dict(self.options, **{name: value})).index(name)
+
     def order(self, what, program, text=""):
         self.write("programs/orders/%s-%s" % (what, program), text)
 

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import UIDS  # noqa: E402
+from instance import BUILD, UIDS  # noqa: E402
 from mastersite import ROOT, run_tests  # noqa: E402
 from slapd import SRCDIR  # noqa: E402
 
@@ -75,14 +75,38 @@ def wrong_options_are_named(site):
                   imap_port=site.options["smtp_port"])
     wrong.options('inet_interfaces: "mail.example.org" is no address',
                   inet_interfaces="mail.example.org")
+    wrong.options("error: %s:%d: virtual_mailbox_base: must be a directory of its own" % (
+        site.conf, site.line("virtual_mailbox_base", "/")), virtual_mailbox_base="/")
     wrong.options("smtp_port: 192.0.2.1:", inet_interfaces="192.0.2.1")
     wrong.options('virtual_alias_maps: "mysql:aliases"', virtual_alias_maps="mysql:aliases")
-    wrong.options("virtual_mailbox_base: must be a directory of its own", virtual_mailbox_base="/")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         wrong.options("smtp_port: 127.0.0.1:%d: Address already in use" % taken.getsockname()[1],
                       smtp_port=str(taken.getsockname()[1]))
+
+
+def what_programs_judge_is_named(site):
+    """Options that a program parses further than the table does; nothing is asked of any server."""
+    wrong = Mistake(site)
+    site.order("check", "relay", "3")
+    wrong.expect("daemon_directory: relay cannot be started to try its options")
+    site.no_order("check", "relay")
+    real = {"daemon_directory": BUILD, "dns_trust_anchor": ""}
+    wrong.good(**real)
+    for name, value, part in (
+            ("user_filter", "(uid=%x)", 'user_filter: "%x" is none of'),
+            ("auth_bind_userdn", "uid=admin,dc=example", "auth_bind_userdn: has neither %u nor %n"),
+            ("user_attrs", "homeDirectory=house", 'user_attrs: "homeDirectory=house" is none of'),
+            ("mail_location", "mbox:~/mail", 'mail_location: "mbox:~/mail" is not maildir:~/NAME'),
+            ("account_state_map", "locked", "account_state_map: "),
+            ("canonical_classes", "envelopes", 'canonical_classes: "envelopes" is none of'),
+            ("sasl_relay_mechanisms", "DIGEST-MD5", "sasl_relay_mechanisms: DIGEST-MD5 cannot be"),
+            ("relayhost", "[mail.example.org", 'relayhost: "[mail.example.org" is no destination'),
+            ("smtp_discard_ehlo_keywords", "telepathy", 'smtp_discard_ehlo_keywords: "telepathy"'),
+            ("dns_servers", "resolver", 'dns_servers: "resolver"')):
+        wrong.options("error: %s:%d: %s" % (site.conf, site.line(name, value), part), **real,
+                      **{name: value})
 
 
 def wrong_users_are_named(site):
@@ -207,7 +231,7 @@ def wrong_certificates_are_named(site):
         wrong.options('tls_server_sni_maps: "%s" is no name that a client could ask for' % name,
                       tls_server_sni_maps=name + "=tls/two.pem")
     tap.has(wrong.good(tls_server_sni_maps="third.example.org=tls/two.pem"),
-            "warning: tls_server_sni_maps: %s: the certificate is not for third.example.org" %
+            ": tls_server_sni_maps: %s: the certificate is not for third.example.org" %
             site.path("tls/two.pem"))
     tap.true("is not for" not in wrong.good(tls_server_sni_maps=".example.org=tls/two.pem"), "it fits")
     wrong.good(smtpd_tls_chain_files=None, smtpd_tls_cert_file="tls/one.crt",
@@ -303,7 +327,7 @@ def the_manual_names_every_restriction(site):
 
 
 TESTS = (
-    the_right_one_is_good, wrong_options_are_named, wrong_users_are_named,
+    the_right_one_is_good, wrong_options_are_named, what_programs_judge_is_named, wrong_users_are_named,
     wrong_files_are_named, wrong_tables_are_named, wrong_lists_are_named, the_bind_secret_has_one_place,
     wrong_token_servers_are_named,
     the_directory_group_may_read, wrong_certificates_are_named,
