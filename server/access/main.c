@@ -4,9 +4,6 @@
 
 #include <unistd.h>
 
-#define LAST_MOMENT_MS 4000 /* for sessions to say goodbye when the program stops */
-#define LAST_REPLIES_MS 200
-
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
@@ -60,7 +57,7 @@ static void on_status(struct program *p, struct buf *out)
 void access_client_ended(struct access *a)
 {
     if (a->stopping && !a->clients)
-        program_stop_in(a->program, LAST_REPLIES_MS);
+        program_stop_in(a->program, FRONT_LAST_REPLIES_MS);
 }
 
 static bool on_stop(struct program *p)
@@ -70,7 +67,7 @@ static bool on_stop(struct program *p)
         return true;
     a->stopping = true;
     front_deafen(&a->front);
-    program_stop_in(p, LAST_MOMENT_MS);
+    program_stop_in(p, FRONT_LAST_MOMENT_MS);
     client_stop_all(a);
     access_client_ended(a);
     return true;

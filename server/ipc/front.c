@@ -2,6 +2,7 @@
 #include "ipc/front.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "ipc/program.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 
 #define ACCEPTS_A_TURN 8
 #define REST_S 1
+
+_Static_assert(FRONT_LAST_MOMENT_MS + FRONT_LAST_REPLIES_MS < PROGRAM_END_MS, "killed before its end");
 
 /* --- settings --- */
 

@@ -14,6 +14,11 @@
 
 #include <event2/event.h>
 
+/* How a front ends after SIGTERM: what is under way has until shortly before the master kills, and the
+ * last replies have a moment to leave. */
+#define FRONT_LAST_MOMENT_MS 4000
+#define FRONT_LAST_REPLIES_MS 200
+
 struct front_settings { /* shared, counted */
     unsigned holders;
     struct config *cfg;

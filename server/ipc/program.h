@@ -13,6 +13,9 @@
 #include "ipc/bundle.h"
 #include "ipc/channel.h"
 
+/* What SIGTERM has not ended after this time, the master kills. */
+#define PROGRAM_END_MS 5000
+
 struct program {
     struct event_base *base;
     struct channel *master;
@@ -42,7 +45,7 @@ struct program_ops {
     /* Any other message of the master. May be NULL. */
     void (*message)(struct program *p, struct msg *m);
     /* SIGTERM: true when the program will call program_stop or program_stop_in itself, once what it has
-     * under way is done (soon: the master does not wait for ever). May be NULL: it stops at once. */
+     * under way is done (the master waits for PROGRAM_END_MS). May be NULL: it stops at once. */
     bool (*stop)(struct program *p);
     /* key=value text for "facteur status". May be NULL. */
     void (*status)(struct program *p, struct buf *out);

@@ -2,6 +2,7 @@
  * A child's life: started, configured, ready; ended or dead, and started again: at once after a long
  * life, with growing pauses while it keeps dying young.
  */
+#include "ipc/program.h"
 #include "master/master.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <sys/wait.h>
 
 #define READY_MS 60000
-#define END_MS 5000
 #define YOUNG_MS 10000
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 5000
@@ -190,7 +190,7 @@ void child_end(struct child *c)
         return;
     c->state = CHILD_ENDING;
     signal_child(c, SIGTERM);
-    set_timer(c, END_MS);
+    set_timer(c, PROGRAM_END_MS);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

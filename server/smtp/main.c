@@ -5,9 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LAST_MOMENT_MS 20000 /* for messages on their way when the program stops */
-#define LAST_REPLIES_MS 200
-
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                         struct err *e)
 {
@@ -70,7 +67,7 @@ static void on_status(struct program *p, struct buf *out)
 void smtpd_session_ended(struct smtpd *d)
 {
     if (d->stopping && d->session_count == 0)
-        program_stop_in(d->program, LAST_REPLIES_MS);
+        program_stop_in(d->program, FRONT_LAST_REPLIES_MS);
 }
 
 static bool on_stop(struct program *p)
@@ -80,7 +77,7 @@ static bool on_stop(struct program *p)
         return true;
     d->stopping = true;
     front_deafen(&d->front);
-    program_stop_in(p, LAST_MOMENT_MS);
+    program_stop_in(p, FRONT_LAST_MOMENT_MS);
     for (struct session *s = d->sessions, *next; s; s = next) {
         next = s->next;
         session_stop(s);
