@@ -1,5 +1,5 @@
-TESTS += tests/system/configuration.py tests/system/master.py tests/system/life.py
-EXTRA_DIST += tests/system/configuration.py tests/system/master.py tests/system/life.py \
+TESTS += tests/system/configuration.py tests/system/master.py tests/system/life.py tests/system/quickstart.py
+EXTRA_DIST += tests/system/configuration.py tests/system/master.py tests/system/life.py tests/system/quickstart.py \
 	tests/lib/mastersite.py tests/lib/dummy.py
 TESTS += tests/system/imap_dialogues.py
 EXTRA_DIST += tests/system/imap_dialogues.py tests/dialogues/imap tests/lib/dialogue.py \
