@@ -2,10 +2,12 @@
 """make bench: Facteur beside Debian's Postfix and Dovecot, set up by itself in private directories on
 private ports, measured in turn over several rounds. NOTES says what was learnt.
 
-    bench.py [PART...]        limit smtp submission relay login idle mailbox mixed directory (all of them)
+    bench.py [PART...]        limit smtp submission relay login idle mailbox mixed directory domains entries
+                              messages (all of them)
     BENCH_QUICK=1             small numbers, two rounds
     BENCH_ROUNDS=N            how many rounds (3)
-    BENCH_IDLE="1000 5000"    how many idle sessions
+    BENCH_IDLE="1000 5000"    how many idle sessions: the first number in each round, the others in the last
+    BENCH_DOMAINS, BENCH_ENTRIES, BENCH_MESSAGES="100 1000"   at how many of them the growth is measured
     BENCH_SYSTEMS="facteur"   not all three
     BENCH_HOLD=1              set up, say where everything is, wait for a line on standard input
     BENCH_TMPDIR=DIR          where the file system lies (/var/tmp)
@@ -21,6 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
+import growth
 import mailbox
 import machine
 import people
@@ -30,14 +33,22 @@ import servers
 from slapd import PrivateSlapd
 
 NEEDED = [("/usr/lib/postfix/sbin/master", "postfix"), ("/usr/lib/postfix/postfix-ldap.so", "postfix-ldap"),
-          ("/usr/lib/dovecot/imap", "dovecot-imapd"),
+          ("/usr/sbin/smtp-source", "postfix"), ("/usr/lib/dovecot/imap", "dovecot-imapd"),
           ("/usr/lib/dovecot/modules/auth/libauthdb_ldap.so", "dovecot-ldap"),
-          ("/usr/sbin/slapd", "slapd"), ("/usr/bin/ldapadd", "ldap-utils"),
+          ("/usr/sbin/slapadd", "slapd"), ("/usr/bin/ldapadd", "ldap-utils"),
           ("/usr/bin/openssl", "openssl"), ("/sbin/mkfs.ext4", "e2fsprogs")]
+
+# The parts that take all servers in turn themselves.
+WHOLE = {"limit": rows.limit, **growth.PARTS}
+ORDER = rows.ORDER + list(growth.PARTS)
 
 
 def missing():
-    return [package for path, package in NEEDED if not os.path.exists(path)]
+    return sorted({package for path, package in NEEDED if not os.path.exists(path)})
+
+
+def numbers(name, fallback):
+    return [int(n) for n in (os.environ.get(name) or fallback).split()]
 
 
 class Bench:
@@ -45,9 +56,11 @@ class Bench:
         self.parts = parts
         self.quick = os.environ.get("BENCH_QUICK", "") not in ("", "0")
         self.rounds = int(os.environ.get("BENCH_ROUNDS") or (2 if self.quick else 3))
-        self.idle = [int(n) for n in (os.environ.get("BENCH_IDLE") or
-                                      ("100" if self.quick else "1000")).split()]
+        self.idle = numbers("BENCH_IDLE", "100" if self.quick else "1000 5000")
         self.mailbox_size = 10000 if self.quick else 100000
+        self.domains = numbers("BENCH_DOMAINS", "1 10 100" if self.quick else "1 10 100 1000")
+        self.entries = numbers("BENCH_ENTRIES", "1000 10000" if self.quick else "1000 10000 100000")
+        self.messages = numbers("BENCH_MESSAGES", "100 1000 10000" if self.quick else "100 1000 10000 100000")
         self.systems = os.environ.get("BENCH_SYSTEMS", " ".join(people.SYSTEMS)).split()
         self.results = report.Results()
         self.servers, self.slapd, self.files, self.slapd_group = [], None, None, None
@@ -62,13 +75,18 @@ class Bench:
     def scale(self, count):
         return max(20, count // 8) if self.quick else count
 
+    def last_round(self):
+        return self.round == self.rounds
+
     def record(self, row, value):
         self.results.record(row, self.system, self.round, value)
 
     # --- life ---
 
     def set_up(self):
-        self.files = machine.FileSystem(self.dir, 8 if self.quick else 24)
+        # Room for the largest mailbox, once for each server and once as it was made.
+        largest = max([self.mailbox_size] + (self.messages if "messages" in self.parts else []))
+        self.files = machine.FileSystem(self.dir, 8 if self.quick else max(24, largest // 20000))
         self.say("files: " + self.files.kind)
         root = self.files.path
         self.vmail = root + "/vmail"
@@ -103,8 +121,7 @@ class Bench:
         os.chmod(stem + ".pem", 0o600)
         return stem + ".pem"
 
-    def made_mailbox(self, count=None):
-        count = count or self.mailbox_size
+    def made_mailbox(self, count):
         path = "%s/made-%d" % (self.files.path, count)
         if not os.path.isdir(path):
             self.say("writing a mailbox of %d messages" % count)
@@ -129,13 +146,13 @@ class Bench:
 
     def run_part(self, part, server):
         self.system = server.system if server else "limit"
-        self.say("round %d: %s %s" % (self.round, part, self.system))
+        self.say("round %d: %s %s" % (self.round, part, server.system if server else "(all)"))
         begun = time.monotonic()
         try:
             if server:
                 rows.PARTS[part](self, server)
             else:
-                rows.limit(self)
+                WHOLE[part](self)
         except Exception as error:
             # One part that fails must not cost the others' figures.
             self.failed.append("%s %s: %s" % (part, self.system, error))
@@ -152,7 +169,10 @@ class Bench:
             others = machine.Others([server.group for server in self.servers] + [self.slapd_group])
             self.say("round %d begins at load average %.2f" % (self.round, others.load))
             for part in self.parts:
-                for server in [None] if part == "limit" else rows.shuffled(self.servers, self.round):
+                # How costs grow is measured once, and last: its entries stay in the directory.
+                if part in growth.PARTS and not self.last_round():
+                    continue
+                for server in [None] if part in WHOLE else rows.shuffled(self.servers, self.round):
                     self.run_part(part, server)
             share, good = others.end()
             self.results.rounds[self.round] = (others.load, share, good)
@@ -174,6 +194,7 @@ class Bench:
             print("%-11s %s" % (name, value))
         print()
         print(report.table(self.results))
+        print(report.growth_table(self.results))
         for text in self.failed:
             print("failed: " + text)
         # What a whole run on a quiet machine says is kept; the rest lies in the build directory.
@@ -183,15 +204,16 @@ class Bench:
         os.makedirs(directory, exist_ok=True)
         stem = os.path.join(directory, time.strftime("%Y%m%d-%H%M%S"))
         report.write_tsv(self.results, stem + ".tsv", description)
-        for path in [stem + ".tsv", *report.plots(self.results, stem)]:
+        for path in [stem + ".tsv", *report.plots(self.results, stem),
+                     *report.growth_plots(self.results, stem)]:
             print("written: " + path)
 
 
 def main():
-    parts = sys.argv[1:] or rows.ORDER
-    unknown = [part for part in parts if part not in rows.ORDER]
+    parts = [part for part in ORDER if part in (sys.argv[1:] or ORDER)]
+    unknown = [part for part in sys.argv[1:] if part not in ORDER]
     if unknown:
-        sys.exit("bench: no part is called %s; there are: %s" % (unknown[0], " ".join(rows.ORDER)))
+        sys.exit("bench: no part is called %s; there are: %s" % (unknown[0], " ".join(ORDER)))
     if os.geteuid() != 0:
         sys.exit("bench: the peers must be started by root; run it as root")
     lacking = missing()

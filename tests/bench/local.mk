@@ -13,5 +13,6 @@ bench: all dirclient$(EXEEXT) %reldir%/load$(EXEEXT)
 		python3 $(srcdir)/%reldir%/bench.py $(BENCH_ROWS)
 .PHONY: bench
 
-EXTRA_DIST += %reldir%/bench.py %reldir%/machine.py %reldir%/mailbox.py %reldir%/peers.py %reldir%/people.py \
+EXTRA_DIST += %reldir%/bench.py %reldir%/growth.py %reldir%/machine.py %reldir%/mailbox.py \
+	%reldir%/measure.py %reldir%/peers.py %reldir%/people.py \
 	%reldir%/report.py %reldir%/rows.py %reldir%/servers.py %reldir%/NOTES %reldir%/results

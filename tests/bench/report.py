@@ -1,4 +1,5 @@
-"""The table on standard output, the TSV and the plots in tests/bench/results."""
+"""The tables on standard output, the TSV and the plots in tests/bench/results."""
+import math
 import os
 import shutil
 import statistics
@@ -63,35 +64,83 @@ def ratio(results, row):
     return text, goal, value <= row.goal
 
 
+def of_limit(results, row):
+    """Facteur's part of what the machine itself can do."""
+    limit, ours = results.median(row.limit, "limit"), results.median(row.name, "facteur")
+    return "%.0f %%" % (100 * ours * row.parts / limit) if limit and ours else ""
+
+
+def in_columns(lines, left):
+    """Text of lines of equal length, with a rule below the first; left: the columns that begin at the left."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    out = ["  ".join(text.ljust(width) if i in left else text.rjust(width)
+                     for i, (text, width) in enumerate(zip(line, widths))).rstrip() for line in lines]
+    return [out[0], "-" * len(out[0]), *out[1:]]
+
+
 def table(results):
-    lines = [("", "unit", "Facteur", "article", "tuned", "ratio", "goal", "")]
+    lines = [("", "unit", "Facteur", "article", "tuned", "ratio", "goal", "", "of limit")]
     for row in results.rows.values():
+        if row.grows:
+            continue
         limit = results.values.get((row.name, "limit"))
         if limit:
             reached = row.least and results.median(row.name, "limit") >= row.least
             lines.append((row.name, row.unit, cell(results, row.name, "limit"), "", "", "",
                           ">=%g" % row.least if row.least else "",
-                          "" if row.least is None else "reached" if reached else "MISSED"))
+                          "" if row.least is None else "reached" if reached else "MISSED", ""))
             continue
         text, goal, reached = ratio(results, row)
         lines.append((row.name, row.unit, *(cell(results, row.name, s) for s in COLUMNS), text, goal,
-                      "" if reached is None else "reached" if reached else "MISSED"))
-    widths = [max(len(line[i]) for line in lines) for i in range(8)]
-    out = []
-    for number, line in enumerate(lines):
-        out.append("  ".join(text.ljust(width) if i < 2 or i == 7 else text.rjust(width)
-                             for i, (text, width) in enumerate(zip(line, widths))).rstrip())
-        if number == 0:
-            out.append("-" * len(out[0]))
+                      "" if reached is None else "reached" if reached else "MISSED", of_limit(results, row)))
+    out = in_columns(lines, (0, 1, 7))
     bad = [n for n, (_, _, good) in results.rounds.items() if not good]
     out.append("")
-    out.append("Median over %d rounds (lowest-highest); ratio and goal against the tuned peers."
-               % len(results.rounds))
+    out.append("Median over %d rounds (lowest-highest); ratio and goal against the tuned peers; of limit: "
+               "Facteur's part of what the machine itself does." % len(results.rounds))
     if len(bad) == len(results.rounds):
         out.append("NO ROUND WAS GOOD: the machine was busy with other things; an orientation, not a result.")
     elif bad:
         out.append("Left out, the machine was busy: rounds %s." % ", ".join(map(str, bad)))
     return "\n".join(out) + "\n"
+
+
+def growth(results):
+    """{what there is more of: {figure: {system: [(how many, value)]}}}, sizes in order."""
+    found = {}
+    for row in results.rows.values():
+        if row.grows:
+            what, count, figure = row.grows
+            for system in COLUMNS:
+                value = results.median(row.name, system)
+                if value is not None:
+                    found.setdefault(what, {}).setdefault(figure + ", " + row.unit, {}).setdefault(
+                        system, []).append((count, value))
+    return {what: {figure: {system: sorted(points) for system, points in lines.items()}
+                   for figure, lines in figures.items()} for what, figures in found.items()}
+
+
+def power(points):
+    """By which power of their number the figure grows, from the first size to the last: 0 not at all, 1 as
+    they do."""
+    (first, a), (last, b) = points[0], points[-1]
+    return "%.2f" % (math.log(b / a) / math.log(last / first)) if a > 0 and b > 0 and last > first else ""
+
+
+def growth_table(results):
+    out = []
+    for what, figures in growth(results).items():
+        sizes = sorted({count for lines in figures.values() for points in lines.values()
+                        for count, _ in points})
+        lines = [("with the " + what, "", *map(str, sizes), "power")]
+        for figure, systems in figures.items():
+            for system, points in systems.items():
+                values = dict(points)
+                lines.append((figure, system, *(short(values.get(size)) for size in sizes), power(points)))
+        out += in_columns(lines, (0, 1)) + [""]
+    if out:
+        out.append("Power: of their number, from the first to the last: 0 the figure stays, 1 it grows as they do.")
+    return "\n".join(out)
 
 
 def write_tsv(results, path, description):
@@ -123,13 +172,55 @@ plot for [i=2:4] '{data}' using i:xtic(1) title columnheader(i)
 """
 
 
+def drawn(script, stem, size):
+    """The SVG and the PNG that gnuplot makes of a script with places for terminal and output."""
+    made = []
+    for kind, terminal in (("svg", "svg"), ("png", "pngcairo")):
+        output = "%s.%s" % (stem, kind)
+        text = script.replace("{terminal}", "%s size %s" % (terminal, size)).replace("{output}", output)
+        if subprocess.run(["gnuplot"], input=text, text=True, capture_output=True).returncode == 0:
+            made.append(output)
+    return made
+
+
+GROWTH_PLOT = """set terminal {terminal}
+set output '{output}'
+set logscale xy
+set grid
+set key bottom right font ',8'
+set xlabel '%s'
+set multiplot layout %d,4
+"""
+PANEL = """set title '%s' font ',9'
+plot %s
+"""
+
+
+def growth_plots(results, stem):
+    """One picture for each thing of which there is ever more; a panel a figure, both axes logarithmic."""
+    if shutil.which("gnuplot") is None:
+        return []
+    made = []
+    for what, figures in growth(results).items():
+        rows = -(-len(figures) // 4)
+        script = GROWTH_PLOT % (what, rows)
+        for number, (figure, systems) in enumerate(figures.items()):
+            data = "".join("$d%d_%s << E\n%s\nE\n" % (number, system, "\n".join("%d %g" % p for p in points))
+                           for system, points in systems.items())
+            lines = ", ".join("$d%d_%s using 1:2 with linespoints title '%s'" % (number, system, system)
+                              for system in systems)
+            script += data + PANEL % (figure, lines)
+        made += drawn(script, "%s-growth-%s" % (stem, what), "1600,%d" % (300 * rows))
+    return made
+
+
 def plots(results, stem):
     """One plot a unit, where gnuplot is there; returns the files."""
     if shutil.which("gnuplot") is None:
         return []
     made, units = [], {}
     for row in results.rows.values():
-        if all(results.median(row.name, system) for system in COLUMNS):
+        if not row.grows and all(results.median(row.name, system) for system in COLUMNS):
             units.setdefault(row.unit, []).append(row.name)
     for unit, names in units.items():
         word = "".join(c if c.isalnum() else "-" for c in unit)
@@ -139,10 +230,7 @@ def plots(results, stem):
             for name in names:
                 out.write("%s\t%s\n" % (name, "\t".join(
                     "%g" % results.median(name, system) for system in COLUMNS)))
-        for kind, terminal in (("svg", "svg size 1400,700"), ("png", "pngcairo size 1400,700")):
-            output = "%s-%s.%s" % (stem, word, kind)
-            script = PLOT.format(terminal=terminal, output=output, title=unit, data=data)
-            if subprocess.run(["gnuplot"], input=script, text=True, capture_output=True).returncode == 0:
-                made.append(output)
+        made += drawn(PLOT.format(title=unit, data=data, terminal="{terminal}", output="{output}"),
+                      "%s-%s" % (stem, word), "1400,700")
         os.unlink(data)
     return made

@@ -1,8 +1,6 @@
 """What is measured. A part is a function of (bench, server): it puts load on one server and records
-figures with bench.record(row, value). Each row is told once in ROWS: unit, and the goal as a ratio
-against the tuned peers."""
+figures with bench.record(row, value)."""
 import contextlib
-import json
 import os
 import random
 import re
@@ -14,73 +12,20 @@ import mailbox
 import people
 from directory import Directory, connection
 from machine import kernel_memory, run
+from measure import COST, LOAD, RATE, Conversation, Meter, Row, deliver, load, record_cost, visit
 from servers import BUILD
 from slapd import PrivateSlapd
-
-LOAD = os.environ.get("BENCH_LOAD", "tests/bench/load")
-# ratio > 0: so many times the peers' figure, for rates; < 0: at most this part of it, for costs.
-RATE, COST = "more", "less"
-
-
-class Row:
-    """goal: against the tuned peers; most, least: the largest, smallest figure of our own that is good."""
-
-    def __init__(self, name, unit, better, goal=None, most=None, least=None):
-        self.name, self.unit, self.better = name, unit, better
-        self.goal, self.most, self.least = goal, most, least
-
-
-def load(kind, **options):
-    words = ["%s=%s" % (name.rstrip("_"), value) for name, value in options.items()]
-    done = subprocess.run([LOAD, kind, *words], capture_output=True, text=True, timeout=600)
-    try:
-        result = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        raise RuntimeError("load %s: %s %s" % (kind, done.stdout, done.stderr))
-    if result["failed"]:
-        raise RuntimeError("load %s: %d failed, the first with: %s"
-                           % (kind, result["failed"], result["failure"]))
-    return result
-
-
-class Meter:
-    """CPU time of the server and of slapd between two moments."""
-
-    def __init__(self, bench, server):
-        self.groups = (server.group, bench.slapd_group)
-        self.begun = [group.cpu() for group in self.groups]
-        self.time = time.monotonic()
-
-    def end(self):
-        self.seconds = time.monotonic() - self.time
-        self.server, self.slapd = (1e3 * (group.cpu() - begun)
-                                   for group, begun in zip(self.groups, self.begun))
-        return self
-
-
-def record_cost(bench, row, meter, count, goal=None):
-    bench.record(Row(row + ", server CPU", "ms", COST, goal), meter.server / count)
-    bench.record(Row(row + ", slapd CPU", "ms", COST), meter.slapd / count)
-
 
 # --- mail in ---
 
 def send(bench, server, row, messages, goals=(None, None), latency=None, **options):
     """Messages until each lies in its maildir; goals: of rate and CPU."""
-    options = dict({"users": server.list, "port": server.ports["smtp"], "recipients": 1}, **options)
-    sessions = options.get("sessions", 1)
-    load("smtp", messages=2 * sessions, **options)
-    server.wait_delivered()
-    server.clear_new()
-    meter = Meter(bench, server)
-    result = load("smtp", messages=messages, **options)
-    server.wait_delivered()
-    meter.end()
-    found, wanted = server.delivered(), messages * options["recipients"]
-    if found != wanted:
-        raise RuntimeError("%s: %d of %d messages arrived" % (row, found, wanted))
-    server.clear_new()
-    bench.record(Row(row, "messages/s", RATE, goals[0]), messages / meter.seconds)
+    meter, result = deliver(bench, server, messages, **options)
+    recipients, size = options.get("recipients", 1), "4 KiB" if options["size"] == 4096 else "100 KiB"
+    writers = "%d writers" % options["sessions"] if options["sessions"] > 1 else "1 writer"
+    bench.record(Row(row, "messages/s", RATE, goals[0], parts=recipients,
+                     limit="disk: create, fsync, rename, %s, %s" % (size, writers)),
+                 messages / meter.seconds)
     if latency is not None:
         bench.record(Row(row + ", one", "ms", COST, most=latency), result["p50"])
     record_cost(bench, row, meter, messages, goals[1])
@@ -96,6 +41,19 @@ def smtp(bench, server):
          recipients=10)
     send(bench, server, "inbound 4 KiB to ten, 1 session", n(100), size=4096, sessions=1,
          recipients=10)
+    smtp_source(bench, server)
+
+
+def smtp_source(bench, server):
+    """Postfix's own generator, of which everything goes to one mailbox."""
+    count, row = bench.scale(1000), "inbound 4 KiB to one mailbox, 20 sessions (smtp-source)"
+    meter = Meter(bench, server)
+    run("smtp-source", "-s", "20", "-m", str(count), "-l", "4096", "-f", "sender@remote.example", "-t",
+        server.users[0].address, "127.0.0.1:%d" % server.ports["smtp"])
+    server.take_delivered(count, row)
+    meter.end()
+    bench.record(Row(row, "messages/s", RATE), count / meter.seconds)
+    record_cost(bench, row, meter, count)
 
 
 def submission(bench, server):
@@ -132,18 +90,11 @@ def relay(bench, server):
 # --- logins ---
 
 def visits(bench, server, row, count, sessions, pop3, goals):
-    port = server.ports.get("pop3s" if pop3 else "imaps")
-    if port is None:
+    if pop3 and "pop3s" not in server.ports:
         return
-    options = dict(port=port, users=server.list, sessions=sessions, pop3=int(pop3))
-    load("login", count=2 * sessions, **options)
-    time.sleep(0.5)
-    meter = Meter(bench, server)
-    result = load("login", count=count, **options)
-    seconds = result["seconds"]
-    time.sleep(0.5)  # what ends the sessions belongs to their cost
-    meter.end()
-    bench.record(Row(row, "logins/s", RATE, goals[0]), count / seconds)
+    meter, result = visit(bench, server, count, sessions, pop3)
+    bench.record(Row(row, "logins/s", RATE, goals[0], limit="TLS handshakes, server's side, all processors"),
+                 count / result["seconds"])
     bench.record(Row(row + ", p99", "ms", COST), result["p99"])
     record_cost(bench, row, meter, count, goals[1])
 
@@ -160,33 +111,38 @@ def login(bench, server):
 
 def idle(bench, server):
     for count in bench.idle:
-        empty, kernel, before = server.group.pss(), kernel_memory(), len(server.group.pids())
-        bench.record(Row("memory, no session", "KiB PSS", COST), empty)
-        meter = Meter(bench, server)
-        clients = subprocess.Popen([LOAD, "idle", "port=%d" % server.ports["imaps"],
-                                    "users=" + server.list, "count=%d" % count],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            if clients.stdout.readline().strip() != "ready":
-                raise RuntimeError("%d sessions could not be opened" % count)
-            time.sleep(3)
-            row = "%d idle IMAPS sessions" % count
-            bench.record(Row(row + ", each", "KiB PSS", COST, most=200),
+        # The first of the counts in each round; the others, which take minutes, once.
+        if count == bench.idle[0] or bench.last_round():
+            idle_sessions(bench, server, count)
+
+
+def idle_sessions(bench, server, count):
+    empty, kernel, before = server.group.pss(), kernel_memory(), len(server.group.pids())
+    bench.record(Row("memory, no session", "KiB PSS", COST), empty)
+    row = "%d idle IMAPS sessions" % count
+    meter = Meter(bench, server)
+    clients = subprocess.Popen([LOAD, "idle", "port=%d" % server.ports["imaps"],
+                                "users=" + server.list, "count=%d" % count],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if clients.stdout.readline().strip() != "ready":
+            raise RuntimeError("%d sessions could not be opened" % count)
+        time.sleep(3)
+        opened = meter.end().server / count
+        bench.record(Row(row + ", each", "KiB PSS", COST, most=200), (server.group.pss() - empty) / count)
+        bench.record(Row(row + ", kernel memory with the client's, each", "KiB", COST),
+                     (kernel_memory() - kernel) / count)
+        bench.record(Row(row + ", opening one", "ms CPU", COST), opened)
+        if bench.last_round() and not bench.quick:
+            time.sleep(40)
+            bench.record(Row(row + ", each after 40 s", "KiB PSS", COST),
                          (server.group.pss() - empty) / count)
-            bench.record(Row(row + ", kernel memory with the client's, each", "KiB", COST),
-                         (kernel_memory() - kernel) / count)
-            bench.record(Row(row + ", opening one", "ms CPU", COST), meter.end().server / count)
-            if not bench.quick:
-                time.sleep(40)
-                bench.record(Row(row + ", each after 40 s", "KiB PSS", COST),
-                             (server.group.pss() - empty) / count)
-        finally:
-            clients.stdin.close()
-            clients.wait(60)
-        for _ in range(100):
-            if len(server.group.pids()) <= before + 5:
-                break
-            time.sleep(0.2)
+    finally:
+        clients.stdin.close()
+        clients.wait(60)
+    end = time.monotonic() + 60
+    while len(server.group.pids()) > before + 5 and time.monotonic() < end:
+        time.sleep(0.2)
 
 
 # --- the large mailbox ---
@@ -233,37 +189,16 @@ def rest(bench, server):
 
 
 def large(bench, server):
-    user, count = server.users[0], bench.mailbox_size
-    original = user.home + "/original"
-    if not os.path.isdir(original):
-        bench.say("copying %d messages for %s" % (count, server.system))
-        mailbox.copy(bench.made_mailbox(), original, user.uid)
-    mailbox.link(original, user.maildir)
-    name = os.path.join(server.dir, "one")
-    with open(name, "w") as out:
-        out.write("%s %s %s\n" % (user.login, user.password, user.address))
-    script = subprocess.Popen([LOAD, "script", "port=%d" % server.ports["imaps"], "users=" + name],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
+    count = bench.mailbox_size
+    with Conversation(bench, server, count) as client:
         for row, command, goal in SCRIPT:
             if command is None:
                 rest(bench, server)
                 continue
-            command = command.format(tenth=count // 10, twentieth=count // 20)
-            meter = Meter(bench, server)
-            script.stdin.write("%s\t%s\n" % (row, command))
-            script.stdin.flush()
-            result = json.loads(script.stdout.readline() or '{"result": "gone"}')
-            if result["result"] == "gone":
-                raise RuntimeError("%s ended the connection" % command)
+            result, meter = client.say(command.format(tenth=count // 10, twentieth=count // 20))
             if row and result["result"] == "ok":
                 bench.record(Row("mailbox: " + row, "ms", COST, goal), result["ms"])
-                bench.record(Row("mailbox: " + row + ", server CPU", "ms", COST), meter.end().server)
-    finally:
-        script.stdin.close()
-        script.wait(60)
-        shutil.rmtree(user.maildir, ignore_errors=True)
-        user.make_home()
+                bench.record(Row("mailbox: " + row + ", server CPU", "ms", COST), meter.server)
 
 
 # --- many clients at once ---
@@ -402,12 +337,26 @@ def limit(bench):
             os.mkdir(directory)
             count = n(300 if writers == 1 else 6000 if size == 4096 else 2000)
             result = load("disk", dir=directory, writers=writers, count=count, size=size)
-            row = "disk: create, fsync, rename, %s, %d writers" % (name, writers)
+            row = "disk: create, fsync, rename, %s, %s" % (
+                name, "1 writer" if writers == 1 else "%d writers" % writers)
             bench.record(Row(row, "files/s", RATE), result["count"] / result["seconds"])
             bench.record(Row(row + ", CPU", "ms", COST), 1e3 * result["client_cpu"] / result["count"])
     shutil.rmtree(directory, ignore_errors=True)
     result = load("tls", cert=bench.pem, count=n(2000))
     bench.record(Row("TLS handshake, server's side", "ms CPU", COST), result["server_ms"])
+    bench.record(Row("TLS handshakes, server's side, all processors", "a second", RATE),
+                 1e3 * (os.cpu_count() or 1) / result["server_ms"])
+    signs, exchanges = openssl_speed()
+    bench.record(Row("openssl speed: ECDSA P-256 signatures", "a second", RATE), signs)
+    bench.record(Row("openssl speed: X25519 exchanges", "a second", RATE), exchanges)
+
+
+def openssl_speed():
+    """Signatures and key exchanges a second of one processor: a handshake has one signature, and two
+    operations of the other kind."""
+    told = run("openssl", "speed", "-mr", "-seconds", "1", "ecdsap256", "ecdhx25519")
+    return (float(re.search(r"(?m)^\+F4:\d+:256:([\d.]+)", told).group(1)),
+            float(re.search(r"(?m)^\+F5:\d+:253:([\d.]+)", told).group(1)))
 
 
 PARTS = {"smtp": smtp, "submission": submission, "relay": relay, "login": login, "idle": idle, "mailbox": large,
