@@ -51,6 +51,16 @@ class Meter:
         return self
 
 
+def wait_for_rest(server):
+    """Until it does nothing more."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        before = server.group.cpu()
+        time.sleep(2)
+        if server.group.cpu() - before < 0.02:
+            break
+
+
 def record_cost(bench, row, meter, count, goal=None):
     bench.record(Row(row + ", server CPU", "ms", COST, goal), meter.server / count)
     bench.record(Row(row + ", slapd CPU", "ms", COST), meter.slapd / count)

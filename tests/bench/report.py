@@ -121,10 +121,12 @@ def growth(results):
 
 
 def power(points):
-    """By which power of their number the figure grows, from the first size to the last: 0 not at all, 1 as
-    they do."""
-    (first, a), (last, b) = points[0], points[-1]
-    return "%.2f" % (math.log(b / a) / math.log(last / first)) if a > 0 and b > 0 and last > first else ""
+    """By which power of their number the figure grows, at the last step: what is the same for few and for
+    many is the most of it before. 0: not at all, 1: as they do."""
+    if len(points) < 2:
+        return ""
+    (first, a), (last, b) = points[-2:]
+    return "%.2f" % (math.log(b / a) / math.log(last / first)) if a > 0 and b > 0 else ""
 
 
 def growth_table(results):
@@ -139,7 +141,7 @@ def growth_table(results):
                 lines.append((figure, system, *(short(values.get(size)) for size in sizes), power(points)))
         out += in_columns(lines, (0, 1)) + [""]
     if out:
-        out.append("Power: of their number, from the first to the last: 0 the figure stays, 1 it grows as they do.")
+        out.append("Power of their number, at the last step: 0 the figure stays, 1 it grows as they do.")
     return "\n".join(out)
 
 

@@ -1,6 +1,7 @@
 """What is measured. A part is a function of (bench, server): it puts load on one server and records
 figures with bench.record(row, value)."""
 import contextlib
+import json
 import os
 import random
 import re
@@ -12,7 +13,8 @@ import mailbox
 import people
 from directory import Directory, connection
 from machine import kernel_memory, run
-from measure import COST, LOAD, RATE, Conversation, Meter, Row, deliver, load, record_cost, visit
+from measure import (COST, LOAD, RATE, Conversation, Meter, Row, deliver, load, record_cost, visit,
+                     wait_for_rest)
 from servers import BUILD
 from slapd import PrivateSlapd
 
@@ -179,12 +181,8 @@ SCRIPT = [
 
 def rest(bench, server):
     """Says nothing until the server does nothing more: what it prepares meanwhile is recorded."""
-    meter, end = Meter(bench, server), time.monotonic() + 300
-    while time.monotonic() < end:
-        before = server.group.cpu()
-        time.sleep(2)
-        if server.group.cpu() - before < 0.02:
-            break
+    meter = Meter(bench, server)
+    wait_for_rest(server)
     bench.record(Row("mailbox: work in silence, server CPU", "ms", COST), meter.end().server)
 
 
