@@ -190,10 +190,7 @@ void imap_write_mailboxid(struct buf *b, const unsigned char guid[16]);
 int imap_input_read(struct imap_session *s);
 /* True when imap_input_read() need not wait for the client. */
 bool imap_input_pending(const struct imap_session *s);
-/* From now on SIGTERM (the server stops) and SIGHUP (the user may not be logged in any more) end the input,
- * as if the client were gone, at the next look at it. */
-void imap_input_stop_on_signal(struct imap_session *s);
-/* What BYE says then; NULL: no signal has come. */
+/* What BYE says after a signal of session/stop.h; NULL: none has come. */
 const char *imap_input_stopped(void);
 struct str imap_input(struct imap_session *s);
 void imap_input_eat(struct imap_session *s, struct str rest);

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "session/search_text.h"
 #include "session/squeeze.h"
+#include "session/stop.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -51,41 +51,11 @@ static int wait_readable(struct imap_session *s)
     }
 }
 
-/* --- SIGTERM and SIGHUP --- */
-
-/* For the signal handler, which nothing else can tell: the input, and one that has ended. */
-static struct {
-    volatile sig_atomic_t stopped, input, ended;
-} term;
-
-static void on_signal(int number)
-{
-    int saved = errno;
-    term.stopped = number;
-    dup2((int)term.ended, (int)term.input);
-    errno = saved;
-}
-
-/* The input's descriptor becomes one that is at its end: no wait can miss that. */
-void imap_input_stop_on_signal(struct imap_session *s)
-{
-    struct sigaction act = {.sa_handler = on_signal};
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return; /* then a signal ends the process as it always does */
-    close(ends[1]);
-    term.stopped = 0;
-    term.input = s->in_fd;
-    term.ended = ends[0];
-    sigaction(SIGTERM, &act, NULL);
-    sigaction(SIGHUP, &act, NULL);
-}
-
 const char *imap_input_stopped(void)
 {
-    if (term.stopped == SIGHUP)
+    if (session_stopped() == SIGHUP)
         return "[AUTHORIZATIONFAILED] This login is not valid any more";
-    return term.stopped ? "[UNAVAILABLE] The server is going down, try again later" : NULL;
+    return session_stopped() ? "[UNAVAILABLE] The server is going down, try again later" : NULL;
 }
 
 /* --- reading --- */

@@ -45,6 +45,7 @@ libsession_a_SOURCES = \
 	%reldir%/search_thread.c %reldir%/search_thread.h \
 	%reldir%/session.h \
 	%reldir%/squeeze.c %reldir%/squeeze.h \
+	%reldir%/stop.c %reldir%/stop.h \
 	%reldir%/thread_id.c %reldir%/thread_id.h \
 	%reldir%/update.c
 

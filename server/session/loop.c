@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "session/squeeze.h"
+#include "session/stop.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -224,7 +225,7 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     s.arena = arena_new(ARENA_CHUNK);
     s.conv = mail_conv_new();
     s.index = store_index_new(settings->maildir_fd);
-    imap_input_stop_on_signal(&s);
+    session_stop_on_signal(in_fd);
     if (!settings->resume)
         greet(&s);
     else if (imap_state_resume(&s) != 0)

@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "session/stop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -70,16 +72,14 @@ static bool read_more(struct pop3_session *s)
             r = read(s->in_fd, at, READ_PIECE);
         } while (r < 0 && errno == EINTR);
     }
-    if (r <= 0) {
-        s->done = true;
+    if (r <= 0)
         return false;
-    }
     s->in.n += (size_t)r;
     s->bytes_in += (uint64_t)r;
     return true;
 }
 
-/* The next line; false at the end. */
+/* The next line; false at the end, or when a signal ends the session. */
 static bool next_line(struct pop3_session *s, enum pop3_event *event, struct str *line)
 {
     for (;;) {
@@ -116,12 +116,21 @@ static void serve(struct pop3_session *s)
 {
     enum pop3_event event;
     struct str line;
-    while (!s->done && next_line(s, &event, &line)) {
+    while (!s->done && !session_stopped() && next_line(s, &event, &line)) {
         on_line(s, event, line);
         pop3_reader_next(&s->reader);
         if (s->out.failed)
             s->done = true;
     }
+}
+
+/* POP3 has no words for the end of a session that the server wants; a client with a command under way takes
+ * this for its answer (RFC 3206 section 4). Nothing is removed. */
+static void say_stopped(struct pop3_session *s)
+{
+    output_z(&s->out, session_stopped() == SIGHUP
+                          ? "-ERR [AUTH] This login is not valid any more\r\n"
+                          : "-ERR [SYS/TEMP] The server is going down, try again later\r\n");
 }
 
 /* --- start and end --- */
@@ -191,11 +200,16 @@ static void end(struct pop3_session *s)
 int session_main_pop3(int in_fd, int out_fd, const struct session_settings *settings)
 {
     struct pop3_session s = {.settings = settings, .in_fd = in_fd, .lock_fd = -1};
+    /* The input alone must be able to end. */
+    AUTO_FD own_out = in_fd == out_fd ? fcntl(out_fd, F_DUPFD_CLOEXEC, 3) : -1;
     signal(SIGPIPE, SIG_IGN);
-    output_init(&s.out, out_fd, settings->write_ms);
+    output_init(&s.out, own_out >= 0 ? own_out : out_fd, settings->write_ms);
     pop3_reader_init(&s.reader, POP3_LINE_MAX);
+    session_stop_on_signal(in_fd);
     if (read_preamble(&s) == 0 && open_maildrop(&s) == 0)
         serve(&s);
+    if (session_stopped() && !s.done)
+        say_stopped(&s);
     end(&s);
     return s.status;
 }

@@ -19,6 +19,12 @@ PROGRAMS = ("directory", "queue", "deliver", "session", "smtp", "access", "relay
 
 
 def main(mail):
+    def maildrop(user):
+        client = poplib.POP3_SSL("localhost", mail.ports["pop3s"], context=mail.tls(), timeout=30)
+        client.user(user)
+        client.pass_(user + "-secret")
+        return client
+
     def status():
         return json.loads(mail.facteur("status", "--json"))
 
@@ -84,11 +90,8 @@ def main(mail):
 
     def one_id():
         """All that is logged of a client can be found by the id of its connection."""
-        for client, end in ((mail.imap("bruno"), "imap-end"), (poplib.POP3_SSL(
-                "localhost", mail.ports["pop3s"], context=mail.tls(), timeout=30), "pop3-end")):
+        for client, end in ((mail.imap("bruno"), "imap-end"), (maildrop("bruno"), "pop3-end")):
             if end == "pop3-end":
-                client.user("bruno")
-                client.pass_("bruno-secret")
                 client.quit()
             else:
                 client.logout()
@@ -136,14 +139,20 @@ def main(mail):
         tap.true(idle.readline().startswith(b"+"), "IDLE")
         tap.has(imap.readline().decode(), "* OK")
         tap.has(pop3.readline().decode(), "+OK")
+        works("kept")
+        drop = maildrop("amelie")
+        there = drop.stat()[0]
+        drop.dele(there)
         tap.same(facteur("stop").returncode, 0)
         for client in (orphan, quiet, idle):
             tap.has(client.readline().decode(), "* BYE [UNAVAILABLE]")
             tap.same(client.readline(), b"", "after BYE")
         tap.same(imap.read(), b"* BYE The server is going down, try again later\r\n")
         tap.same(pop3.read(), b"-ERR The server is going down, try again later\r\n")
+        tap.same(drop.file.read(), b"-ERR [SYS/TEMP] The server is going down, try again later\r\n")
         tap.same(mail.master.wait(20), 0)
         mail.start()
+        tap.same(maildrop("amelie").stat()[0], there, "a deletion without QUIT")
 
     def end():
         pids = [pid for program in PROGRAMS for pid in mail.pids(program)]

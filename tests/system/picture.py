@@ -2,6 +2,7 @@
 """What the directory program keeps, and how a change takes effect: cache times, RFC 4533 with a real
 slapd and its syncprov overlay, logins that end, outages."""
 import os
+import poplib
 import signal
 import smtplib
 import sys
@@ -356,7 +357,7 @@ def ends_with_bye(client):
 
 
 def the_whole_server():
-    """A user who is disabled while his clients are connected: IMAP says BYE, submission stops. One of his
+    """A user who is disabled while his clients are connected: IMAP says BYE, POP3 -ERR, submission stops. One of his
     sessions has lost its parent, the session program, before."""
     with Instance(options={"user_filter": ACTIVE, "directory_cache_ttl": "1h",
                            "directory_cache_negative_ttl": "1h"}) as mail:
@@ -369,11 +370,15 @@ def the_whole_server():
         same(client.mail("amelie@example.com")[0], 250)
         client.rset()
         silent = mail.imap()  # a session that never said anything
+        drop = poplib.POP3_SSL("localhost", mail.ports["pop3s"], context=mail.tls(), timeout=30)
+        drop.user("amelie")
+        drop.pass_("amelie-secret")
         start = time.monotonic()
         change(mail.slapd, "uid=amelie,ou=mail,dc=example,dc=org", "add: description", "description: disabled")
         has(ends_with_bye(imap), "* BYE [AUTHORIZATIONFAILED]")
         has(ends_with_bye(silent), "* BYE [AUTHORIZATIONFAILED]")
         has(ends_with_bye(orphan), "* BYE [AUTHORIZATIONFAILED]")
+        has(drop.file.read(), b"-ERR [AUTH]")
         spent = time.monotonic() - start
         true(spent < 1.5, "his sessions lived for %.2f s" % spent)
         same(client.mail("amelie@example.com")[0] // 100, 5, "his submission goes on")
