@@ -106,7 +106,7 @@ struct client {
     enum auth_state why;       /* what the directory knows besides */
     struct rates_guess guess;  /* at a password, being checked */
     unsigned errors;           /* bad commands and failed logins */
-    bool counted;
+    bool counted;              /* among those of its address that have not logged in */
     bool backlog;              /* too much output waits */
 };
 
@@ -119,6 +119,8 @@ void access_client_ended(struct access *a);
 void client_accept(struct access *a, enum service service, int fd, const struct addr *from);
 /* Ends the client: everything it holds is freed, its socket closed after the output has left. */
 void client_end(struct client *c);
+/* It has logged in: its address has one less that has not. */
+void client_uncount(struct client *c);
 /* Says the text and ends. */
 void client_bye(struct client *c, const char *text);
 /* The program is asked to end: so do those who are not logged in. The others wait for their sessions, which

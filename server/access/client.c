@@ -28,6 +28,14 @@ static void list_remove(struct access *a, struct client *c)
         a->clients = c->next;
 }
 
+void client_uncount(struct client *c)
+{
+    struct front *f = &c->access->front;
+    if (c->counted && f->counters)
+        counters_sub(f->counters, f->row, conn_peer(c->conn)->ip);
+    c->counted = false;
+}
+
 static void client_free(struct client *c)
 {
     struct access *a = c->access;
@@ -36,8 +44,7 @@ static void client_free(struct client *c)
         a->relaying--;
     else
         a->logging_in--;
-    if (c->counted && a->front.counters)
-        counters_sub(a->front.counters, a->front.row, conn_peer(c->conn)->ip);
+    client_uncount(c);
     login_cancel(c);
     if (c->delay)
         event_free(c->delay);
@@ -195,7 +202,7 @@ static const char *why_not(struct client *c)
     const struct config *cfg = c->settings->cfg;
     unsigned same = a->front.counters ? counters_add(a->front.counters, a->front.row, conn_peer(c->conn)->ip) : 1;
     c->counted = a->front.counters != NULL;
-    if (cfg->mail_max_userip_connections && same > (uint64_t)cfg->mail_max_userip_connections)
+    if (cfg->login_client_connection_limit && same > (uint64_t)cfg->login_client_connection_limit)
         return "Too many connections from your address";
     if (a->logging_in > (uint64_t)cfg->imap_login_limit)
         return "Too many clients are logging in, try again later";

@@ -78,6 +78,7 @@ void relay_start(struct client *c, int fd)
     conn_deadline(c->conn, 0); /* the session knows how long silence may last */
     conn_printf(c->session, "%s\r\n", c->protocol->preamble(c));
     c->protocol->free(c);
+    client_uncount(c);
     a->logging_in--;
     a->relaying++;
     c->state = CLIENT_RELAYED;

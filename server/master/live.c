@@ -11,7 +11,7 @@
 struct session {
     uint32_t pid, uid;
     bool adopted; /* its parent died: it is our own child */
-    char *login, *name;
+    char *login, *name, *client;
 };
 
 struct live {
@@ -29,6 +29,7 @@ static void session_free(void *arg)
     struct session *s = arg;
     free(s->login);
     free(s->name);
+    free(s->client);
     free(s);
 }
 
@@ -56,10 +57,12 @@ static void tell_over(struct live *l, const struct session *s)
     send_to(l, KIND_DIRECTORY, &m);
 }
 
-void live_began(struct live *l, uint32_t pid, uint32_t uid, struct str login, struct str name)
+void live_began(struct live *l, uint32_t pid, uint32_t uid, struct str login, struct str name,
+                struct str client)
 {
     struct session *s = MEM_NEW(struct session);
-    *s = (struct session){.pid = pid, .uid = uid, .login = mem_strdup(login), .name = mem_strdup(name)};
+    *s = (struct session){.pid = pid, .uid = uid, .login = mem_strdup(login), .name = mem_strdup(name),
+                          .client = mem_strdup(client)};
     struct session *before = map_put(l->by_pid, pid_key(&pid), s);
     if (before) /* the system gave the number away again before its end was told */
         session_free(before);
@@ -75,6 +78,18 @@ bool live_over(struct live *l, uint32_t pid, uint32_t *uid)
     tell_over(l, s);
     session_free(s);
     return true;
+}
+
+size_t live_count(const struct live *l, uint32_t uid, struct str client)
+{
+    size_t at = 0, n = 0;
+    struct str key;
+    void *value;
+    while (map_next(l->by_pid, &at, &key, &value)) {
+        const struct session *s = value;
+        n += s->uid == uid && str_eq(str_from(s->client), client);
+    }
+    return n;
 }
 
 /* Also when it has ended, until it is reaped: so its number is still its own. */

@@ -16,8 +16,11 @@ struct live;
 struct live *live_new(struct master *m);
 void live_free(struct live *l);
 
-/* name: of redeem_reply. The directory is told. */
-void live_began(struct live *l, uint32_t pid, uint32_t uid, struct str login, struct str name);
+/* name: of redeem_reply; client: the address. The directory is told. */
+void live_began(struct live *l, uint32_t pid, uint32_t uid, struct str login, struct str name,
+                struct str client);
+/* How many sessions this user has from this address. Looks at all sessions. */
+size_t live_count(const struct live *l, uint32_t uid, struct str client);
 /* False: there is no such session. *uid: whose it was. */
 bool live_over(struct live *l, uint32_t pid, uint32_t *uid);
 /* The session program is gone. Its sessions go on; fn hears of those whose end it had not told. */

@@ -260,13 +260,41 @@ static int send_start(struct ask *a, struct child *parent, const struct msg_rede
     return sent ? 0 : -1;
 }
 
+/* Sessions of this user from this address that are about to start. */
+static size_t starting_count(const struct sessions *s, uint32_t uid, const char *client)
+{
+    size_t at = 0, n = 0;
+    struct str key;
+    void *value;
+    while (map_next(s->asks, &at, &key, &value)) {
+        const struct ask *a = value;
+        n += a->stage == STAGE_START && a->uid == uid && strcmp(a->client, client) == 0;
+    }
+    return n;
+}
+
+/* NULL, or the limit that would be passed. All sessions are looked at only where the user has many. */
+static const char *what_is_full(const struct ask *a, uint32_t uid)
+{
+    const struct sessions *s = a->all;
+    const struct config *cfg = s->m->now->cfg;
+    uint64_t most = (uint64_t)cfg->mail_max_user_sessions, here = (uint64_t)cfg->mail_max_userip_connections;
+    size_t n = user_count(s, uid);
+    if (most && n >= most)
+        return "mail_max_user_sessions";
+    if (here && n >= here &&
+        live_count(s->live, uid, str_from(a->client)) + starting_count(s, uid, a->client) >= here)
+        return "mail_max_userip_connections";
+    return NULL;
+}
+
 static void start(struct ask *a, const struct msg_redeem_reply *r)
 {
     struct sessions *s = a->all;
     struct child *parent = the_only(s->m, KIND_SESSION);
-    int64_t most = s->m->now->cfg->mail_max_user_sessions;
-    if (most && user_count(s, r->uid) >= (uint64_t)most) {
-        fail(a, VERDICT_REFUSED, "mail_max_user_sessions");
+    const char *full = what_is_full(a, r->uid);
+    if (full) {
+        fail(a, VERDICT_REFUSED, full);
         return;
     }
     a->uid = r->uid;
@@ -300,7 +328,8 @@ void sessions_started(struct sessions *s, const struct msg_session_started *r)
         fail(a, VERDICT_CANNOT_SAY, "the session could not start");
         return;
     }
-    live_began(s->live, r->pid, a->uid, str_from(a->login), str_from(a->name));
+    live_began(s->live, r->pid, a->uid, str_from(a->login), str_from(a->name),
+               str_from(a->client));
     log_info("session", LZ("session", a->session), LZ("service", service_name((enum service)a->service)),
              LN("uid", a->uid), LN("pid", r->pid));
     answer(a, VERDICT_YES);

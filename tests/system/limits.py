@@ -5,6 +5,7 @@ import imaplib
 import os
 import poplib
 import smtplib
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -101,6 +102,51 @@ def main(mail):
             return "later" if "SYS/TEMP" in str(e) else "no"
         raise AssertionError("a wrong password was right")
 
+    def imap_from(address, port="imap"):
+        """The connection, and its greeting."""
+        sock = socket.create_connection(("127.0.0.1", mail.ports[port]), 30, source_address=(address, 0))
+        if port == "imaps":
+            sock = mail.tls().wrap_socket(sock, server_hostname="localhost")
+        client = sock.makefile("rwb")
+        return client, client.readline().decode()
+
+    def not_logged_in():
+        """Who has logged in is not counted, nor are other addresses."""
+        use(login_client_connection_limit=2)
+        sessions = [mail.imap(user) for user in ("amelie", "amelie", "bruno")]
+        silent = [imap_from("127.0.0.1") for _ in range(2)]
+        tap.same([greeting[:4] for _, greeting in silent], ["* OK"] * 2)
+        tap.has(imap_from("127.0.0.1")[1], "* BYE [LIMIT]")
+        tap.has(imap_from("127.0.0.2")[1], "* OK")
+        for client in sessions:
+            client.logout()
+
+    def sessions_by_place():
+        """As Dovecot has it: of one user from one address."""
+        use(mail_max_userip_connections=2)
+        sessions = [mail.imap("amelie") for _ in range(2)]
+        try:
+            mail.imap("amelie")
+        except imaplib.IMAP4.error as e:
+            tap.has(str(e), "[LIMIT]")
+        else:
+            raise AssertionError("a third session from there")
+        mail.imap("bruno").logout()
+        other = imap_from("127.0.0.2", "imaps")[0]
+        other.write(b"a LOGIN amelie amelie-secret\r\n")
+        other.flush()
+        tap.has(other.readline().decode(), "a OK")
+        sessions[0].logout()
+        tap.wait_for(lambda: again(sessions), 30, "a session that ended is still counted")
+        sessions[1].logout()
+
+    def again(sessions):
+        try:
+            sessions.append(mail.imap("amelie"))
+        except imaplib.IMAP4.error:
+            return False
+        return True
+
     def guesses_by_user():
         use(auth_failure_user_limit=4, auth_failure_account_limit=0, auth_failure_exceptions="")
         got = [wrong(s, "amelie") for s in ("smtp", "imap", "pop3", "smtp", "imap", "pop3", "smtp")]
@@ -129,6 +175,8 @@ def main(mail):
 
     return [("connections", connections), ("messages", messages), ("recipients", recipients),
             ("exceptions", exceptions), ("AUTH", auths), ("logins", logins),
+            ("connections that have not logged in", not_logged_in),
+            ("sessions of a user from one address", sessions_by_place),
             ("wrong passwords of a user, everywhere", guesses_by_user),
             ("wrong passwords from a network", guesses_by_network),
             ("wrong passwords from exempt networks", trusted_guesses)]

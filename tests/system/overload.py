@@ -351,6 +351,7 @@ if os.geteuid() == 0:
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 MANY = min(MANY, hard // 2)
 OPTIONS = {"smtpd_process_limit": "20000", "imap_login_limit": "20000", "mail_max_userip_connections": "0",
-           "login_timeout": "600s", "smtpd_client_event_limit_exceptions": "127.0.0.0/8"}
+           "login_client_connection_limit": "0", "login_timeout": "600s",
+           "smtpd_client_event_limit_exceptions": "127.0.0.0/8"}
 with Instance(options=OPTIONS) as instance:
     tap.run(main(instance))
