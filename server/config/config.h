@@ -116,14 +116,16 @@ struct config_setting {
 size_t config_ldap_settings(const struct config *c, struct arena *a,
                             struct config_setting out[CONFIG_LDAP_SETTINGS]);
 
-/* A network list ("127.0.0.0/8 [::1]/128 10.1.2.3"). Checks one element: 0 or -1. */
+/* A network or an address ("127.0.0.0/8", "[::1]/128", "10.1.2.3"): 0 or -1. */
 struct config_network {
     unsigned char addr[16]; /* IPv4 as ::ffff:a.b.c.d */
     unsigned bits;          /* of 128 */
 };
 int config_network_parse(struct str text, struct config_network *out);
-/* True when the address (16 bytes, IPv4 mapped) lies in one of the list's networks; elements that
- * do not parse never match. */
+/* One of a list of networks; *wanted false: it has ! before it. */
+int config_network_element(struct str text, struct config_network *out, bool *wanted);
+/* The first network of the list that the address (16 bytes, IPv4 mapped) lies in decides: true, or false
+ * where ! stands before it. False when it lies in none; elements that do not parse never match. */
 bool config_network_match(const struct config_list *list, const unsigned char addr[16]);
 
 #endif

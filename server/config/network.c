@@ -43,11 +43,18 @@ static bool inside(const struct config_network *net, const unsigned char addr[16
     return rest == 0 || (net->addr[bytes] & mask) == (addr[bytes] & mask);
 }
 
+int config_network_element(struct str text, struct config_network *out, bool *wanted)
+{
+    *wanted = text.n == 0 || text.p[0] != '!';
+    return config_network_parse(*wanted ? text : str_skip(text, 1), out);
+}
+
 bool config_network_match(const struct config_list *list, const unsigned char addr[16])
 {
     struct config_network net;
+    bool wanted;
     for (size_t i = 0; i < list->n; i++)
-        if (config_network_parse(list->v[i], &net) == 0 && inside(&net, addr))
-            return true;
+        if (config_network_element(list->v[i], &net, &wanted) == 0 && inside(&net, addr))
+            return wanted;
     return false;
 }

@@ -168,12 +168,18 @@ static int parse_BOOL(struct parser *p, const struct config_option *o, struct st
     return 0;
 }
 
-/* A number with a unit letter from units ("kmg"), each worth factors[i]; no letter: 1. */
-static int parse_units(struct parser *p, const struct config_option *o, struct str v,
-                       const char *units, const uint64_t *factors, uint64_t *out)
+/* Which of these letters stands behind a number, or -1. */
+static ptrdiff_t unit_of(struct str v, const char *units)
 {
-    uint64_t n, factor = 1;
-    ptrdiff_t unit = v.n > 1 ? str_find(str_from(units), (char)(v.p[v.n - 1] | 0x20)) : -1;
+    return v.n > 1 ? str_find(str_from(units), (char)(v.p[v.n - 1] | 0x20)) : -1;
+}
+
+/* A number with a unit letter from units ("kmg"), each worth factors[i]; no letter: factor. */
+static int parse_units(struct parser *p, const struct config_option *o, struct str v, const char *units,
+                       const uint64_t *factors, uint64_t factor, uint64_t *out)
+{
+    uint64_t n;
+    ptrdiff_t unit = unit_of(v, units);
     if (unit >= 0) {
         factor = factors[unit];
         v.n--;
@@ -182,8 +188,8 @@ static int parse_units(struct parser *p, const struct config_option *o, struct s
         return fail_at(p, o, v.n ? "is not a number" : "needs a value");
     if (n < o->min || n > o->max) {
         char text[96];
-        snprintf(text, sizeof text, "must lie between %llu and %llu", (unsigned long long)o->min,
-                 (unsigned long long)o->max);
+        snprintf(text, sizeof text, "must lie between %llu and %llu%s", (unsigned long long)o->min,
+                 (unsigned long long)o->max, *units == 's' ? " seconds" : *units == 'k' ? " bytes" : "");
         return fail_at(p, o, text);
     }
     *out = n;
@@ -193,7 +199,7 @@ static int parse_units(struct parser *p, const struct config_option *o, struct s
 static int parse_INT(struct parser *p, const struct config_option *o, struct str v, int64_t *out)
 {
     uint64_t n;
-    if (parse_units(p, o, v, "", NULL, &n) != 0)
+    if (parse_units(p, o, v, "", NULL, 1, &n) != 0)
         return -1;
     *out = (int64_t)n;
     return 0;
@@ -202,14 +208,17 @@ static int parse_INT(struct parser *p, const struct config_option *o, struct str
 static int parse_SIZE(struct parser *p, const struct config_option *o, struct str v, uint64_t *out)
 {
     static const uint64_t factors[] = {1024, 1024 * 1024, 1024 * 1024 * 1024};
-    return parse_units(p, o, v, "kmg", factors, out);
+    return parse_units(p, o, v, "kmg", factors, 1, out);
 }
 
+/* Without a unit a time has that of its default, as in Postfix: "maximal_queue_lifetime = 5" are days. */
 static int parse_TIME(struct parser *p, const struct config_option *o, struct str v, int64_t *out)
 {
+    static const char units[] = "smhdw";
     static const uint64_t factors[] = {1, 60, 3600, 86400, 604800};
     uint64_t n;
-    if (parse_units(p, o, v, "smhdw", factors, &n) != 0)
+    ptrdiff_t usual = unit_of(str_from(o->def), units);
+    if (parse_units(p, o, v, units, factors, factors[usual < 0 ? 0 : usual], &n) != 0)
         return -1;
     *out = (int64_t)n;
     return 0;
@@ -253,13 +262,16 @@ static int parse_PATH(struct parser *p, const struct config_option *o, struct st
     return 0;
 }
 
-/* Every file in the list gets its absolute path; the rest stays as it is. */
+/* Every file in the list gets its absolute path; the rest stays as it is, but for "proxy:" before a source:
+ * Postfix's programs share connections by that, and here all ask one program anyway. */
 static int parse_MAP(struct parser *p, const struct config_option *o, struct str v, struct str *out)
 {
     AUTO_BUF text = BUF_MAX(VALUE_LIMIT);
     struct str rest = v, piece;
     int r = 0;
     while (config_map_piece(&rest, &piece)) {
+        if (str_starts(piece, STR("proxy:")))
+            piece = str_skip(piece, 6);
         struct str file = config_map_file(piece);
         size_t type = file.n ? piece.n - file.n : 0;
         r |= text.n ? buf_byte(&text, ' ') : 0;
@@ -362,8 +374,11 @@ static int origin_of_file(struct parser *p)
         return 0;
     AUTO_FREE char *z = mem_strdup(path);
     AUTO_FD fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fd_read_all(fd, &text, 4096) != 0)
-        return fail_at(p, o, strerror(errno));
+    if (fd < 0 || fd_read_all(fd, &text, 4096) != 0) {
+        char why[512];
+        snprintf(why, sizeof why, "%.*s: %s", STR_FMT(str_head(path, 256)), strerror(errno));
+        return fail_at(p, o, why);
+    }
     rest = buf_view(&text);
     if (!str_line(&rest, &line) || !str_is_graph(str_trim(line)) || str_trim(line).n == 0)
         return fail_at(p, o, "the first line of the file is no domain");

@@ -30,6 +30,7 @@ static const struct {
     ROW("reject_unknown_sender_domain", SENDER_UNKNOWN, ALONE),
     ROW("reject_non_fqdn_recipient", RECIPIENT_NOT_FQDN, ALONE),
     ROW("reject_unknown_recipient_domain", RECIPIENT_UNKNOWN, ALONE),
+    ROW("reject_unauth_pipelining", AHEAD, ALONE),
     ROW("check_policy_service", CHECK_POLICY, TAKES_PLACE),
     ROW("reject_rbl_client", RBL_CLIENT, TAKES_ZONE),
     ROW("reject_rhsbl_client", RHSBL_CLIENT, TAKES_ZONE),
@@ -40,6 +41,11 @@ static const struct {
     ROW("reject_sender_login_mismatch", ALWAYS_SO, ALONE),
     ROW("reject_authenticated_sender_login_mismatch", ALWAYS_SO, ALONE),
     ROW("warn_if_reject", WARN, ALONE),
+    /* The names of these before Postfix 2.3, which it still takes. */
+    ROW("reject_unknown_client", CLIENT_UNKNOWN, ALONE),
+    ROW("reject_invalid_hostname", HELO_INVALID, ALONE),
+    ROW("reject_non_fqdn_hostname", HELO_NOT_FQDN, ALONE),
+    ROW("reject_unknown_hostname", HELO_UNKNOWN, ALONE),
 #undef ROW
 };
 

@@ -16,9 +16,10 @@ static bool is_service(struct str name)
 static void check_networks(const struct config_list *list, struct findings *f)
 {
     struct config_network net;
+    bool wanted;
     struct str all = rule_network_of_all(list);
     for (size_t i = 0; i < list->n; i++)
-        if (config_network_parse(list->v[i], &net) != 0)
+        if (config_network_element(list->v[i], &net, &wanted) != 0)
             finding_error(f, "haproxy_trusted_networks: \"%.*s\" is no network, as 192.0.2.7 or "
                              "[2001:db8::7]", STR_FMT(str_head(list->v[i], 100)));
     if (all.n)

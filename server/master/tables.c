@@ -73,19 +73,27 @@ static void check_file(struct tables *t, const char *option, struct str piece)
     findings_free(&told);
 }
 
+/* A source of another type ("regexp:...") is told of where the files are read. */
+static bool is_nothing(const struct config_option *o, struct str piece)
+{
+    if (strcmp(o->type, "RULES") == 0 || str_find(piece, ':') >= 0)
+        return false;
+    return !config_map_takes_words(o) || !config_map_is_word(piece);
+}
+
 static void check_option(struct tables *t, const struct config_option *o)
 {
     struct str rest = t->m->cfg->value[o - config_options], piece;
-    bool words = config_map_takes_words(o) || strcmp(o->type, "RULES") == 0;
     while (config_map_piece(&rest, &piece)) {
         if (config_map_file(piece).n)
             check_file(t, o->name, piece);
         else if (str_starts(piece, STR("inline:")))
             check_inline(t, o->name, str_skip(piece, 7));
-        else if (!words && config_map_is_word(piece))
-            finding_error(t->f, "%s: \"%.*s\" is no table: ldap:FILE, texthash:FILE, "
+        else if (is_nothing(o, piece))
+            finding_error(t->f, "%s: \"%.*s\" is %sno table: ldap:FILE, texthash:FILE, "
                           "inline:{KEY=VALUE} or static:VALUE",
-                          o->name, STR_FMT(str_head(piece, 200)));
+                          o->name, STR_FMT(str_head(piece, 200)),
+                          config_map_takes_words(o) ? "no domain and " : "");
     }
 }
 

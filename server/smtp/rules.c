@@ -175,6 +175,12 @@ static enum rule_outcome run(struct session *s, struct rules *r)
     case RULE_RECIPIENT_UNKNOWN:
         /* The house's own domains need no DNS. */
         return r->elsewhere ? rules_need_domain(s, r, rules_domain(r->recipient)) : GOES_ON;
+    case RULE_AHEAD:
+        /* RFC 2920: only who has seen PIPELINING in the answer to EHLO may send ahead. */
+        return s->esmtp || conn_in(s->conn).n == 0
+                   ? GOES_ON
+                   : rules_refuse_subject(s, r, "503 5.5.0",
+                                          STR("Improper use of SMTP command pipelining"));
     case RULE_RBL_CLIENT:
         return rules_ask_list(s, r, (struct str){0});
     case RULE_RHSBL_HELO:

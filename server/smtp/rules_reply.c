@@ -18,7 +18,8 @@ enum rule_outcome rules_refuse(struct rules *r, const char *fmt, ...)
 static struct str subject_of(struct session *s, const struct rules *r)
 {
     enum rule rule = r->step.rule;
-    bool any = rule == RULE_CHECK_POLICY || rule == RULE_REJECT || rule == RULE_DEFER;
+    bool any = rule == RULE_CHECK_POLICY || rule == RULE_REJECT || rule == RULE_DEFER ||
+               rule == RULE_AHEAD;
     size_t list = any ? r->list : LISTS;
     if (list == LIST_HELO || rule == RULE_CHECK_HELO ||
         (rule >= RULE_HELO_INVALID && rule <= RULE_HELO_UNKNOWN))

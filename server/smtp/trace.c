@@ -47,7 +47,8 @@ static void received(const struct session *s, struct buf *out)
     buf_printf(out, "Received: from %s (%s%s[%s%s])\n", helo, s->names.verified, named ? " " : "",
                s->peer.is_v4 ? "" : "IPv6:", s->peer.text);
     tls_comment(s, out);
-    buf_printf(out, "\tby %.*s (Facteur) with ", STR_FMT(session_cfg(s)->myhostname));
+    buf_printf(out, "\tby %.*s (%.*s) with ", STR_FMT(session_cfg(s)->myhostname),
+               STR_FMT(session_cfg(s)->mail_name));
     with_protocol(s, out);
     buf_printf(out, " id %.*s", STR_FMT(s->mail.id));
     /* More than one would tell the blind copies (RFC 5321 section 7.2). */

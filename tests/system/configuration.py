@@ -166,6 +166,9 @@ def wrong_lists_are_named(site):
     wrong.options("relocated_maps: inline: needs {KEY=VALUE", relocated_maps="inline:a=b")
     wrong.good(relay_domains="example.org")
     wrong.options('relocated_maps: "example.org" is no table', relocated_maps="example.org")
+    wrong.options('virtual_mailbox_domains: "/etc/postfix/domains" is no domain and no table',
+                  virtual_mailbox_domains="/etc/postfix/domains")
+    wrong.options('auth_failure_exceptions: "10.0.0.0/33" is no network', auth_failure_exceptions="!10.0.0.1 10.0.0.0/33")
 
 
 def the_bind_secret_has_one_place(site):

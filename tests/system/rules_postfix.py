@@ -3,6 +3,7 @@
 RCPT is answered must be the same, to the letter. Both in a network of their own."""
 import os
 import smtplib
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -78,6 +79,13 @@ CASES = [
     ("greeting names", {"smtpd_helo_restrictions": "reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname"},
      HELOS),
     ("unknown greetings", {"smtpd_helo_restrictions": "reject_unknown_helo_hostname"}, HELOS),
+    ("names of old", {"smtpd_client_restrictions": "reject_unknown_client",
+                      "smtpd_helo_restrictions": "reject_invalid_hostname, reject_non_fqdn_hostname",
+                      "smtpd_sender_restrictions": "reject_unknown_hostname"}, CLIENTS + HELOS),
+    ("networks left out", {"mynetworks": "!10.77.0.2, 10.77.0.0/24",
+                           "smtpd_client_restrictions": "check_client_access inline:{x.example=OK}, permit_mynetworks, reject"},
+     CLIENTS + [probe(client, to="x@known.example") for client in (NAMED, FORGED)]),
+    ("sent ahead", {"smtpd_sender_restrictions": "reject_unauth_pipelining"}, [probe()]),
     ("greeting table", {"smtpd_helo_restrictions": "check_helo_access texthash:$TABLE"}, HELOS),
     ("sender names", {"smtpd_sender_restrictions": "reject_non_fqdn_sender"}, SENDERS),
     ("unknown senders", {"smtpd_sender_restrictions": "reject_unknown_sender_domain"}, SENDERS),
@@ -115,6 +123,22 @@ def rcpt(port, client, helo, sender, to):
         return "%d %s" % (code, text.decode())
 
 
+def ahead(port, greeting):
+    """What RCPT is answered where all commands come at once, behind the greeting's answer."""
+    with socket.create_connection(("127.0.0.1", port), 60) as sock, sock.makefile("rb") as lines:
+        def reply():
+            line = lines.readline()
+            while line[3:4] == b"-":
+                line = lines.readline()
+            return line.decode()
+        reply()
+        sock.sendall(b"%s mail.good.example\r\n" % greeting)
+        reply()
+        sock.sendall(b"MAIL FROM:<x@known.example>\r\nRCPT TO:<%s>\r\nNOOP\r\nQUIT\r\n" % TO.encode())
+        reply()
+        return reply()
+
+
 def main(mail, real, ports, policy, fill):
     base = dict(mail.options)
 
@@ -132,6 +156,15 @@ def main(mail, real, ports, policy, fill):
                 differ.append("%s: Postfix says %r, we say %r" % (one, want, got))
         tap.same(differ, [])
 
+    def sent_ahead():
+        number = next(n for n, case in enumerate(CASES) if case[0] == "sent ahead")
+        mail.options = dict(base, **CASES[number][1])
+        mail.reload()
+        for greeting, code in ((b"HELO", "503"), (b"EHLO", "250")):
+            want, got = ahead(ports[number], greeting), ahead(mail.ports["smtp"], greeting)
+            tap.same(got[:3], code, greeting)
+            tap.same(got if code == "503" else got[:3], want if code == "503" else want[:3], greeting)
+
     def attributes():
         policy.answer, number = "DUNNO", len(CASES) - 1
         mail.options = dict(base, **{o: fill(v) for o, v in CASES[number][1].items()})
@@ -145,7 +178,8 @@ def main(mail, real, ports, policy, fill):
                  {k: v for k, v in asked[0].items() if k not in own})
         tap.same(set(asked[0]) - set(asked[1]), {"compatibility_level"} & set(asked[0]))
 
-    return [(case[0], lambda n=n: compare(n)) for n, case in enumerate(CASES)] + [("attributes", attributes)]
+    return [(case[0], lambda n=n: compare(n)) for n, case in enumerate(CASES)] + \
+        [("commands sent ahead after HELO", sent_ahead), ("attributes", attributes)]
 
 
 def run(net):

@@ -26,7 +26,8 @@ static void values(void)
     struct config *c = good("# comment\nmyhostname = mail.example.org\n"
                             "message_size_limit = 10M\nsmtpd_timeout=2m\n"
                             "mynetworks = 10.0.0.0/8,\n   192.168.1.1\n\t# inside\n  [fd00::]/8\n"
-                            "log_target = journal\nsingle_uid = yes\nqueue_directory = spool\n");
+                            "log_target = journal\nsingle_uid = yes\nqueue_directory = spool\n"
+                            "virtual_alias_maps = proxy:ldap:a.cf, static:x\n");
     CU_ASSERT_FATAL(c != NULL);
     UNIT_STR(c->smtpd_banner, "mail.example.org ESMTP");
     CU_ASSERT(c->message_size_limit == 10 * 1024 * 1024);
@@ -36,13 +37,29 @@ static void values(void)
     CU_ASSERT(c->single_uid);
     UNIT_STR(c->queue_directory, "/etc/test/spool");
     UNIT_STR(c->virtual_mailbox_base, "/var/vmail");
+    UNIT_STR(c->virtual_alias_maps, "ldap:/etc/test/a.cf static:x");
+    config_free(c);
+}
+
+/* Postfix's users write these without a unit, and mean days and hours. */
+static void times_have_the_unit_of_their_default(void)
+{
+    struct config *c = good("maximal_queue_lifetime = 5\nbounce_queue_lifetime = 36h\n"
+                            "delay_warning_time = 4\nminimal_backoff_time = 600\n");
+    CU_ASSERT_FATAL(c != NULL);
+    CU_ASSERT(c->maximal_queue_lifetime == 5 * 86400);
+    CU_ASSERT(c->bounce_queue_lifetime == 36 * 3600);
+    CU_ASSERT(c->delay_warning_time == 4 * 3600);
+    CU_ASSERT(c->minimal_backoff_time == 600);
     config_free(c);
 }
 
 static void errors_name_the_thing(void)
 {
     bad("\nmynetwork = x\n", "test.conf:2: unknown option \"mynetwork\"; did you mean \"mynetworks\"?");
-    bad("smtpd_timeout = 1\n", "test.conf:1: smtpd_timeout: must lie between 5 and 86400");
+    bad("smtpd_timeout = 1\n", "test.conf:1: smtpd_timeout: must lie between 5 and 86400 seconds");
+    bad("message_size_limit = 5\n",
+        "test.conf:1: message_size_limit: must lie between 1024 and 4294967295 bytes");
     bad("smtpd_timeout =\n", "test.conf:1: smtpd_timeout: needs a value");
     bad("smtpd_timeout = soon\n", "test.conf:1: smtpd_timeout: is not a number");
     bad("debug = maybe\n", "test.conf:1: debug: must be yes or no");
@@ -51,6 +68,7 @@ static void errors_name_the_thing(void)
     bad("myorigin = $smtpd_banner\nsmtpd_banner = ${myorigin}\n",
         "test.conf:1: myorigin: its $names lead in a circle");
     bad(" lost\n", "test.conf:1: a continuation line with nothing before it");
+    bad("myorigin = /nowhere/mailname\n", "test.conf:1: myorigin: /nowhere/mailname: No such file or directory");
     bad("nonsense\n", "test.conf:1: expected \"name = value\"");
     bad("auth_bind = no\n", "test.conf:1: auth_bind: only yes is possible here");
     bad("message_size_limit = 99999999999999999999g\n",
@@ -111,6 +129,10 @@ static void networks(void)
     CU_ASSERT(in_networks("10.1.2.0/31", "\x01"));
     CU_ASSERT(!in_networks("10.1.2.0/31", "\x02"));
     CU_ASSERT(in_networks("[::]/0", "\x01"));
+    CU_ASSERT(!in_networks("!10.1.2.3 10.0.0.0/8", "\x03"));
+    CU_ASSERT(in_networks("!10.1.2.3 10.0.0.0/8", "\x04"));
+    CU_ASSERT(in_networks("10.0.0.0/8 !10.1.2.3", "\x03"));
+    CU_ASSERT(!in_networks("!10.1.2.3", "\x04"));
     struct config_network net;
     CU_ASSERT(config_network_parse(STR("10.0.0.0/33"), &net) == -1);
     CU_ASSERT(config_network_parse(STR("example.org"), &net) == -1);
@@ -162,6 +184,7 @@ int main(void)
 {
     static const struct unit_test tests[] = {
         {"values", values},
+        {"times have the unit of their default", times_have_the_unit_of_their_default},
         {"errors name the thing", errors_name_the_thing},
         {"export shows only what may be seen", export_shows_only_what_may_be_seen},
         {"files are absolute for the others", files_are_absolute_for_the_others},
