@@ -97,6 +97,35 @@ static void check_option(struct tables *t, const struct config_option *o)
     }
 }
 
+/* A domain that an option names in words, and that one before it names too. */
+static void check_class(struct tables *t, struct map *seen, const char *name)
+{
+    struct str rest = t->m->cfg->value[config_find(str_from(name)) - config_options], piece;
+    while (config_map_piece(&rest, &piece)) {
+        if (!config_map_is_word(piece))
+            continue;
+        struct str domain = arena_str(t->arena, piece);
+        str_lower((char *)domain.p, domain.n);
+        const char *other = map_get(seen, domain);
+        if (other && other != name)
+            finding_warning(t->f, "%s: %.*s stands in %s too, and only that one holds", name,
+                            STR_FMT(str_head(domain, 200)), other);
+        else
+            map_put(seen, domain, (void *)name);
+    }
+}
+
+/* In the order in which the directory program looks for a domain's class. */
+static void check_classes(struct tables *t)
+{
+    struct map *seen = map_new();
+    check_class(t, seen, "mydestination");
+    check_class(t, seen, "virtual_mailbox_domains");
+    check_class(t, seen, "virtual_alias_domains");
+    check_class(t, seen, "relay_domains");
+    map_free(seen, NULL);
+}
+
 void tables_check(const struct material *m, struct findings *f)
 {
     AUTO_ARENA a = arena_new(2048);
@@ -106,6 +135,7 @@ void tables_check(const struct material *m, struct findings *f)
         if (strcmp(config_options[i].type, "MAP") == 0 ||
             strcmp(config_options[i].type, "RULES") == 0)
             check_option(&t, &config_options[i]);
+    check_classes(&t);
     map_free(t.files, NULL);
     ldapmap_conn_wipe(&t.conn);
 }

@@ -168,7 +168,16 @@ def wrong_lists_are_named(site):
     wrong.options('relocated_maps: "example.org" is no table', relocated_maps="example.org")
     wrong.options('virtual_mailbox_domains: "/etc/postfix/domains" is no domain and no table',
                   virtual_mailbox_domains="/etc/postfix/domains")
-    wrong.options('auth_failure_exceptions: "10.0.0.0/33" is no network', auth_failure_exceptions="!10.0.0.1 10.0.0.0/33")
+    wrong.options('auth_failure_exceptions: "10.0.0.0/33" is no network',
+                  auth_failure_exceptions="!10.0.0.1 10.0.0.0/33")
+
+
+def a_domain_in_two_classes_is_told(site):
+    told = Mistake(site).good(mydestination="example.org, localhost", virtual_mailbox_domains="LOCALHOST example.net",
+                              relay_domains="example.net")
+    tap.has(told, "virtual_mailbox_domains: localhost stands in mydestination too, and only that one holds")
+    tap.has(told, "relay_domains: example.net stands in virtual_mailbox_domains too")
+    tap.true("example.org" not in told, told)
 
 
 def the_bind_secret_has_one_place(site):
@@ -331,7 +340,8 @@ def the_manual_names_every_restriction(site):
 
 TESTS = (
     the_right_one_is_good, wrong_options_are_named, what_programs_judge_is_named, wrong_users_are_named,
-    wrong_files_are_named, wrong_tables_are_named, wrong_lists_are_named, the_bind_secret_has_one_place,
+    wrong_files_are_named, wrong_tables_are_named, wrong_lists_are_named, a_domain_in_two_classes_is_told,
+    the_bind_secret_has_one_place,
     wrong_token_servers_are_named,
     the_directory_group_may_read, wrong_certificates_are_named,
     wrong_directories_are_named, all_mistakes_at_once, conf_prints, conf_edits,
