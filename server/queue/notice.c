@@ -57,6 +57,13 @@ static void print_header(const struct queue_notice *n, const char *boundary, str
                     "This is a report in MIME format (RFC 6522).\n");
 }
 
+/* Words of the other server, and not of ours about it: they begin with the code of a reply. */
+static bool is_reply(const struct queue_attempt *a)
+{
+    size_t digits = strspn(a->why, "0123456789");
+    return a->server[0] && digits == 3 && (a->why[3] == ' ' || a->why[3] == '-' || a->why[3] == '\0');
+}
+
 /* --- for people --- */
 
 static void print_reason(const struct queue_notice *n, const struct queue_attempt *a,
@@ -70,8 +77,10 @@ static void print_reason(const struct queue_notice *n, const struct queue_attemp
         queue_words_print(a, out);
     if (a->say == QUEUE_SAY_RELAYED)
         buf_printf(out, "    handed on to another mail server, which sends no receipts itself\n");
-    if (a->server[0])
+    if (is_reply(a))
         buf_printf(out, "    The server %s said:\n    %s\n\n", a->server, a->why);
+    else if (a->server[0])
+        buf_printf(out, "    %s (the server was %s)\n\n", a->why, a->server);
     else
         buf_printf(out, "    %s\n\n", a->why);
 }
@@ -158,7 +167,8 @@ static void print_server(const struct queue_attempt *a, struct buf *out)
     ptrdiff_t bracket = str_find(name, '[');
     if (bracket > 0)
         name = str_head(name, (size_t)bracket);
-    buf_printf(out, "Remote-MTA: dns; %.*s\nDiagnostic-Code: smtp; %s\n", STR_FMT(name), a->why);
+    buf_printf(out, "Remote-MTA: dns; %.*s\nDiagnostic-Code: %s; %s\n", STR_FMT(name),
+               is_reply(a) ? "smtp" : "X-Facteur", a->why);
 }
 
 static void print_recipient(const struct queue_notice *n, const struct queue_attempt *a, bool global,

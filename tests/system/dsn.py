@@ -139,6 +139,17 @@ def main(mail, world):
         idle()
         tap.same(len(reports("comes back")), 1)
 
+    def our_own_words():
+        """What the other server did not say is not put into its mouth (RFC 3464 section 2.3.6)."""
+        world.sink("mx.small.example", mx_of="small.example", ehlo=("SIZE 100",))
+        submit({"a@small.example": []}, "too large")
+        m = report("too large")
+        one = fields(m)[1]
+        tap.same((one["Action"], one["Status"], one["Remote-MTA"]), ("failed", "5.3.4", "dns; mx.small.example"))
+        tap.true(one["Diagnostic-Code"].startswith("X-Facteur; "), one["Diagnostic-Code"])
+        readable = m.get_payload()[0].get_content()
+        tap.true("said:" not in readable and "(the server was mx.small.example" in readable, readable)
+
     def never_to_nobody():
         """A report that nobody wants is not made for the postmaster either."""
         with mail.submission() as client:
@@ -210,6 +221,7 @@ def main(mail, world):
         ("a server that knows DSN is asked to report", passed_on),
         ("one that does not: relayed", relayed),
         ("who is told of failures, and what comes along", failed),
+        ("a failure that the server did not put into words", our_own_words),
         ("NEVER holds for the postmaster too", never_to_nobody),
         ("who is told that mail is late", late),
         ("250 only after the receipt is safe", queue_away),
