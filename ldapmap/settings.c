@@ -152,7 +152,7 @@ static int set_scope(struct ldapmap_conn_settings *s, struct str value, struct e
 
 static int set_secret(struct secret *to, struct str value, struct err *e)
 {
-    struct secret copy = {NULL, 0};
+    struct secret copy = {.p = NULL};
     if (value.n > 0) {
         copy = secret_copy(value);
         if (copy.p == NULL)
@@ -180,7 +180,7 @@ void ldapmap_conn_init(struct ldapmap_conn_settings *s, struct arena *a)
 void ldapmap_conn_wipe(struct ldapmap_conn_settings *s)
 {
     secret_free(&s->bind_pw);
-    s->bind_pw = (struct secret){NULL, 0};
+    s->bind_pw = (struct secret){.p = NULL};
 }
 
 int ldapmap_conn_set(struct ldapmap_conn_settings *s, struct arena *a, struct str name,
@@ -221,7 +221,7 @@ int ldapmap_conn_copy(struct ldapmap_conn_settings *to, struct arena *a,
                       const struct ldapmap_conn_settings *from, struct err *e)
 {
     *to = *from;
-    to->bind_pw = (struct secret){NULL, 0};
+    to->bind_pw = (struct secret){.p = NULL};
     to->sasl_mechs = arena_str(a, from->sasl_mechs);
     for (size_t i = 0; i < from->server_count; i++)
         to->servers[i] = arena_str(a, from->servers[i]);

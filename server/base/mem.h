@@ -73,10 +73,17 @@ char *buf_z(struct buf *b);                /* NUL-terminates (the NUL is not cou
 struct secret {
     char *p; /* NUL-terminated for libraries that want it; may hold NULs inside all the same */
     size_t n;
+    struct secret_pool *pool; /* where its memory goes back to; NULL: to the kernel */
 };
 
-struct secret secret_copy(struct str s); /* {NULL,0} when guarded memory cannot be had */
+struct secret secret_copy(struct str s); /* empty, p NULL, when guarded memory cannot be had */
 void secret_free(struct secret *s);
+
+/* Guarded memory that is kept, wiped, for the next secret: making it anew costs ten system calls. For
+ * one thread. The secrets of a pool must be freed before it. */
+struct secret_pool *secret_pool_new(void);
+void secret_pool_free(struct secret_pool *pool); /* NULL is fine */
+struct secret secret_pool_copy(struct secret_pool *pool, struct str s); /* pool NULL: secret_copy */
 void mem_wipe(void *p, size_t n);
 bool secret_eq(struct str a, struct str b); /* constant time for equal lengths */
 

@@ -18,6 +18,7 @@ struct directory {
     struct dirset *set; /* the configuration for new questions; NULL before the first */
     struct grants *grants;
     struct guard *guard;
+    struct secret_pool *secrets;
     struct exchanges *exchanges;
     struct bearers *bearers;
     struct watch *watch;

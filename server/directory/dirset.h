@@ -65,7 +65,8 @@ struct dirset {
     unsigned masquerade_classes;
     struct access_table *access; /* access.c */
 
-    struct guard *guard; /* the program's; NULL: none */
+    struct secret_pool *secrets; /* the program's; NULL: none */
+    struct guard *guard;         /* the same */
     struct guard_rules guarding;
 
     struct name_rules names;

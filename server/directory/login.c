@@ -526,7 +526,7 @@ void login_run(struct dirset *set, struct str user, struct str password, const u
         return;
     }
     if (!explained)
-        l->password = secret_copy(password);
+        l->password = secret_pool_copy(set->secrets, password);
     if (!l->password.p && !explained) {
         end(l, VERDICT_CANNOT_SAY, "no guarded memory for the password");
         return;

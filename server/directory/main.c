@@ -51,6 +51,7 @@ static int prepare(struct program *p, struct err *e)
     d->pools = pools_new(p->base);
     d->grants = grants_new(GRANTS_MAX);
     d->guard = guard_new();
+    d->secrets = secret_pool_new();
     d->exchanges = exchanges_new(p->base);
     d->bearers = bearers_new(p->base);
     d->watch = watch_new(d);
@@ -71,6 +72,7 @@ static int configure(struct program *p, struct config *cfg, const struct bundle 
         dirset_release(d->set);
     d->set = set;
     set->guard = d->guard;
+    set->secrets = d->secrets;
     set->sasl = exchange_conns(d->exchanges, set);
     set->changed = on_changed;
     set->changed_arg = d;
@@ -147,6 +149,7 @@ static void end(struct program *p)
     watch_free(d->watch);
     guard_free(d->guard);
     d->helpers_busy = !pools_free(d->pools);
+    secret_pool_free(d->secrets);
 }
 
 int main(int argc, char **argv)

@@ -6,8 +6,11 @@
 #include "base/mem.h"
 #include "tests/unit/unit.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void views(void)
@@ -153,6 +156,58 @@ static void secrets(void)
     CU_ASSERT(s.p == NULL);
 }
 
+static bool is_wiped(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static void secrets_kept(void)
+{
+    struct secret_pool *pool = secret_pool_new();
+    struct secret many[100], s = secret_pool_copy(pool, STR("pass\0word"));
+    CU_ASSERT(secret_eq((struct str){s.p, s.n}, STR("pass\0word")) && s.p[s.n] == '\0');
+    const char *was = s.p;
+    secret_free(&s);
+    CU_ASSERT(s.p == NULL && s.n == 0 && is_wiped(was, 9));
+    s = secret_pool_copy(pool, STR("word"));
+    CU_ASSERT_PTR_EQUAL(s.p, was + 5);
+    CU_ASSERT(secret_eq((struct str){s.p, s.n}, STR("word")) && is_wiped(was, 5));
+    for (size_t i = 0; i < 100; i++)
+        many[i] = secret_pool_copy(pool, (struct str){(const char *)&i, sizeof i});
+    for (size_t i = 0; i < 100; i++) {
+        CU_ASSERT(memcmp(many[i].p, &i, sizeof i) == 0);
+        secret_free(&many[i]);
+    }
+    secret_free(&s);
+    char large[5000];
+    memset(large, 'x', sizeof large);
+    s = secret_pool_copy(pool, (struct str){large, sizeof large});
+    CU_ASSERT(s.pool == NULL && secret_eq((struct str){s.p, s.n}, (struct str){large, sizeof large}));
+    secret_free(&s);
+    secret_pool_free(pool);
+}
+
+/* A byte beyond the end is the end of the process, in kept memory too. */
+static void secrets_guarded(void)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct secret_pool *pool = secret_pool_new();
+        struct secret s = secret_pool_copy(pool, STR("one"));
+        secret_free(&s);
+        s = secret_pool_copy(pool, STR("word"));
+        signal(SIGSEGV, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        *(volatile char *)(s.p + s.n + 1) = 'x';
+        _exit(0);
+    }
+    CU_ASSERT(waitpid(pid, &status, 0) == pid && !(WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
+
 static void log_lines_cannot_be_forged(void)
 {
     int ends[2];
@@ -261,6 +316,8 @@ int main(void)
         {"buffers", buffers},
         {"tables", tables},
         {"secrets", secrets},
+        {"secrets in kept memory", secrets_kept},
+        {"kept memory is guarded", secrets_guarded},
         {"times of a directory", generalized_times},
         {"log lines cannot be forged", log_lines_cannot_be_forged},
         {"a log daemon that stands still", log_daemon_stands_still},

@@ -84,7 +84,7 @@ static enum sasl_event login_user(struct sasl *s, struct str user)
 static enum sasl_event login_password(struct sasl *s, struct str password)
 {
     struct secret user = s->user;
-    s->user = (struct secret){NULL, 0};
+    s->user = (struct secret){.p = NULL};
     enum sasl_event e = take(s, (struct str){user.p, user.n}, password);
     secret_free(&user);
     return e;
