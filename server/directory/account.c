@@ -66,6 +66,16 @@ int account_vacation(const struct config *cfg, const struct ldapmap_entry *entry
     return start <= now && now < end;
 }
 
+bool account_is_locked_for_good(const struct ldapmap_entry *entry)
+{
+    const struct ldapmap_attr *attr = attr_of(entry, STR(ACCOUNT_LOCK_ATTRIBUTE));
+    for (size_t i = 0; attr && i < attr->count; i++)
+        if (str_eq(attr->values[i], STR("000001010000Z")) ||
+            str_eq(attr->values[i], STR("00000101000000Z")))
+            return true;
+    return false;
+}
+
 /* What is wrong with it is found out, and told, when there is somebody to answer: mail does not wait
  * for that. */
 static bool may_be_away(const struct config *cfg, const struct ldapmap_entry *entry)

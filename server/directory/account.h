@@ -11,6 +11,9 @@
 
 #define ACCOUNT_VACATION_MAX 32768 /* octets of a text; messages.def */
 
+/* draft-behera-ldap-password-policy section 5.3.3 */
+#define ACCOUNT_LOCK_ATTRIBUTE "pwdAccountLockedTime"
+
 /* account_disabled_action */
 enum account_disabled { ACCOUNT_REJECT, ACCOUNT_DEFER, ACCOUNT_KEEP };
 
@@ -31,5 +34,9 @@ int account_read(const struct config *cfg, const struct ldapmap_entry *entry, st
  * that names the entry: a date that is none, a text too long. */
 int account_vacation(const struct config *cfg, const struct ldapmap_entry *entry, struct str *text,
                      struct err *e);
+
+/* Has an administrator locked it, until he says otherwise? Locks that end by themselves are the
+ * server's: it alone knows their duration. */
+bool account_is_locked_for_good(const struct ldapmap_entry *entry);
 
 #endif

@@ -208,6 +208,10 @@ static int read_user_attrs(struct dirset *s, struct err *e)
     for (size_t i = 0, n = 4; i < sizeof more / sizeof more[0]; i++)
         if (more[i].n)
             s->asked_attrs[n++] = arena_strz(s->arena, more[i]);
+    size_t n = 0;
+    for (; s->asked_attrs[n]; n++)
+        s->login_attrs[n] = s->asked_attrs[n];
+    s->login_attrs[n] = ACCOUNT_LOCK_ATTRIBUTE;
     return account_check_map(s->cfg, e);
 }
 

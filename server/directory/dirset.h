@@ -74,6 +74,7 @@ struct dirset {
     const char *home_attr, *uid_attr, *gid_attr, *name_attr; /* of user_attrs, and of the name */
     const char *extra_attrs[5];                              /* the same, NULL-terminated */
     const char *asked_attrs[11]; /* and those of account.h, which make nobody a person */
+    const char *login_attrs[12]; /* and what says that an administrator has locked the account */
     struct str mail_below_home; /* "mailbox/" of mail_location = maildir:~/mailbox */
     struct domains *domains;
     struct trace *trace; /* see trace.h; NULL: nobody is told */

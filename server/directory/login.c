@@ -29,6 +29,7 @@ struct login {
     unsigned char ip[16];
     struct guard_try try;
     bool broken; /* the entry is no mailbox; err says why, to who knows the password */
+    bool locked_for_good; /* which slapd's ppolicy heeds under a policy with pwdLockout alone */
     struct err err;
 };
 
@@ -74,10 +75,20 @@ static void on_limit(void *arg)
         end(l, VERDICT_YES, "");
 }
 
+static bool may_log_in(const struct login *l)
+{
+    return l->box.account.state == ACCOUNT_ACTIVE && !l->locked_for_good;
+}
+
 /* Only who knows the password is told. */
 static void end_locked_out(struct login *l)
 {
     bool disabled = l->box.account.state == ACCOUNT_DISABLED;
+    if (l->locked_for_good) {
+        l->state = AUTH_LOCKED;
+        end(l, VERDICT_NO, "an administrator has locked the account");
+        return;
+    }
     trace_decision(l->set->trace, "the account is %s: nobody may log in",
                    account_state_name(l->box.account.state));
     if (disabled)
@@ -89,7 +100,7 @@ static void let_in(struct login *l)
 {
     if (l->broken) {
         cannot_say(l);
-    } else if (l->box.account.state != ACCOUNT_ACTIVE) {
+    } else if (!may_log_in(l)) {
         end_locked_out(l);
     } else if (l->set->limit_maps.n) {
         l->limit = (struct lookup_want){.map = &l->set->limit_maps};
@@ -223,7 +234,7 @@ static void bind_as_user(struct login *l)
         return;
     }
     if (l->checking && !l->broken) {
-        bool active = l->box.account.state == ACCOUNT_ACTIVE;
+        bool active = may_log_in(l);
         end(l, active ? VERDICT_YES : VERDICT_NO, active ? "" : "the account's state changed");
         return;
     }
@@ -257,6 +268,10 @@ static int check_entry(struct login *l, const struct ldapmap_entry *entry)
     else
         trace_decision(l->set->trace, "the entry is login %.*s, uid %u, gid %u, home %.*s",
                        STR_FMT(l->box.login), l->box.m.uid, l->box.m.gid, STR_FMT(l->box.m.home));
+    l->locked_for_good = account_is_locked_for_good(entry);
+    if (l->locked_for_good)
+        trace_decision(l->set->trace, "%s says that an administrator has locked the account",
+                       ACCOUNT_LOCK_ATTRIBUTE);
     return 0;
 }
 
@@ -291,7 +306,7 @@ static void search_user(struct login *l)
         .base = arena_strz(l->arena, set->shared.search_base),
         .scope = (int)set->shared.scope,
         .filter = arena_strz(l->arena, buf_view(&filter)),
-        .attrs = set->asked_attrs,
+        .attrs = set->login_attrs,
         .sizelimit = 2, /* one is wanted, a second one is a fault */
         .timelimit = (int)set->shared.timeout,
         .deref = (int)set->shared.dereference,
@@ -411,7 +426,7 @@ static void on_proven(void *arg, const struct search_result *r)
         cannot_say(l);
         return;
     }
-    l->is_locked = proven_attr(r, "pwdAccountLockedTime") != NULL;
+    l->is_locked = proven_attr(r, ACCOUNT_LOCK_ATTRIBUTE) != NULL;
     l->must_change = reset && str_caseeq(reset->values[0], STR("TRUE"));
     if (l->name.n)
         let_proven_in(l);
@@ -426,7 +441,7 @@ static void search_proven(struct login *l, struct str dn)
     const struct dirset *set = l->set;
     const char **attrs = arena_array(l->arena, 4, sizeof *attrs);
     attrs[0] = set->name_attr;
-    attrs[1] = "pwdAccountLockedTime";
+    attrs[1] = ACCOUNT_LOCK_ATTRIBUTE;
     attrs[2] = "pwdReset";
     struct ldapmap_search search = {
         .base = arena_strz(l->arena, dn),

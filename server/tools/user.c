@@ -14,6 +14,7 @@
 
 #define ADDRESSES_MAX 32
 #define CHANGES_MAX 64
+#define LOCK "pwdAccountLockedTime" /* draft-behera-ldap-password-policy section 5.3.3 */
 
 struct user_command {
     struct access_options access;
@@ -248,11 +249,11 @@ static int user_add(struct user_command *u)
  * knows it, else the class facteurAccount. Fills v; the number of changes, or -1. */
 static int first_state(struct user_command *u, bool off, struct ldapmap_change v[2])
 {
-    struct schema_name names[] = {{"pwdAccountLockedTime", false}, {"facteurAccountStatus", false}};
+    struct schema_name names[] = {{LOCK, false}, {"facteurAccountStatus", false}};
     if (schema_look(u->client, names, 2, &u->err) != 0)
         return -1;
     if (names[0].known) {
-        v[0] = (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, "pwdAccountLockedTime",
+        v[0] = (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, LOCK,
                                        off ? "000001010000Z" : NULL};
         return 1;
     }
@@ -260,7 +261,7 @@ static int first_state(struct user_command *u, bool off, struct ldapmap_change v
         return err_perm(&u->err, "%s: nothing in the entry says that it is disabled", u->name);
     if (!names[1].known)
         return err_perm(&u->err, "the server's schema has neither facteurAccount (schema/facteur.ldif) nor"
-                                 " ppolicy's pwdAccountLockedTime; say --by ATTRIBUTE=VALUE");
+                                 " ppolicy's " LOCK "; say --by ATTRIBUTE=VALUE");
     v[0] = (struct ldapmap_change){LDAPMAP_ADD, "objectClass", "facteurAccount"};
     v[1] = (struct ldapmap_change){LDAPMAP_REPLACE, "facteurAccountStatus", "disabled"};
     return 2;
@@ -291,6 +292,33 @@ static int state_changes(struct user_command *u, const struct people *p, bool of
     return 1;
 }
 
+static void note_lock(void *arg, const struct ldapmap_entry *entry)
+{
+    *(bool *)arg = first_value(entry, LOCK).p != NULL;
+}
+
+/* slapd heeds the lock only under a policy with pwdLockout; Facteur heeds it in any case, where its
+ * reader may see it. */
+static void warn_of_unseen(struct user_command *u, const char *dn)
+{
+    static const struct access_options as_reader = {.external = false};
+    static const char *const attrs[] = {LOCK, NULL};
+    struct ldapmap_conn_settings settings = {.server_count = 0};
+    struct ldapmap_client *reader = NULL;
+    struct err e = {0};
+    bool seen = false;
+    if (access_settings(&as_reader, u->cfg, u->arena, &settings, &e) != 0 ||
+        ldapmap_client_open(&settings, &reader, &e) != 0 ||
+        ldapmap_client_search(reader, dn, LDAPMAP_SCOPE_BASE, "(objectClass=*)", attrs, note_lock,
+                              &seen, &e) < 0)
+        tool_fail("user", "could not see whether the reader sees the lock: %s", e.log);
+    else if (!seen)
+        tool_fail("user", "the reader of facteur.conf may not see " LOCK ": where the password policy "
+                          "has no pwdLockout, logins go on; let it read that, or say --by");
+    ldapmap_client_close(reader);
+    ldapmap_conn_wipe(&settings);
+}
+
 static int user_state(struct user_command *u, bool off)
 {
     struct people p;
@@ -299,8 +327,13 @@ static int user_state(struct user_command *u, bool off)
     if (find_user(u, &p) != 0)
         return -1;
     struct ldapmap_change v[2];
+    const char *dn = arena_strz(u->arena, p.dn);
     int n = state_changes(u, &p, off, v);
-    return n < 0 ? -1 : apply(u, arena_strz(u->arena, p.dn), false, v, (size_t)n);
+    if (n < 0 || apply(u, dn, false, v, (size_t)n) != 0)
+        return -1;
+    if (off && !u->dry_run && strcmp(v[0].attr, LOCK) == 0)
+        warn_of_unseen(u, dn);
+    return 0;
 }
 
 static int user_disable(struct user_command *u)
@@ -348,7 +381,7 @@ static int user_show(struct user_command *u)
 {
     static const char *const attrs[] = {
         "objectClass", "uid", "cn", "uidNumber", "gidNumber", "homeDirectory", "mail",
-        "mailacceptinggeneralid", "maildrop", "pwdAccountLockedTime", "accountStatus",
+        "mailacceptinggeneralid", "maildrop", LOCK, "accountStatus",
         "facteurAccountStatus", "facteurForward", "facteurQuota", "facteurVacationText",
         "facteurVacationStart", "facteurVacationEnd", "userAccountControl", "nsAccountLock", NULL};
     size_t count;

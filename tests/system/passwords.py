@@ -214,13 +214,18 @@ def strangers_over_the_wire():
 
 # --- the administrator's lock ---
 
+def run_user(*words):
+    return subprocess.run([os.path.join(BUILD, "facteur"), "-c", instance.conf, "user", "-D",
+                           instance.slapd.admin_dn, "-y", instance.slapd.dir + "/admin.pw", *words],
+                          capture_output=True, text=True, check=True)
+
+
+def user(*words):
+    return run_user(*words).stdout
+
+
 def administered():
     """facteur user locks by the overlay where the server has it."""
-    def user(*words):
-        return subprocess.run([os.path.join(BUILD, "facteur"), "-c", instance.conf, "user", "-D",
-                               instance.slapd.admin_dn, "-y", instance.slapd.dir + "/admin.pw", *words],
-                              capture_output=True, text=True, check=True).stdout
-
     tap.same(imap("usual", "usual-secret"), "yes")
     tap.has(user("disable", "usual"), "replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n")
     tap.wait_for(lambda: imap("usual", "usual-secret") != "yes", 30, "the lock is not heeded")
@@ -228,14 +233,56 @@ def administered():
     tap.wait_for(lambda: imap("usual", "usual-secret") == "yes", 30, "the lock is still heeded")
 
 
+def without_lockout():
+    """slapd lets a locked account in under a policy without pwdLockout: Facteur does not."""
+    dn = "uid=warned," + instance.slapd.mail_base
+    tap.same(imap("warned", "warned-secret"), "yes")
+    session = instance.imap("warned", "warned-secret")
+    locked = run_user("disable", "warned")
+    tap.has(locked.stdout, "pwdAccountLockedTime: 000001010000Z")
+    tap.same(locked.stderr, "")
+    tap.wait_for(lambda: "locked" in imap("warned", "warned-secret"), 60, "the lock is not heeded")
+    tap.has(imap("warned", "warned-secret"), "[CONTACTADMIN] The account is locked.")
+    tap.has(smtp("warned", "warned-secret"), "535 5.7.8 Error: authentication failed: the account is locked")
+    tap.has(imap("warned", "wrong"), "AUTHENTICATIONFAILED")
+    told = subprocess.run([os.path.join(BUILD, "facteur"), "-c", instance.conf, "explain", "login", "warned"],
+                          capture_output=True, text=True)
+    tap.has(told.stdout, "an administrator has locked the account")
+    tap.wait_for(lambda: is_over(session), 60, "his session goes on")
+    tap.same(bound_as(dn, "warned-secret"), 0, "slapd itself heeds the lock")
+    user("enable", "warned")
+    tap.wait_for(lambda: imap("warned", "warned-secret") == "yes", 60, "the lock is still heeded")
+
+    instance.slapd.modify_config("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nadd: olcAccess\n"
+                                 "olcAccess: {0}to attrs=pwdAccountLockedTime by * none\n")
+    tap.has(run_user("disable", "warned").stderr, "may not see pwdAccountLockedTime")
+    user("enable", "warned")
+
+
+def is_over(session):
+    try:
+        session.noop()
+    except (imaplib.IMAP4.abort, OSError):
+        return True
+    return False
+
+
+def bound_as(dn, password):
+    """The status of a command that binds as somebody."""
+    return subprocess.run(["ldapwhoami", "-x", "-H", instance.slapd.uri, "-D", dn, "-w", password],
+                          capture_output=True).returncode
+
+
 if __name__ == "__main__":
     with Instance() as instance:
         vmail = instance.vmail
         prepare(instance)
+        instance.restart()  # who watches for changes is not told of attributes that slapd did not know then
         lock("locked")
         failed = tap.run([
             ("what a password policy says", states), ("the words for it, in each protocol", words),
             ("an administrator's lock", administered),
+            ("that lock, where slapd does not heed it", without_lockout),
             ("right passwords do not count", right_passwords_do_not_count),
             ("many logins of one user at once", many_at_once),
             ("strangers cannot lock anybody out", strangers),
