@@ -135,6 +135,7 @@ static void mark_sent(struct errand *e, struct dirconn *c, int msgid)
     e->state = ERRAND_SENT;
     list_add(list_of(e), e);
     e->all->sent++;
+    server_asked(c->at);
     e->sent = clock_mono_ms();
     e->look = e->deadline;
     if (has_other_servers(e->all) && e->losses < LOSSES_MAX && e->deadline > e->sent)
@@ -219,6 +220,7 @@ static void on_down(struct dirconn *c, void *arg)
         before = e->prev;
         if (e->conn != c)
             continue;
+        server_failed(c->at);
         if (e->losses == LOSSES_MAX)
             fail(e, LDAP_SERVER_DOWN, "connections were lost again and again");
         else
@@ -241,6 +243,7 @@ static void expire(struct errand *e)
     if (all->ops->abandons)
         ldap_abandon_ext(c->ld, e->msgid, NULL, NULL);
     fail(e, LDAP_TIMEOUT, "no answer in time");
+    server_failed(c->at);
     if (silent)
         conns_silent(c, "no answer in time");
     else if (broken)

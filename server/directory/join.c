@@ -198,6 +198,20 @@ static void ask_alone(struct join *j, struct part *p)
     picture_search(j->set->picture, p->searcher, j->arena, &p->search, p->flags, p->fn, p->arg);
 }
 
+/* Words, each once: a map may have been asked for several keys. */
+static void add_words(struct buf *words, struct str more)
+{
+    struct str word, have;
+    while (str_token(&more, " ", &word)) {
+        struct str rest = buf_view(words);
+        bool is_there = false;
+        while (!is_there && str_token(&rest, " ", &have))
+            is_there = str_eq(have, word);
+        if (!is_there)
+            buf_printf(words, "%s%.*s", words->n ? " " : "", STR_FMT(word));
+    }
+}
+
 static void trace_joined(const struct join *j, const struct search_result *r)
 {
     AUTO_BUF label = {0};
@@ -207,7 +221,7 @@ static void trace_joined(const struct join *j, const struct search_result *r)
         if (!p->joined)
             continue;
         key = key.n ? key : p->key;
-        buf_printf(&label, "%s%.*s", label.n ? " " : "", STR_FMT(p->label));
+        add_words(&label, p->label);
     }
     trace_search(j->set->trace, buf_view(&label), key, &j->search, r, j->began);
 }

@@ -17,6 +17,7 @@
 
 #define GRANTS_MAX 50000 /* of each lifetime */
 #define SWEEP_SECONDS 5
+#define STATUS_MAX 2000 /* messages.def */
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -134,6 +135,7 @@ static void status(struct program *p, struct buf *out)
                d->set && sync_is_watching(d->set->sync) ? "yes" : "no",
                d->set ? sync_entries(d->set->sync) : 0, kept.kept, kept.bytes,
                (unsigned long long)kept.hits, (unsigned long long)kept.stale, watch_count(d->watch));
+    servers_print(opener_servers(pools_opener(d->pools)), out, STATUS_MAX);
 }
 
 static void end(struct program *p)

@@ -104,13 +104,14 @@ static struct job *take_done(struct opener *o)
 /* What the attempts say of the servers. */
 static void tell_servers(struct opener *o, const struct job *j)
 {
-    if (j->settings->server_count < 2)
-        return;
+    bool are_several = j->settings->server_count > 1;
     for (size_t i = 0; i < j->tried; i++) {
         struct str url = j->settings->servers[j->order[i]];
         if (j->absent[i])
+            server_failed(servers_find(o->servers, url));
+        if (are_several && j->absent[i])
             servers_failed(o->servers, url, "no connection");
-        else
+        else if (are_several)
             servers_answered(o->servers, url);
     }
 }

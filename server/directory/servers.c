@@ -12,8 +12,11 @@
 
 struct server {
     struct servers *table;
+    struct server *next; /* in the order in which they became known */
     char *url;
     bool sick, probed;
+    bool failing;           /* what it did last: not answer */
+    uint64_t asked, failed; /* questions, and what came to nothing: questions and connections */
     int64_t pause; /* before the next probe, milliseconds */
     int64_t since; /* when it became sick or well */
     int64_t heard;
@@ -23,6 +26,7 @@ struct server {
 struct servers {
     struct event_base *base;
     struct map *by_url;
+    struct server *first, **last;
     struct servers_user *users;
     bool random;
 };
@@ -132,7 +136,7 @@ void servers_answered(struct servers *s, struct str url)
 {
     struct server *v = servers_find(s, url);
     int64_t now = clock_mono_ms();
-    v->heard = now;
+    server_heard(v, now);
     if (!v->sick)
         return;
     log_info("ldap-server", LZ("server", v->url), LZ("state", "well"),
@@ -148,6 +152,18 @@ bool server_is_sick(const struct server *v)
 void server_heard(struct server *v, int64_t now)
 {
     v->heard = now;
+    v->failing = false;
+}
+
+void server_asked(struct server *v)
+{
+    v->asked++;
+}
+
+void server_failed(struct server *v)
+{
+    v->failed++;
+    v->failing = true;
 }
 
 int64_t server_last_heard(const struct server *v)
@@ -186,6 +202,44 @@ void servers_order(struct servers *s, const struct ldapmap_conn_settings *settin
     }
 }
 
+/* --- telling --- */
+
+static bool is_named(const struct server *v)
+{
+    const struct servers_user *u = v->table->users;
+    while (u && place_of(u->settings, v->url) == u->settings->server_count)
+        u = u->next;
+    return u != NULL;
+}
+
+/* The time to the next probe in seconds, at least one; -1: none is due. */
+static int64_t rest_of(const struct server *v)
+{
+    struct timeval at, now;
+    if (!v->sick || !event_pending(v->timer, EV_TIMEOUT, &at))
+        return -1;
+    evutil_gettimeofday(&now, NULL);
+    return at.tv_sec > now.tv_sec ? at.tv_sec - now.tv_sec : 1;
+}
+
+void servers_print(const struct servers *s, struct buf *out, size_t limit)
+{
+    for (const struct server *v = s->first; v; v = v->next) {
+        const char *state = v->sick ? "resting" : v->failing ? "failing" : v->heard ? "well" : "new";
+        int64_t rest = rest_of(v);
+        AUTO_BUF line = {0};
+        if (!is_named(v))
+            continue;
+        buf_printf(&line, "\nldap-server url=%s state=%s asked=%llu failed=%llu", v->url, state,
+                   (unsigned long long)v->asked, (unsigned long long)v->failed);
+        if (rest >= 0)
+            buf_printf(&line, " rests_s=%lld", (long long)rest);
+        if (out->n + line.n > limit)
+            return;
+        buf_str(out, buf_view(&line));
+    }
+}
+
 /* --- the table --- */
 
 struct server *servers_find(struct servers *s, struct str url)
@@ -197,6 +251,8 @@ struct server *servers_find(struct servers *s, struct str url)
     v->table = s;
     v->url = mem_strdup(url);
     v->timer = evtimer_new(s->base, on_timer, v);
+    *s->last = v;
+    s->last = &v->next;
     map_put(s->by_url, url, v);
     return v;
 }
@@ -215,6 +271,7 @@ struct servers *servers_new(struct event_base *base)
     struct servers *s = MEM_NEW(struct servers);
     s->base = base;
     s->by_url = map_new();
+    s->last = &s->first;
     return s;
 }
 

@@ -48,6 +48,15 @@ void servers_failed(struct servers *s, struct str url, const char *why);
 /* A connection was opened. */
 void servers_answered(struct servers *s, struct str url);
 
+/* For those who look after them: it was asked something; a question or the making of a connection came
+ * to nothing. That makes no server sick. */
+void server_asked(struct server *v);
+void server_failed(struct server *v);
+/* A line for each server that some settings name, each with a newline before it, as far as out stays
+ * within limit octets: url; state: well, failing (it did not answer last), resting (sick, and left
+ * alone until the next probe in rests_s seconds) or new (never asked); asked; failed. */
+void servers_print(const struct servers *s, struct buf *out, size_t limit);
+
 /* When it last said anything on whatever connection, as clock_mono_ms. */
 void server_heard(struct server *v, int64_t now);
 int64_t server_last_heard(const struct server *v);

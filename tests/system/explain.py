@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import BUILD, Instance  # noqa: E402
+from instance import BUILD, Instance, free_ports  # noqa: E402
 
 EXTRA = """
 dn: cn=loop1,ou=mail,@BASE@
@@ -91,6 +91,8 @@ def recipients(mail):
     said = json.dumps([s for s in told["steps"] if s["step"] == "decision"])
     for part in ("leads to amelie@mail.example.org", "is a mailbox", "uid 20001"):
         tap.has(said, part)
+    named = [s["for"].split() for s in searches(told)]
+    tap.true(all(len(set(maps)) == len(maps) for maps in named), "each map is named once: %s" % named)
     _, told = explain(mail, "rcpt", "broken@mail.example.org")
     tap.has(told["steps"][-1]["why"], "uid=broken")
     _, told = explain(mail, "rcpt", "we(i*r\\d)@example.com")
@@ -210,6 +212,29 @@ def nothing_is_given_out(mail):
     tap.same([w for w in mail.facteur("status").split() if w.startswith("grants=")], grants)
 
 
+def servers_are_told(mail):
+    """facteur status: how the directory servers fare."""
+    def told():
+        lines = json.loads(mail.facteur("status", "--json"))
+        return [line for line in lines if line["what"] == "ldap-server"]
+    other = "ldap://127.0.0.1:%d" % free_ports(1)[0]
+    before = told()
+    tap.same([(s["url"].rstrip("/"), s["state"], s["failed"]) for s in before],
+             [(mail.slapd.uri.rstrip("/"), "well", 0)])
+    tap.true(before[0]["asked"] > 0, "nobody asked: %s" % before)
+    mail.options["ldap_server_host"] = other + " " + mail.slapd.uri
+    mail.restart()
+    explain(mail, "rcpt", "amelie@example.com")
+
+    def is_told():
+        sick, well = told()
+        return (sick["url"], sick["state"], sick["asked"], well["state"]) == (other, "resting", 0, "well") \
+            and sick["failed"] > 0 and sick.get("rests_s", 0) > 0 and well["asked"] > 0
+    tap.wait_for(is_told, 60, "it is not told")
+    mail.options["ldap_server_host"] = mail.slapd.uri
+    mail.restart()
+
+
 def mistakes(mail):
     command = [os.path.join(BUILD, "facteur"), "-c", mail.conf, "explain"]
     for arguments in ([], ["rcpt"], ["send", "amelie"], ["what", "x"], ["rcpt", "x" * 1001],
@@ -233,7 +258,8 @@ def main():
     with Instance(options={"group_maps": "ldap:ldap/groups.cf"}) as mail:
         mail.slapd.add(EXTRA.replace("@BASE@", mail.slapd.base))
         return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail)) for f in
-                        (recipients, states_of_accounts, mailing_lists, logins, senders, nothing_is_given_out, mistakes, an_outage)])
+                        (recipients, states_of_accounts, mailing_lists, logins, senders, nothing_is_given_out,
+                         servers_are_told, mistakes, an_outage)])
 
 
 sys.exit(main())

@@ -330,6 +330,7 @@ int main(void)
         {"aliases of aliases are bounded", test_graph_depth},
         {"expansions are bounded", test_graph_size},
         {"servers in order, sick ones last", test_servers_in_order},
+        {"servers, what is told of them", test_servers_told},
         {"a sick server is tried by one", test_servers_probed},
         {"a single server is never sick", test_servers_single},
         {"servers at random", test_servers_at_random},

@@ -27,6 +27,7 @@ void test_graph_depth(void);
 void test_graph_size(void);
 
 void test_servers_in_order(void);
+void test_servers_told(void);
 void test_servers_probed(void);
 void test_servers_single(void);
 void test_servers_at_random(void);

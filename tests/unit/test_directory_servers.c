@@ -74,6 +74,32 @@ void test_servers_in_order(void)
     end(&f);
 }
 
+/* What "facteur status" tells. */
+void test_servers_told(void)
+{
+    struct fixture f;
+    AUTO_BUF out = {0};
+    begin(&f, 3);
+    struct server *a = servers_find(f.servers, f.settings.servers[0]);
+    servers_find(f.servers, f.settings.servers[1]);
+    servers_find(f.servers, f.settings.servers[2]);
+    servers_find(f.servers, STR("ldap://of-a-configuration-before"));
+    server_asked(a);
+    server_asked(a);
+    server_failed(a);
+    servers_answered(f.servers, f.settings.servers[1]);
+    servers_failed(f.servers, f.settings.servers[2], "test");
+    servers_print(f.servers, &out, 1000);
+    UNIT_STR(buf_view(&out), "\nldap-server url=ldap://a state=failing asked=2 failed=1"
+                             "\nldap-server url=ldap://b state=well asked=0 failed=0"
+                             "\nldap-server url=ldap://c state=resting asked=0 failed=0 rests_s=1");
+    server_heard(a, 1);
+    buf_clear(&out);
+    servers_print(f.servers, &out, 60);
+    UNIT_STR(buf_view(&out), "\nldap-server url=ldap://a state=well asked=2 failed=1");
+    end(&f);
+}
+
 /* One who is sick is tried by one user, once, and again only when that is known to have failed. */
 void test_servers_probed(void)
 {

@@ -381,6 +381,9 @@ static void tell_status(struct client *c, const struct question *q)
 {
     AUTO_BUF text = {0};
     testmaster_status(&c->child, &text);
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] == '\n')
+            text.p[i] = ' ';
     printf("%llu status %s .\n", (unsigned long long)q->tag, buf_z(&text));
 }
 
