@@ -77,7 +77,34 @@ static int add_place(struct config_introspection *out, struct str place, struct 
     return 0;
 }
 
-/* The host itself, when it is an address or localhost. */
+/* RFC 1123 section 2.1; a last label of digits would be an address that is none. */
+static bool is_host_name(struct str s)
+{
+    ptrdiff_t dot = str_rfind(s, '.');
+    struct str top = str_skip(s, (size_t)(dot + 1));
+    bool digits = true;
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] | 0x20) >= 'a' && (s.p[i] | 0x20) <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') &&
+            s.p[i] != '-' && s.p[i] != '.')
+            return false;
+    for (size_t i = 0; i < top.n; i++)
+        digits = digits && top.p[i] >= '0' && top.p[i] <= '9';
+    return !digits;
+}
+
+/* Who answers for the name in the DNS leads us to himself at most: he has no certificate for it. */
+static int add_name(struct config_introspection *out, struct str place, struct err *e)
+{
+    if (!is_host_name(out->host))
+        return no_url(e, "has no good host");
+    if (!out->tls)
+        return no_url(e, "must be https: what is said to another machine is secret");
+    out->by_name = true;
+    out->place[out->places++] = place;
+    return 0;
+}
+
+/* The host itself. */
 static int add_host(struct config_introspection *out, struct arena *a, struct err *e)
 {
     bool is_v6 = str_find(out->host, ':') >= 0;
@@ -85,9 +112,7 @@ static int add_host(struct config_introspection *out, struct arena *a, struct er
     struct str place = arena_printf(a, "inet:%s%.*s%s:%u", is_v6 ? "[" : "", STR_FMT(out->host),
                                     is_v6 ? "]" : "", out->port);
     if (config_endpoint_parse(place, &at, NULL) != 0)
-        return err_perm(e, "oauth2_introspection_server: must say where %.*s is, as "
-                           "inet:ADDRESS:%u: names are not looked up",
-                        STR_FMT(str_head(out->host, 100)), out->port);
+        return add_name(out, place, e);
     return add_place(out, place, e);
 }
 

@@ -12,6 +12,7 @@ struct config_introspection {
     bool tls;        /* https; else http, to this machine only */
     struct str host; /* without brackets */
     uint16_t port;
+    bool by_name; /* the one place has the host's name, whose addresses the DNS knows */
     struct str place[CONFIG_INTROSPECTION_PLACES]; /* as endpoint.h has them, to be tried in turn */
     size_t places;
 };

@@ -1,6 +1,6 @@
 /*
  * Tokens, asked about by the directory program: the master connects to the introspection server, in
- * each of its places until one takes the connection, and libcurl speaks over it. Each ask has a
+ * each of its places, or at each address of its name, until one takes the connection, and libcurl speaks over it. Each ask has a
  * connection of its own. A token lies in guarded memory, goes to that server and nowhere else, and is in
  * no log. RFC 7662 section 2, RFC 6749 section 2.3.1 for who we are.
  */
@@ -15,6 +15,7 @@
 #define ASKS_MAX 200
 #define TOKEN_MAX 8000 /* messages.def */
 #define ID_MAX 1000
+#define TURNS_MAX 8 /* addresses of a name that are tried */
 
 enum { MODE_POST, MODE_AUTH }; /* oauth2_introspection_mode */
 
@@ -26,6 +27,8 @@ struct token_ask {
     uint64_t ask_id, connect_id; /* connect_id: the master is asked; 0: it is not */
     struct secret token, form;
     size_t place;
+    unsigned turn; /* which of the addresses, where the place is a name */
+    bool is_last;  /* it has no more */
     int fd; /* a connection being made; -1: none */
     struct event *event;
     struct web_ask *web;
@@ -205,6 +208,7 @@ static void ask_connection(struct token_ask *a)
     a->connect_id = ++f->last_connect;
     m.connect_ask.id = a->connect_id;
     m.connect_ask.place = a->settings->server.place[a->place];
+    m.connect_ask.turn = (uint8_t)a->turn;
     map_put(f->introspecting, id_key(&a->connect_id), a);
     channel_send(f->program->master, &m);
 }
@@ -217,7 +221,8 @@ static void try_next(struct token_ask *a, const char *why)
     a->event = NULL;
     fd_closep(&a->fd);
     log_info("introspection", LS("place", server->place[a->place]), LZ("why", why));
-    if (++a->place < server->places)
+    bool has_more = server->by_name && !a->is_last && ++a->turn < TURNS_MAX;
+    if (has_more || ++a->place < server->places)
         ask_connection(a);
     else
         cannot_say(a, why);
@@ -248,13 +253,17 @@ bool token_connected(struct filter *f, struct msg *m)
     a->connect_id = 0;
     snprintf(why, sizeof why, "%.*s", STR_FMT(m->connect_reply.text));
     if (m->connect_reply.verdict != VERDICT_YES) {
+        a->is_last = m->connect_reply.verdict == VERDICT_NO;
         try_next(a, why);
         return true;
     }
     a->fd = m->fd;
     m->fd = -1;
-    /* The time that is left is shared by the places that are. */
-    int64_t left = (a->deadline - clock_mono_ms()) / (int64_t)(a->settings->server.places - a->place);
+    /* The time that is left is shared by the places that are; how many addresses there are is not
+     * known here. */
+    const struct config_introspection *server = &a->settings->server;
+    int64_t shares = server->by_name ? 2 : (int64_t)(server->places - a->place);
+    int64_t left = (a->deadline - clock_mono_ms()) / shares;
     left = left > 1 ? left : 1;
     a->event = event_new(f->program->base, a->fd, EV_WRITE, on_made, a);
     event_add(a->event, &(struct timeval){left / 1000, left % 1000 * 1000});

@@ -119,6 +119,7 @@ enum {
     DNS_ASK_LIST = 3, /* a name in a DNS list */
     /* The name of an address. YES: it leads back to it; NO: it does not, or there is none. */
     DNS_ASK_CLIENT = 4,
+    DNS_ASK_ADDRESSES = 5, /* those of a host */
 };
 
 /* access_ask: which keys are looked for (access(5)). */

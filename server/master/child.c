@@ -127,6 +127,9 @@ static void on_message(struct channel *ch, void *arg, struct msg *msg)
     case MSG_connect_ask:
         connect_for(c, &msg->connect_ask);
         break;
+    case MSG_dns_reply:
+        connect_named(c->m, &msg->dns_reply);
+        break;
     case MSG_session_ended:
         sessions_ended(c->m->sessions, &msg->session_ended);
         break;
@@ -242,6 +245,7 @@ void child_reaped(struct child *c, int wait_status)
     if (c->m->counters[c->kind])
         counters_wipe(c->m->counters[c->kind], c->index);
     sessions_child_gone(c->m->sessions, c);
+    connect_child_gone(c->m, c);
     if (c->kind == KIND_DIRECTORY)
         control_directory_gone(c->m->control);
     reload_child_gone(c->m, c);

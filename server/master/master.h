@@ -60,6 +60,9 @@ struct master {
     struct sessions *sessions;
     struct control *control;
     struct reload *reload; /* one under way, or NULL */
+    struct connect_name *names; /* connect.c */
+    size_t names_n;
+    uint64_t last_dns;
 };
 
 /* --- master.c --- */
@@ -114,6 +117,10 @@ size_t sessions_count(const struct sessions *s);
 /* --- connect.c --- */
 /* The filter program wants a connection to one of its places. */
 void connect_for(struct child *c, const struct msg_connect_ask *ask);
+/* The relay program knows a name's addresses, or does not. */
+void connect_named(struct master *m, const struct msg_dns_reply *reply);
+/* What such a child asked for, or was asked, is over. */
+void connect_child_gone(struct master *m, const struct child *c);
 
 /* --- reload.c --- */
 /* Starts a reload, unless one is under way; its outcome goes to the log and to control_reloaded. */

@@ -1,6 +1,6 @@
 /*
- * DNS for the programs that reach no network themselves: does a domain take mail, is there such a
- * host, what does a DNS list say (RFC 5782), what is a client's name.
+ * DNS for the programs that reach no network themselves: does a domain take mail, what are a host's
+ * addresses, what does a DNS list say (RFC 5782), what is a client's name.
  */
 #include "relay/relay.h"
 
@@ -17,6 +17,7 @@ struct question {
     size_t ip_n;
     struct dns_ask *ask;
     enum dns_type type;
+    bool failed; /* one of the two kinds of addresses could not be asked for */
     struct buf values;
 };
 
@@ -69,9 +70,10 @@ static void on_mail_domain(struct question *q, const struct dns_answer *a)
 
 static void add_values(struct question *q, const struct dns_answer *a)
 {
-    char text[INET_ADDRSTRLEN];
-    for (size_t i = 0; i < a->n && i < 20; i++)
-        if (a->data[i].n == 4 && inet_ntop(AF_INET, a->data[i].p, text, sizeof text))
+    char text[INET6_ADDRSTRLEN];
+    for (size_t i = 0; a->status == DNS_FOUND && i < a->n && i < 10; i++)
+        if ((a->data[i].n == 4 || a->data[i].n == 16) &&
+            inet_ntop(a->data[i].n == 4 ? AF_INET : AF_INET6, a->data[i].p, text, sizeof text))
             buf_printf(&q->values, "%s%s", q->values.n ? " " : "", text);
 }
 
@@ -144,11 +146,28 @@ static void on_client(struct question *q, const struct dns_answer *a)
     reply(q, v, STR(""));
 }
 
+/* One kind of address will do where the other cannot be asked for. */
+static void on_addresses(struct question *q, const struct dns_answer *a)
+{
+    bool failed = a->status == DNS_CANNOT_SAY;
+    add_values(q, a);
+    q->failed = q->failed || failed;
+    if (q->type == DNS_A)
+        look(q, DNS_AAAA);
+    else if (q->values.n)
+        reply(q, VERDICT_YES, STR(""));
+    else
+        reply(q, q->failed ? VERDICT_CANNOT_SAY : VERDICT_NO,
+              failed ? str_from(a->why) : STR("no addresses"));
+}
+
 static void on_answer(void *arg, const struct dns_answer *a)
 {
     struct question *q = arg;
     q->ask = NULL;
-    if (a->status == DNS_CANNOT_SAY && q->type != DNS_TXT)
+    if (q->kind == DNS_ASK_ADDRESSES)
+        on_addresses(q, a);
+    else if (a->status == DNS_CANNOT_SAY && q->type != DNS_TXT)
         reply(q, VERDICT_CANNOT_SAY, str_from(a->why));
     else if (q->kind == DNS_ASK_LIST)
         on_list(q, a);

@@ -156,7 +156,18 @@ static int on_check(struct program *p, struct config *cfg, const struct bundle *
     return s ? 0 : -1;
 }
 
-/* --- the queue --- */
+/* --- the master --- */
+
+static void on_order(struct program *program, struct msg *m)
+{
+    struct relay *r = program->arg;
+    r->master.relay = r;
+    r->master.ch = program->master;
+    if (m->type == MSG_dns_ask)
+        ask_start(&r->master, &m->dns_ask);
+}
+
+/* --- the queue, and smtp --- */
 
 static void on_message(struct channel *ch, void *arg, struct msg *m)
 {
@@ -249,6 +260,7 @@ static void on_end(struct program *p)
     struct relay *r = p->arg;
     while (r->peers)
         on_close(r->peers->ch, r->peers);
+    asks_end(&r->master);
     idle_end_all(r);
     rpc_free(r->directory);
     strict_free(r->strict);
@@ -261,7 +273,8 @@ int main(int argc, char **argv)
 {
     static const struct program_ops ops = {
         .self = RELAY, .name = "facteur/relay", .prepare = on_prepare,
-        .configure = on_configure, .check = on_check, .link = on_link, .stop = on_stop, .status = on_status,
+        .configure = on_configure, .check = on_check, .link = on_link, .message = on_order,
+        .stop = on_stop, .status = on_status,
         .end = on_end,
     };
     struct relay r = {0};

@@ -30,6 +30,14 @@ struct settings {
     unsigned ignored_offers;  /* of servers' EHLO */
 };
 
+/* A program that asks. */
+struct peer {
+    struct relay *relay;
+    struct peer *next, **link;
+    struct channel *ch;
+    struct question *questions; /* ask.c */
+};
+
 struct relay {
     struct program *program;
     struct settings *settings;
@@ -39,20 +47,13 @@ struct relay {
     struct config_list resolvers; /* of resolv.conf, read before the root was empty */
     struct arena *arena;
     struct peer *peers;
+    struct peer master; /* none of them */
     struct job *jobs;
     struct client *idle; /* newest first */
     struct client *quitting;
     size_t idle_count;
     bool stopping;
     uint64_t sent, refused, deferred, connections, reused;
-};
-
-/* A queue program that asks. */
-struct peer {
-    struct relay *relay;
-    struct peer *next, **link;
-    struct channel *ch;
-    struct question *questions; /* ask.c */
 };
 
 enum fate { FATE_OPEN, FATE_YES, FATE_NO, FATE_LATER };

@@ -199,8 +199,8 @@ def wrong_token_servers_are_named(site):
     ca = site.path("tls/one.crt")
     wrong.options("oauth2_introspection_url: must be https://HOST/PATH",
                   oauth2_introspection_url="localhost")
-    wrong.options("oauth2_introspection_server: must say where id.example.org is",
-                  oauth2_introspection_url="https://id.example.org/x")
+    wrong.options("oauth2_introspection_url: must be https", oauth2_introspection_url="http://id.example.org/x")
+    wrong.options("oauth2_introspection_url: has no good host", oauth2_introspection_url="https://192.0.2.300/x")
     wrong.options("nowhere.pem: No such file", **url,
                   oauth2_tls_ca_cert_file="nowhere.pem")
     url["oauth2_tls_ca_cert_file"] = ca

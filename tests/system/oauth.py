@@ -5,6 +5,7 @@ import imaplib
 import json
 import os
 import smtplib
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import tap  # noqa: E402
 from authline import ALL, Imap, Pop3, Smtp, b64, offers, starts  # noqa: E402
 from instance import Instance, free_ports  # noqa: E402
 from introspection import Introspection  # noqa: E402
+from world import A, AAAA, SERVFAIL, Dns  # noqa: E402
 
 NAMES = ("OAUTHBEARER", "XOAUTH2")
 SECRET = "s%c:r+t/ é="
@@ -335,6 +337,35 @@ def wrong_certificate():
     tap.same(len(server.asked), asked, "it was asked all the same")
 
 
+def by_name():
+    """Without oauth2_introspection_server the DNS is asked where the host is; two of its addresses lead
+    nowhere."""
+    dns, place = Dns(), ("127.0.0.77", "127.0.0.78", "127.0.0.1")
+    dns.zone["mail.example.org"] = {A: [socket.inet_aton(a) for a in place],
+                                    AAAA: [socket.inet_pton(socket.AF_INET6, "::1")]}
+    dns.zone["id.example.org"] = {A: [socket.inet_aton("127.0.0.1")]}
+    dns.zone["nowhere.example.org"] = {}
+    dns.zone["broken.example.org"] = {"all": SERVFAIL}
+    try:
+        def named(host):
+            configure(oauth2_introspection_url="https://%s:%d/introspect" % (host, server.port),
+                      dns_servers="127.0.0.1:%d" % dns.port, dns_trust_anchor="")
+        named("mail.example.org")
+        let_in(Imap, "amelie-good")
+        tap.same(server.asked[-1]["headers"]["Host"], "mail.example.org:%d" % server.port)
+        tap.true(("mail.example.org", A) in dns.asked, "nobody asked the DNS: %s" % dns.asked)
+        os.kill(instance.pids("relay")[0], 9)
+        tap.wait_for(lambda: login(Smtp, "amelie-good")[1].startswith(Smtp.yes), 30)
+        refused(Pop3, "revoked", "invalid_token")
+        asked = len(server.asked)
+        for host in ("id.example.org", "nowhere.example.org", "unheard.example.org", "broken.example.org"):
+            named(host)
+            later(Imap, "amelie-good")
+        tap.same(len(server.asked), asked, "one without a certificate for its name was asked")
+    finally:
+        dns.close()
+
+
 def directory_down():
     configure()
     instance.slapd.stop()
@@ -458,7 +489,7 @@ if __name__ == "__main__":
             failed = tap.run([(f.__name__.replace("_", " "), f) for f in (
                 off_by_default, offered, step_by_step, what_the_server_is_asked, whose_rights, who_it_is,
                 by_curl, refusals, what_is_no_message, cancelled, nonsense, endless, server_down,
-                wrong_certificate, directory_down, accounts_that_may_not, guesses_are_counted,
+                wrong_certificate, by_name, directory_down, accounts_that_may_not, guesses_are_counted,
                 a_page_that_the_token_opens, a_secret_of_its_own, without_tls_on_this_machine,
                 filter_dies, tokens_stay_secret)])
         finally:

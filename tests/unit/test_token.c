@@ -132,6 +132,7 @@ static void expect_server(const char *url, const char *servers, const char *host
         UNIT_STR(buf_view(&got), places);
         UNIT_STR(s.host, host);
         CU_ASSERT_EQUAL(s.port, port);
+        CU_ASSERT_EQUAL(s.by_name, servers[0] == '\0' && str_starts(s.host, STR("id.")));
         CU_ASSERT_EQUAL(s.tls, str_casestarts(str_from(url), STR("https")));
     } else {
         CU_ASSERT(str_casecontains(str_from(e.log), str_from(part)));
@@ -147,6 +148,8 @@ static void test_server(void)
     expect_server("https://[2001:db8::1]:9/x", "", "2001:db8::1", 9, "inet:[2001:db8::1]:9", NULL);
     expect_server("HTTPS://id.example.org/x", "inet:192.0.2.7:443 inet:[2001:db8::1]:443",
                   "id.example.org", 443, "inet:192.0.2.7:443 inet:[2001:db8::1]:443", NULL);
+    expect_server("https://id.example.org:8443/x", "", "id.example.org", 8443,
+                  "inet:id.example.org:8443", NULL);
     expect_server("http://127.0.0.2:81/x", "", "127.0.0.2", 81, "inet:127.0.0.2:81", NULL);
     expect_server("http://[::1]/x", "", "::1", 80, "inet:[::1]:80", NULL);
     expect_server("http://id/x", "unix:/run/id.sock", "id", 80, "unix:/run/id.sock", NULL);
@@ -159,10 +162,10 @@ static void test_server_sad(void)
                                         "https://localhost:0/x", "https://localhost:65536/x",
                                         "https://[::1/x", "https://::1/x", "https://u:p@localhost/x",
                                         "https://localhost/#x", "https://localhost/\xc3\xa4",
-                                        "http://192.0.2.7/x", "localhost"};
+                                        "http://192.0.2.7/x", "localhost", "https://192.0.2.300/x",
+                                        "https://a_b/x", "http://id.example.org/x"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         expect_server(wrong[i], "", NULL, 0, NULL, url);
-    expect_server("https://id.example.org/x", "", NULL, 0, NULL, "inet:ADDRESS:443");
     expect_server("https://id.example.org/x", "id.example.org", NULL, 0, NULL, server);
     expect_server("http://localhost/x", "inet:192.0.2.7:80", NULL, 0, NULL, url);
     expect_server("https://x/", "unix:/1 unix:/2 unix:/3 unix:/4 unix:/5 unix:/6 unix:/7 unix:/8 "
