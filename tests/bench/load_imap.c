@@ -235,6 +235,7 @@ int load_script(const struct options *options) {
                         .script = option_text(options, "file", "-")};
     struct loop loop;
     loop_init(&loop);
+    loop.patience_ms = 15 * 60 * 1000; /* a command over a million messages takes its time */
     loop_spawn(&loop, script_task, &imap);
     loop_run(&loop);
     figures_free(&imap.figures);

@@ -22,7 +22,7 @@ enum {
     STACK = 256 * 1024,
     FIRST_BUFFER = 16 * 1024,
     LARGEST_BUFFER = 256 * 1024 * 1024,
-    STALLED_MS = 60 * 1000
+    PATIENCE_MS = 60 * 1000
 };
 
 struct task {
@@ -45,7 +45,7 @@ void give_up(const char *format, ...) {
 }
 
 void loop_init(struct loop *loop) {
-    *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC)};
+    *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC), .patience_ms = PATIENCE_MS};
     loop->last = &loop->ready;
     loop->context = calloc(1, sizeof(ucontext_t));
     loop->tls = SSL_CTX_new(TLS_client_method());
@@ -123,9 +123,9 @@ void loop_run(struct loop *loop) {
         if (loop->tasks == 0) {
             break;
         }
-        int count = epoll_wait(loop->epoll, events, 256, STALLED_MS);
+        int count = epoll_wait(loop->epoll, events, 256, loop->patience_ms);
         if (count == 0) {
-            give_up("nothing happened for %d s with %u tasks under way", STALLED_MS / 1000,
+            give_up("nothing happened for %d s with %u tasks under way", loop->patience_ms / 1000,
                     loop->tasks);
         }
         for (int i = 0; i < count; i++) {

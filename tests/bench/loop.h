@@ -22,13 +22,14 @@ struct loop {
     struct task *ended;   /* its stack is given back by the loop */
     void *context;        /* of the loop itself */
     SSL_CTX *tls;
+    int patience_ms;      /* how long nothing may happen; a minute at first */
 };
 
 void loop_init(struct loop *loop);
 void loop_free(struct loop *loop);
 /* Adds a task; it starts when the loop runs. arg belongs to the caller. */
 void loop_spawn(struct loop *loop, void (*run)(struct loop *, void *), void *arg);
-/* Runs until every task has returned. Ends the program when nothing happens for a minute. */
+/* Runs until every task has returned. Ends the program when nothing happens for too long. */
 void loop_run(struct loop *loop);
 /* From inside a task: sleeps until its connection has something to say. */
 void loop_pause(struct loop *loop);

@@ -85,9 +85,9 @@ def own(directory, uid):
     subprocess.run(["chmod", "-R", "u=rwX,go=", directory], check=True)
 
 
-def copy(source, target, uid):
-    """Real copies, of another owner."""
-    subprocess.run(["cp", "-a", source, target], check=True)
+def copy(source, target, uid, keep=True):
+    """Real copies, of another owner; the originals themselves where nobody else needs them."""
+    subprocess.run(["cp", "-a", source, target] if keep else ["mv", source, target], check=True)
     own(target, uid)
 
 

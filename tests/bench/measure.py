@@ -105,7 +105,7 @@ class Conversation:
         original = "%s/original-%d" % (self.user.home, count)
         if not os.path.isdir(original):
             bench.say("copying %d messages for %s" % (count, server.system))
-            mailbox.copy(bench.made_mailbox(count), original, self.user.uid)
+            mailbox.copy(bench.made_mailbox(count), original, self.user.uid, keep=len(bench.servers) > 1)
         mailbox.link(original, self.user.maildir)
 
     def __enter__(self):

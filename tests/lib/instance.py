@@ -234,12 +234,14 @@ class Instance:
         return sorted(found)
 
     def sessions(self):
-        """The forked sessions."""
-        parents = self.pids("session")
+        """The forked sessions; none of a parent that ends just now."""
         found = []
-        for parent in parents:
-            with open("/proc/%d/task/%d/children" % (parent, parent)) as children:
-                found += [int(pid) for pid in children.read().split()]
+        for parent in self.pids("session"):
+            try:
+                with open("/proc/%d/task/%d/children" % (parent, parent)) as children:
+                    found += [int(pid) for pid in children.read().split()]
+            except (FileNotFoundError, ProcessLookupError):
+                pass
         return found
 
     # --- clients ---

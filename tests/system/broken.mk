@@ -8,7 +8,7 @@ EXTRA_DIST += $(BROKEN_TESTS) tests/lib/load.py tests/lib/watch.py
 soak: all
 	$(AM_TESTS_ENVIRONMENT) SOAK=3600 python3 $(srcdir)/%reldir%/soak.py
 torment: all
-	$(AM_TESTS_ENVIRONMENT) KILLS=200 python3 $(srcdir)/%reldir%/kills.py
-	$(AM_TESTS_ENVIRONMENT) CUTS=20 python3 $(srcdir)/%reldir%/network_cut.py
-	$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/%reldir%/slapd_trouble.py
-	$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/%reldir%/overload.py
+	$(AM_TESTS_ENVIRONMENT) failed=0; KILLS=200 CUTS=20; export KILLS CUTS; \
+		for test in kills network_cut slapd_trouble overload; do \
+			python3 $(srcdir)/%reldir%/$$test.py || failed=1; \
+		done; exit $$failed

@@ -29,14 +29,17 @@ def restarted(mail):
 
 
 def kill(mail, program):
-    """Returns whether there was one."""
+    """Returns whether there was one: a session may end by itself meanwhile."""
     if program == "facteurd":
         restarted(mail)
         return True
     pids = mail.sessions() if program == "a session" else mail.pids(program)
     if not pids:
         return False
-    os.kill(random.choice(pids), signal.SIGKILL)
+    try:
+        os.kill(random.choice(pids), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
     return True
 
 

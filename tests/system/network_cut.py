@@ -130,10 +130,12 @@ with Net() as the_net:
                 maximal_backoff_time="2s"))
             at_a.__enter__()
         try:
-            if tap.run(main(the_net, at_a, at_b)):
+            failed = tap.run(main(the_net, at_a, at_b))
+            if failed:
                 for line in at_a.log().splitlines()[-30:] + at_b.log().splitlines()[-30:]:
                     print("# " + line)
         finally:
             at_a.close()
     finally:
         at_b.close()
+sys.exit(failed > 0)

@@ -354,4 +354,5 @@ OPTIONS = {"smtpd_process_limit": "20000", "imap_login_limit": "20000", "mail_ma
            "login_client_connection_limit": "0", "login_timeout": "600s",
            "smtpd_client_event_limit_exceptions": "127.0.0.0/8"}
 with Instance(options=OPTIONS) as instance:
-    tap.run(main(instance))
+    failed = tap.run(main(instance))
+sys.exit(failed > 0)

@@ -124,4 +124,5 @@ def main(mail, slapd, proxy):
 with Instance() as instance, SlowProxy(instance.slapd.port) as the_proxy:
     instance.options["ldap_server_host"] = the_proxy.uri
     instance.restart()
-    tap.run(main(instance, instance.slapd, the_proxy))
+    failed = tap.run(main(instance, instance.slapd, the_proxy))
+sys.exit(failed > 0)
