@@ -16,3 +16,6 @@ bench: all dirclient$(EXEEXT) %reldir%/load$(EXEEXT)
 EXTRA_DIST += %reldir%/bench.py %reldir%/growth.py %reldir%/machine.py %reldir%/mailbox.py \
 	%reldir%/measure.py %reldir%/peers.py %reldir%/people.py \
 	%reldir%/report.py %reldir%/rows.py %reldir%/servers.py %reldir%/NOTES %reldir%/results
+
+TESTS += tests/system/bench_tables.py
+EXTRA_DIST += tests/system/bench_tables.py
