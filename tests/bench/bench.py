@@ -84,9 +84,7 @@ class Bench:
     # --- life ---
 
     def set_up(self):
-        # Room for the largest mailbox, once for each server and once as it was made.
-        largest = max([self.mailbox_size] + (self.messages if "messages" in self.parts else []))
-        self.files = machine.FileSystem(self.dir, 8 if self.quick else max(24, largest // 20000))
+        self.files = machine.FileSystem(self.dir, 8 if self.quick else 24)
         self.say("files: " + self.files.kind)
         root = self.files.path
         self.vmail = root + "/vmail"

@@ -6,6 +6,8 @@ import subprocess
 from email.utils import formatdate
 
 START = 1600000000
+# More than that would be minutes of writing, and gigabytes for each server.
+WRITTEN = 100000
 # Once in so many messages, so that a search has a few to find.
 RARE = 997
 RARE_SUBJECT, RARE_BODY, RARE_FROM = "quince", "marmalade", "pamplemousse"
@@ -65,18 +67,22 @@ class Writer:
 
 
 def fill(directory, count, uid):
-    """cur/ with count messages, one in three unseen."""
-    writer = Writer()
+    """cur/ with count messages, one in three unseen. Beyond WRITTEN they are the same files again."""
+    writer, paths = Writer(), []
     for sub in ("cur", "new", "tmp"):
         os.makedirs("%s/%s" % (directory, sub), exist_ok=True)
     for number in range(1, count + 1):
+        name = "%s/cur/%d.M%dP7.bench" % (directory, START + number * 600, number)
+        if number > WRITTEN:
+            path = paths[(number - 1) % WRITTEN]
+            os.link(path, name + path[path.rindex(",S="):])
+            continue
         data = writer.message(number)
-        path = "%s/cur/%d.M%dP7.bench,S=%d,W=%d:2,%s" % (
-            directory, START + number * 600, number, len(data), len(data) + data.count(b"\n"),
-            "S" if number % 3 else "")
-        with open(path, "wb") as out:
+        paths.append("%s,S=%d,W=%d:2,%s" % (name, len(data), len(data) + data.count(b"\n"),
+                                            "S" if number % 3 else ""))
+        with open(paths[-1], "wb") as out:
             out.write(data)
-        os.utime(path, (START + number * 600,) * 2)
+        os.utime(paths[-1], (START + number * 600,) * 2)
     own(directory, uid)
 
 
