@@ -184,7 +184,7 @@ ssl_key = <{pem}
 ssl_prefer_server_ciphers = yes
 verbose_ssl = no
 default_client_limit = 40000
-default_process_limit = 6000
+default_process_limit = 10000
 default_vsz_limit = 2G
 namespace inbox {{
   inbox = yes
@@ -203,6 +203,9 @@ service auth {{
     user = postfix
     group = postfix
   }}
+}}
+service imap {{
+  process_limit = 10000
 }}
 service imap-login {{
   inet_listener imap {{
