@@ -24,6 +24,7 @@ static const int syslog_severity[] = {3, 4, 6, 7}; /* RFC 5424 section 6.2.1 */
 static const char *const level_name[] = {"error", "warning", "info", "debug"};
 #define SYSLOG_FACILITY_MAIL 2
 #define PATIENCE_MS 100 /* for a log daemon that is behind */
+#define LINE_FIRST 500  /* octets that most lines need no more than */
 
 static int datagram_to(const char *path)
 {
@@ -105,7 +106,9 @@ static void put_quoted(struct buf *b, struct str s)
 
 static void put_kv(struct buf *b, const struct log_kv *kv)
 {
-    buf_printf(b, " %s=", kv->key);
+    buf_byte(b, ' ');
+    buf_str(b, str_from(kv->key));
+    buf_byte(b, '=');
     struct str shown = str_head(kv->s, 1024);
     if (kv->is_num)
         buf_printf(b, "%lld", (long long)kv->num);
@@ -169,6 +172,7 @@ void log_write(enum log_level level, const char *event, const struct log_kv *kv,
     if (level == LOG_LEVEL_DEBUG && !the_log.verbose)
         return;
     AUTO_BUF b = {0};
+    buf_room(&b, LINE_FIRST);
     put_prefix(&b, level);
     buf_str(&b, str_from(event));
     for (size_t i = 0; i < count; i++)

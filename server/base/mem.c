@@ -220,9 +220,14 @@ int buf_byte(struct buf *b, char c)
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;
+    size_t room = b->cap - b->n;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, again);
+    int n = vsnprintf(room ? b->p + b->n : NULL, room, fmt, again);
     va_end(again);
+    if (n >= 0 && (size_t)n < room && (b->max == 0 || b->n + (size_t)n <= b->max)) {
+        b->n += (size_t)n;
+        return 0;
+    }
     char *at = n < 0 ? NULL : buf_room(b, (size_t)n);
     if (!at)
         return -1;
