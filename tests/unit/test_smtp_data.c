@@ -131,6 +131,26 @@ static void test_data(void)
     expect_data(STR("a\0b\r\n.\r\n"), "a~b\n|");
 }
 
+/* Text is looked at many octets at a time: ends of lines, bare CRs and LFs in every place of a long line. */
+static void test_long_lines(void)
+{
+    static const char *const end[] = {"\r\n", "\r", "\n"};
+    for (size_t before = 0; before < 300; before++) {
+        for (size_t i = 0; i < 3; i++) {
+            AUTO_BUF in = {0};
+            AUTO_BUF want = {0};
+            AUTO_BUF said = {0};
+            for (size_t k = 0; k < before; k++)
+                buf_byte(&in, (char)('a' + k % 26));
+            buf_str(&want, buf_view(&in));
+            buf_printf(&in, "%stail\r\n.\r\nQUIT", end[i]);
+            buf_printf(&want, "%stail\n%s|QUIT", i == 1 ? "" : "\n", i == 1 ? "!cr" : i == 2 ? "!lf" : "");
+            decode(buf_view(&in), in.n, false, &said);
+            UNIT_STR(said, buf_z(&want));
+        }
+    }
+}
+
 /* Each of these was an end of data to some server, and none is one here. */
 static void test_smuggling(void)
 {
@@ -210,6 +230,7 @@ int main(void)
         {"bare CR and bare LF are told at once", test_bare_lines},
         {"lines are wiped", test_reader_wipes},
         {"DATA is decoded to its end", test_data},
+        {"long lines are decoded like short ones", test_long_lines},
         {"nothing but CR LF . CR LF ends DATA", test_smuggling},
         {"old devices may end with LF . LF, and only they", test_old_devices},
         {"the size counts CR LF as two", test_size},

@@ -1,6 +1,8 @@
 /* The message behind DATA and BDAT. */
 #include "protocol/smtp/data.h"
 
+#define WINDOW 128 /* longer than most lines */
+
 enum state {
     LINE_START, /* after CR LF, or at the very beginning */
     LF_START,   /* after a bare LF */
@@ -34,14 +36,27 @@ static void put_line_end(struct smtp_data *d, struct out *o)
     d->size += 2;
 }
 
+/* Up to the first CR or LF. A window at a time, or many bare CRs before a far LF would be dear. */
+static size_t text_size(struct str in)
+{
+    size_t n = 0;
+    while (n < in.n) {
+        struct str window = str_head(str_skip(in, n), WINDOW);
+        const char *lf = memchr(window.p, '\n', window.n);
+        size_t before = lf ? (size_t)(lf - window.p) : window.n;
+        const char *cr = memchr(window.p, '\r', before);
+        n += cr ? (size_t)(cr - window.p) : before;
+        if (lf || cr)
+            break;
+    }
+    return n;
+}
+
 /* Copies octets that mean nothing but themselves. */
 static size_t copy_text(struct smtp_data *d, struct str in, struct out *o)
 {
-    size_t n = 0;
-    while (n < in.n && in.p[n] != '\r' && in.p[n] != '\n') {
-        o->p[o->n + n] = in.p[n];
-        n++;
-    }
+    size_t n = text_size(in);
+    memcpy(o->p + o->n, in.p, n);
     o->n += n;
     d->size += n;
     return n;
