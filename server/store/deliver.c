@@ -1,4 +1,4 @@
-/* Delivery: header lines, body, fsync, rename, directory fsync. */
+/* Delivery: header lines and body, made durable in new/. */
 #include "store/deliver.h"
 #include "store/maildir.h"
 #include "store/quota.h"
@@ -8,14 +8,23 @@
 #include <unistd.h>
 
 #define CHUNK 65536
+#define HEADER_MAX (CHUNK / 2) /* a longer one is written alone */
 
-/* pread and never a mapping: whoever holds an unsealed descriptor may cut the file short. */
-static int copy_body(struct store_writer *w, int body_fd, uint64_t size, struct err *e)
+/* The body's beginning goes with the header in one write. pread and never a mapping: whoever holds an
+ * unsealed descriptor may cut the file short. */
+static int write_message(struct store_writer *w, struct str header, int body_fd, uint64_t size,
+                         struct err *e)
 {
     char chunk[CHUNK];
+    size_t held = header.n <= HEADER_MAX ? header.n : 0;
+    if (held < header.n && store_writer_write(w, header, e) != 0)
+        return -1;
+    if (held)
+        memcpy(chunk, header.p, held);
     for (uint64_t at = 0; at < size;) {
-        size_t want = size - at < sizeof chunk ? (size_t)(size - at) : sizeof chunk;
-        ssize_t n = pread(body_fd, chunk, want, (off_t)at);
+        size_t room = sizeof chunk - held;
+        size_t want = size - at < room ? (size_t)(size - at) : room;
+        ssize_t n = pread(body_fd, chunk + held, want, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -23,21 +32,21 @@ static int copy_body(struct store_writer *w, int body_fd, uint64_t size, struct 
         if (n == 0)
             return err_temp(e, "the message to deliver ends after %llu of %llu bytes",
                             (unsigned long long)at, (unsigned long long)size);
-        if (store_writer_write(w, (struct str){chunk, (size_t)n}, e) != 0)
+        if (store_writer_write(w, (struct str){chunk, held + (size_t)n}, e) != 0)
             return -1;
         at += (uint64_t)n;
+        held = 0;
     }
-    return 0;
+    return held ? store_writer_write(w, (struct str){chunk, held}, e) : 0;
 }
 
 int store_deliver(int maildir_fd, struct str header_lines, int body_fd, uint64_t size,
                   struct store_delivered *out, struct err *e)
 {
     struct store_writer w;
-    if (store_disk_check(maildir_fd, header_lines.n + size, e) != 0 ||
-        store_writer_begin(&w, maildir_fd, e) != 0)
+    if (store_writer_begin(&w, maildir_fd, e) != 0)
         return -1;
-    if (store_writer_write(&w, header_lines, e) != 0 || copy_body(&w, body_fd, size, e) != 0) {
+    if (write_message(&w, header_lines, body_fd, size, e) != 0) {
         store_writer_abort(&w);
         return -1;
     }

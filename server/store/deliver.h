@@ -14,9 +14,10 @@ struct store_delivered {
 
 /*
  * Writes header_lines (whole lines, CR LF or LF) and then size bytes of body_fd from offset 0 into the
- * maildir's new/, with CR LF as LF. 0 only when a power cut could not lose it: file fsync, rename,
- * fsync of new/. A body that is shorter than size, or changes while it is read, is a temporary
- * error and leaves nothing. maildirsize, where there is one, is told. out may be NULL.
+ * maildir's new/, with CR LF as LF. 0 only when a power cut could not lose it: rename, fsync of
+ * the file and of new/. A body that is shorter than size, or changes while it is read, is a temporary
+ * error and leaves nothing. maildirsize, where there is one, is told. out may be NULL. Whether there is
+ * room, the caller has asked (store_quota_check).
  */
 int store_deliver(int maildir_fd, struct str header_lines, int body_fd, uint64_t size,
                   struct store_delivered *out, struct err *e);

@@ -34,6 +34,9 @@ struct store_writer {
     uint64_t size, vsize, lines;
     int64_t date;    /* seconds since 1970 for mtime; INT64_MIN: leave it as it is */
     uint64_t max;    /* bytes on disk at most; 0: no bound */
+    dev_t device;    /* of the file, and its inode: parts of its name */
+    ino_t inode;
+    bool shared;     /* with other names: a copy by link */
     char last;       /* the last byte written */
     bool cr;         /* a CR at the end of the last chunk is held back */
     char base[224];  /* after a commit: the base name */
@@ -45,8 +48,9 @@ int store_writer_begin(struct store_writer *w, int dir_fd, struct err *e);
 int store_writer_write(struct store_writer *w, struct str data, struct err *e);
 /* Ends the file: date, fsync, close. The name in tmp/ stays; for those that move it themselves. */
 int store_writer_finish(struct store_writer *w, struct err *e);
-/* finish, then moves it to new/, replacing nothing, and makes that durable. On failure nothing is left
- * behind. w->base is the name's base. */
+/* Ends the file, moves it to new/, replacing nothing, and makes both durable. At no moment does a name in
+ * new/ stand for less than the message, whenever the power goes. On failure nothing is left behind.
+ * w->base is the name's base. */
 int store_writer_commit_new(struct store_writer *w, struct err *e);
 /* Moves a finished file without making the directory durable: the batch form, for many messages and
  * one store_dir_sync of each directory at the end. in_new is ignored with flags or keywords. */
