@@ -329,8 +329,8 @@ static void on_delivered(struct session *s, void *arg, struct msg *m)
         probed_forget(s->smtpd, t->key);
     if (yes && t->away && !t->letter)
         tell_of_absent(s, t);
-    log_mailbox(s, yes ? "delivered" : "not-delivered", t,
-               m ? m->deliver_reply.text : STR("no answer"), yes ? "text" : "why");
+    if (!yes) /* of the others the worker has told */
+        log_mailbox(s, "not-delivered", t, m ? m->deliver_reply.text : STR("no answer"), "why");
     deliver_some(s);
     if (h->under_way)
         return;
