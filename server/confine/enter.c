@@ -69,7 +69,9 @@ int confine_act_as_member(uid_t uid, gid_t gid, const gid_t *groups, size_t n, s
         return 0; /* single_uid: we are the owner */
     if (uid == 0 || gid == 0)
         return err_perm(e, "uid %u gid %u is no ordinary user", (unsigned)uid, (unsigned)gid);
-    if (setgroups(n, groups) != 0 || setresgid((gid_t)-1, gid, (gid_t)-1) != 0 ||
+    /* From the second time on there are none left to be given up. */
+    bool as_before = n == 0 && getgroups(0, NULL) == 0;
+    if ((!as_before && setgroups(n, groups) != 0) || setresgid((gid_t)-1, gid, (gid_t)-1) != 0 ||
         setresuid((uid_t)-1, uid, (uid_t)-1) != 0)
         return err_temp(e, "acting as uid %u gid %u: %s", (unsigned)uid, (unsigned)gid,
                         strerror(errno));

@@ -318,13 +318,12 @@ int channel_recv_now(int fd, unsigned from, unsigned self, int timeout_ms, struc
                      struct arena *arena, struct msg *m, struct err *e)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int ready, passed;
-    do
-        ready = poll(&p, 1, timeout_ms);
-    while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
+    int ready = 1, passed;
+    while (timeout_ms != 0 && (ready = poll(&p, 1, timeout_ms)) < 0 && errno == EINTR)
+        ;
+    ssize_t r = ready > 0 ? recv_raw(fd, buf, &passed, timeout_ms ? 0 : MSG_DONTWAIT) : -1;
+    if (ready <= 0 || (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)))
         return err_temp(e, "no answer from %s in time", program_name(from));
-    ssize_t r = recv_raw(fd, buf, &passed, 0);
     if (r == 0)
         return 0;
     if (r < 0)

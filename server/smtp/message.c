@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define IN_MEMORY_MAX (1024 * 1024)
+#define JOINED_MAX (32 * 1024) /* up to here a copy is cheaper than one more write */
 
 /* --- what it costs --- */
 
@@ -152,9 +153,14 @@ static int write_begin(struct session *s)
     struct str rewritten = buf_view(&s->mail.message.rewritten);
     header_print(s, rewritten.n ? rewritten : header, &head);
     note_places(&s->mail.message, buf_view(&head));
+    struct str rest = str_skip(all, header.n);
+    if (rest.n <= JOINED_MAX) {
+        buf_str(&head, rest);
+        rest.n = 0;
+    }
     if (write_out(s, buf_view(&head)) != 0)
         return -1;
-    return write_out(s, str_skip(all, header.n));
+    return write_out(s, rest);
 }
 
 static void begin_spool(struct session *s, int fd)
