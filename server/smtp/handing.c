@@ -14,8 +14,8 @@
 
 #define UNDER_WAY_MAX 64 /* deliveries of one message at once */
 #define BATCH 20         /* recipients of one enqueue_ask */
-#define RETRY_MS 5000
-#define RETRIES 12
+#define RETRY_MS 1000 /* often before the last moment of a stop */
+#define RETRIES 60
 
 struct handing {
     size_t next;      /* the first target not yet handed on */
