@@ -25,6 +25,7 @@ struct access {
     struct map *waiting;    /* id of a session_ask → struct client */
     uint64_t last_ask, last_exchange;
     struct client *clients; /* all of them, a list */
+    char *room;             /* what passes from sessions to clients, one piece at a time */
     bool stopping;
     unsigned logging_in, relaying; /* clients */
     uint64_t logins, failures;

@@ -2,6 +2,7 @@
 #include "access/access.h"
 #include "base/log.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 static int on_configure(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
@@ -81,6 +82,7 @@ static int on_prepare(struct program *p, struct err *e)
     a->directory = rpc_new(p->base, ACCESS, DIRECTORY);
     front_start(&a->front, p->base, on_accept, a);
     a->waiting = map_new();
+    a->room = mem_alloc(CONN_ROOM);
     return 0;
 }
 
@@ -103,5 +105,6 @@ int main(int argc, char **argv)
     rpc_free(a.directory);
     front_free(&a.front);
     map_free(a.waiting, NULL);
+    free(a.room);
     return status;
 }

@@ -2,7 +2,6 @@
 #include "access/access.h"
 #include "base/log.h"
 
-#define BACKLOG_MAX 65536
 #define SESSION_IN_MAX 65536
 
 static void pass(struct conn *from, struct conn *to)
@@ -10,7 +9,7 @@ static void pass(struct conn *from, struct conn *to)
     struct str in = conn_in(from);
     conn_write(to, in.p, in.n);
     conn_consume(from, in.n);
-    if (conn_out_size(to) > BACKLOG_MAX)
+    if (conn_out_size(to) > CONN_BACKLOG)
         conn_pause(from);
 }
 
@@ -18,12 +17,6 @@ static void client_data(struct conn *conn, void *arg)
 {
     struct client *c = arg;
     pass(conn, c->session);
-}
-
-static void session_data(struct conn *conn, void *arg)
-{
-    struct client *c = arg;
-    pass(conn, c->conn);
 }
 
 static void client_drained(struct conn *conn, void *arg)
@@ -63,7 +56,7 @@ static const struct conn_ops client_side = {
 };
 
 static const struct conn_ops session_side = {
-    .on_data = session_data,
+    .on_data = never,
     .on_drained = session_drained,
     .on_tls = never,
     .on_timeout = never,
@@ -74,6 +67,7 @@ void relay_start(struct client *c, int fd)
 {
     struct access *a = c->access;
     c->session = conn_new(a->program->base, fd, SESSION_IN_MAX, &session_side, c);
+    conn_pass(c->session, c->conn, a->room);
     conn_set_ops(c->conn, &client_side, c);
     conn_deadline(c->conn, 0); /* the session knows how long silence may last */
     conn_printf(c->session, "%s\r\n", c->protocol->preamble(c));

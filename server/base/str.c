@@ -150,6 +150,18 @@ int str_u32(struct str s, uint32_t *out)
     return 0;
 }
 
+char *str_put_u64(char *p, uint64_t n)
+{
+    char digits[STR_U64_MAX];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    memcpy(p, digits + at, sizeof digits - at);
+    return p + (sizeof digits - at);
+}
+
 #define DISTANCE_MAX 63
 
 size_t str_distance(struct str a, struct str b)

@@ -57,6 +57,9 @@ bool str_line(struct str *rest, struct str *line);
 /* Decimal digits only, whole view, no sign, no overflow: 0, else -1 and *out untouched. */
 int str_u64(struct str s, uint64_t *out);
 int str_u32(struct str s, uint32_t *out);
+/* The other way: writes at most STR_U64_MAX digits at p and returns the place behind them. */
+#define STR_U64_MAX 20
+char *str_put_u64(char *p, uint64_t n);
 
 /* Edits that lead from one name to the other (Levenshtein): for "did you mean". SIZE_MAX when one is
  * longer than 63 bytes. */

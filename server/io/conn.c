@@ -12,6 +12,7 @@
 
 #define READ_CHUNK 16384
 #define READS_A_TURN 8
+#define PASSES_A_TURN 4
 #define FINISH_MS 10000
 
 enum phase { PHASE_PLAIN, PHASE_TLS_WAITING /* output first */, PHASE_HANDSHAKE, PHASE_TLS };
@@ -29,6 +30,8 @@ struct conn {
     void *arg;
     struct event *readable, *writable, *timer;
     struct addr peer;
+    struct conn *to; /* where all that is read goes, by way of room; or NULL */
+    char *room;
     unsigned busy;
     bool dead, closed, paused, finishing;
     bool ended; /* the peer sends no more; said after what it sent was given */
@@ -224,6 +227,23 @@ static void flush(struct conn *c)
     drained(c);
 }
 
+/* At once, without a copy of what the kernel takes. */
+static void write_now(struct conn *c, const char *p, size_t n)
+{
+    bool open = c->phase == PHASE_PLAIN || c->phase == PHASE_TLS;
+    while (n && open && c->out.n == 0 && !c->closed && !c->dead) {
+        ssize_t r = write_some(c, p, n);
+        if (r < 0)
+            break;
+        p += r;
+        n -= (size_t)r;
+    }
+    if (n && !c->closed && !c->dead) {
+        conn_write(c, p, n);
+        want_write(c, !c->wants_read_to_write);
+    }
+}
+
 void conn_write(struct conn *c, const void *p, size_t n)
 {
     if (c->closed || c->dead)
@@ -358,11 +378,37 @@ static void start_handshake(struct conn *c)
     handshake_step(c);
 }
 
+/* Reads and passes on for one turn. True as fill() says it. */
+static bool pass(struct conn *c)
+{
+    struct conn *to = c->to;
+    ssize_t r = 0;
+    enter(to);
+    for (int i = 0; i < PASSES_A_TURN && !c->paused && !c->ended && !c->dead; i++) {
+        r = read_some(c, c->room, CONN_ROOM);
+        if (r <= 0)
+            break;
+        write_now(to, c->room, (size_t)r);
+        mem_wipe(c->room, (size_t)r);
+        if (conn_out_size(to) > CONN_BACKLOG)
+            c->paused = true;
+        if ((size_t)r < CONN_ROOM && c->phase == PHASE_PLAIN)
+            break;
+    }
+    leave(to);
+    return r > 0;
+}
+
 /* Reads, gives, and says the end once everything was given. */
 static void read_turn(struct conn *c)
 {
-    bool more = !c->paused && !c->ended && fill(c);
-    give(c);
+    bool more = false;
+    if (c->to) {
+        more = pass(c);
+    } else {
+        more = !c->paused && !c->ended && fill(c);
+        give(c);
+    }
     if (c->dead || c->closed)
         return;
     if (c->ended && (!c->paused || in_size(c) == 0))
@@ -547,6 +593,12 @@ const char *conn_tls_server_name(const struct conn *c)
 {
     const char *name = c->ssl ? SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
     return name ? name : "";
+}
+
+void conn_pass(struct conn *from, struct conn *to, char *room)
+{
+    from->to = to;
+    from->room = room;
 }
 
 void conn_finish(struct conn *c)

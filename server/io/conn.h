@@ -49,6 +49,13 @@ void conn_write(struct conn *c, const void *p, size_t n);
 void conn_printf(struct conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 size_t conn_out_size(const struct conn *c);
 
+/* From now on what `from` reads goes straight to `to`, and on_data of `from` is not called; it is paused where
+ * more than CONN_BACKLOG bytes wait there (resume it in on_drained of `to`). Nothing may wait in `from` yet. Both
+ * are freed together. room: CONN_ROOM bytes, borrowed; nothing stays in it, so that all of a loop can share it. */
+#define CONN_ROOM ((size_t)65536)
+#define CONN_BACKLOG ((size_t)65536)
+void conn_pass(struct conn *from, struct conn *to, char *room);
+
 /* No on_data until resumed; resuming calls on_data from the loop when input waits. */
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);

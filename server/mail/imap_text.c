@@ -94,9 +94,14 @@ static int add_string(struct buf *out, struct str s, enum clean how, unsigned fl
     if (!s.p)
         return buf_str(out, STR("NIL"));
     if (is_clean(s)) {
-        TRY(buf_byte(out, '"'));
-        TRY(buf_str(out, s));
-        return buf_byte(out, '"');
+        char *to = buf_room(out, s.n + 2);
+        if (!to)
+            return -1;
+        *to++ = '"';
+        memcpy(to, s.p, s.n);
+        to[s.n] = '"';
+        out->n += s.n + 2;
+        return 0;
     }
     AUTO_BUF tmp = {0};
     TRY(add_clean(&tmp, s, how));

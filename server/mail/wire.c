@@ -32,7 +32,15 @@ static size_t take(struct mail_wire *w, char *p, size_t n)
 {
     size_t done = 0;
     while (done < n && (w->at < w->raw.n || w->lf_due)) {
-        if (w->lf_due || bare_lf(w->raw, w->at)) {
+        bool bare = !w->lf_due && bare_lf(w->raw, w->at);
+        if (bare && n - done >= 2) {
+            if (p)
+                memcpy(p + done, "\r\n", 2);
+            w->at++;
+            done += 2;
+            continue;
+        }
+        if (bare || w->lf_due) { /* half of it fits */
             if (p)
                 p[done] = w->lf_due ? '\n' : '\r';
             w->at += w->lf_due;

@@ -298,6 +298,39 @@ static void fetch_one(struct fetch *f, size_t index)
         imap_reply_error(f->s, &e);
 }
 
+/* UID, FLAGS and MODSEQ alone need neither the message nor the index. Their kinds, or 0. */
+static size_t plain_kinds(const struct fetch *f, enum imap_fetch_kind kinds[IMAP_PLAIN_MAX])
+{
+    size_t n = 0;
+    if (f->what.n > IMAP_PLAIN_MAX - 2)
+        return 0;
+    if (f->s->command->uid && !asks_for(f, IMAP_FETCH_UID))
+        kinds[n++] = IMAP_FETCH_UID;
+    for (size_t i = 0; i < f->what.n; i++) {
+        kinds[n++] = f->what.items[i].kind;
+        if (kinds[n - 1] != IMAP_FETCH_UID && kinds[n - 1] != IMAP_FETCH_FLAGS &&
+            kinds[n - 1] != IMAP_FETCH_MODSEQ)
+            return 0;
+    }
+    if (f->what.changed && !asks_for(f, IMAP_FETCH_MODSEQ)) /* RFC 7162 3.1.4.1 */
+        kinds[n++] = IMAP_FETCH_MODSEQ;
+    return n;
+}
+
+static void fetch_all(struct fetch *f, const struct imap_indexes *at)
+{
+    enum imap_fetch_kind kinds[IMAP_PLAIN_MAX];
+    size_t plain = plain_kinds(f, kinds);
+    for (size_t i = 0; i < at->n && !f->s->out.failed; i++) {
+        if (!plain)
+            fetch_one(f, at->v[i]);
+        else if (store_mailbox_at(f->s->mailbox, at->v[i])->gone)
+            f->gone++;
+        else
+            imap_tell_plain(f->s, at->v[i], kinds, plain);
+    }
+}
+
 /* What the modifiers ask for beside the items. False, and a reply, when it cannot be. */
 static bool modify(struct fetch *f, struct imap_indexes *at, const struct imap_set *set)
 {
@@ -351,8 +384,7 @@ void imap_cmd_fetch(struct imap_session *s, struct imap_cursor *args)
         store_mailbox_prepare(s->mailbox);
     f.arena = arena_new(16384);
     f.piece = arena_array(s->arena, f.what.n, sizeof *f.piece);
-    for (size_t i = 0; i < at.n && !s->out.failed; i++)
-        fetch_one(&f, at.v[i]);
+    fetch_all(&f, &at);
     arena_free(f.arena);
     if (!f.failed && f.gone)
         imap_reply_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");

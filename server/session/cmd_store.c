@@ -30,7 +30,7 @@ static int store_one(struct storing *st, size_t index)
     return r;
 }
 
-/* Changes the messages; all of them have their mod-sequences afterwards. 0, or -1 and st->e. */
+/* Changes the messages; those that are told have their mod-sequences afterwards. 0, or -1 and st->e. */
 static int store_all(struct storing *st)
 {
     struct imap_session *s = st->s;
@@ -48,7 +48,10 @@ static int store_all(struct storing *st)
         if ((r = store_one(st, st->at.v[i])) == 0)
             st->at.v[n++] = st->at.v[i];
     st->at.n = n;
-    store_mailbox_settle(s->mailbox, false);
+    if (imap_tells_modseq(s))
+        store_mailbox_settle(s->mailbox, false);
+    else
+        store_mailbox_settle_later(s->mailbox);
     return r < 0 ? -1 : 0;
 }
 
@@ -56,17 +59,14 @@ static int store_all(struct storing *st)
 static void tell_stored(struct storing *st)
 {
     struct imap_session *s = st->s;
+    const enum imap_fetch_kind kinds[] = {IMAP_FETCH_UID, IMAP_FETCH_MODSEQ};
+    size_t skip = s->command->uid || (s->enabled & IMAP_ON_QRESYNC) ? 0 : 1;
     bool modseq = imap_tells_modseq(s);
     for (size_t i = 0; i < st->at.n && (modseq || !st->what.silent); i++) {
-        const struct store_msg *m = store_mailbox_at(s->mailbox, st->at.v[i]);
-        if (!st->what.silent) {
+        if (st->what.silent)
+            imap_tell_plain(s, st->at.v[i], kinds + skip, 2 - skip);
+        else
             imap_tell_fetch_flags(s, st->at.v[i], s->command->uid);
-            continue;
-        }
-        output_printf(&s->out, "* %zu FETCH (", st->at.v[i] + 1);
-        if (s->command->uid || (s->enabled & IMAP_ON_QRESYNC))
-            output_printf(&s->out, "UID %u ", m->uid);
-        output_printf(&s->out, "MODSEQ (%llu))\r\n", (unsigned long long)m->modseq);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "mail/encoding.h"
 #include "protocol/imap/args.h"
+#include "protocol/imap/fetch.h"
 #include "protocol/imap/reader.h"
 #include "session/names.h"
 #include "session/output.h"
@@ -100,6 +101,10 @@ void imap_write_flags(struct imap_session *s, const struct store_msg *m);
 /* FLAGS and PERMANENTFLAGS of the selected mailbox, when they are not known to the client yet. */
 void imap_tell_flags(struct imap_session *s);
 void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid);
+/* "* 1 FETCH (...)" of UID, FLAGS and MODSEQ, which the view itself knows, at most IMAP_PLAIN_MAX of them. Quick:
+ * clients ask for those of all messages. */
+#define IMAP_PLAIN_MAX 6
+void imap_tell_plain(struct imap_session *s, size_t index, const enum imap_fetch_kind *kinds, size_t n);
 
 /* --- modseq.c: CONDSTORE and QRESYNC (RFC 7162) --- */
 /* Is the client to be told mod-sequences in this mailbox? */

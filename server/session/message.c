@@ -137,16 +137,18 @@ struct str message_header(const struct message *m)
 
 /* --- the usual fields --- */
 
-static const char *const usual[] = {
-    "Bcc",      "Cc",         "Content-Type", "Date",       "From",     "Importance",
-    "In-Reply-To", "List-Id", "List-Post",    "Message-ID", "Newsgroups", "Priority",
-    "References", "Reply-To", "Sender",       "Subject",    "To",       "X-Priority",
+#define FIELD(name) {name, sizeof name - 1}
+static const struct str usual[] = {
+    FIELD("Bcc"),         FIELD("Cc"),      FIELD("Content-Type"), FIELD("Date"),       FIELD("From"),
+    FIELD("Importance"),  FIELD("In-Reply-To"), FIELD("List-Id"),  FIELD("List-Post"),  FIELD("Message-ID"),
+    FIELD("Newsgroups"),  FIELD("Priority"), FIELD("References"),  FIELD("Reply-To"),   FIELD("Sender"),
+    FIELD("Subject"),     FIELD("To"),      FIELD("X-Priority"),
 };
 
 bool message_field_is_usual(struct str name)
 {
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (str_caseeq(str_from(usual[i]), name))
+        if (usual[i].n == name.n && str_caseeq(usual[i], name))
             return true;
     return false;
 }

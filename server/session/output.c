@@ -110,13 +110,8 @@ void output_z(struct output *o, const char *z)
 
 void output_number(struct output *o, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    output_str(o, (struct str){digits + at, sizeof digits - at});
+    char digits[STR_U64_MAX];
+    output_str(o, (struct str){digits, (size_t)(str_put_u64(digits, n) - digits)});
 }
 
 void output_printf(struct output *o, const char *fmt, ...)

@@ -7,10 +7,11 @@
 
 static const struct {
     uint8_t bit;
-    const char *name;
+    struct str name;
 } flag_names[] = {
-    {STORE_ANSWERED, "\\Answered"}, {STORE_FLAGGED, "\\Flagged"}, {STORE_DELETED, "\\Deleted"},
-    {STORE_SEEN, "\\Seen"},         {STORE_DRAFT, "\\Draft"},
+    {STORE_ANSWERED, {"\\Answered", 9}}, {STORE_FLAGGED, {"\\Flagged", 8}},
+    {STORE_DELETED, {"\\Deleted", 8}},   {STORE_SEEN, {"\\Seen", 5}},
+    {STORE_DRAFT, {"\\Draft", 6}},
 };
 
 uint8_t imap_store_flags(unsigned system)
@@ -45,21 +46,40 @@ void imap_tell_exists(struct imap_session *s, size_t exists, size_t recent)
         output_printf(&s->out, "* %zu RECENT\r\n", recent);
 }
 
+static char *put(char *p, struct str text)
+{
+    memcpy(p, text.p, text.n);
+    return p + text.n;
+}
+
+/* The system flags, a blank behind each. */
+#define SYSTEM_FLAGS_MAX 64
+static char *put_system_flags(const struct imap_session *s, char *p, const struct store_msg *m)
+{
+    for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++) {
+        if (!(m->flags & flag_names[i].bit))
+            continue;
+        p = put(p, flag_names[i].name);
+        *p++ = ' ';
+    }
+    return m->recent && !imap_is_rev2(s) ? put(p, STR("\\Recent ")) : p;
+}
+
 void imap_write_flags(struct imap_session *s, const struct store_msg *m)
 {
     struct buf *b = output_buf(&s->out);
-    bool first = true;
-    buf_byte(b, '(');
-    for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++)
-        if (m->flags & flag_names[i].bit)
-            add_word(b, &first, str_from(flag_names[i].name));
-    if (m->recent && !imap_is_rev2(s))
-        add_word(b, &first, STR("\\Recent"));
+    char *from = buf_room(b, SYSTEM_FLAGS_MAX);
+    *from = '(';
+    b->n += (size_t)(put_system_flags(s, from + 1, m) - from);
     for (unsigned bit = 0; m->keywords >> bit && bit < STORE_KEYWORDS_MAX; bit++) {
         struct str name = store_mailbox_keyword(s->mailbox, bit);
-        if ((m->keywords >> bit & 1) && name.n)
-            add_word(b, &first, name);
+        if (!(m->keywords >> bit & 1) || !name.n)
+            continue;
+        buf_str(b, name);
+        buf_byte(b, ' ');
     }
+    if (b->p[b->n - 1] == ' ')
+        b->n--;
     buf_byte(b, ')');
 }
 
@@ -69,7 +89,7 @@ static bool known_flags(struct imap_session *s, struct buf *b)
     bool first = true;
     unsigned used = 0;
     for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++)
-        add_word(b, &first, str_from(flag_names[i].name));
+        add_word(b, &first, flag_names[i].name);
     for (unsigned bit = 0; bit < STORE_KEYWORDS_MAX; bit++) {
         struct str name = store_mailbox_keyword(s->mailbox, bit);
         if (name.n) {
@@ -95,17 +115,44 @@ void imap_tell_flags(struct imap_session *s)
         output_printf(&s->out, "%s%s)] Flags permitted\r\n", buf_z(&names), room ? " \\*" : "");
 }
 
+/* An item that is no list: its name, its value, a blank. */
+static void tell_number(struct buf *b, struct str name, uint64_t n, struct str end)
+{
+    char *from = buf_room(b, name.n + STR_U64_MAX + end.n);
+    b->n += (size_t)(put(str_put_u64(put(from, name), n), end) - from);
+}
+
+void imap_tell_plain(struct imap_session *s, size_t index, const enum imap_fetch_kind *kinds, size_t n)
+{
+    struct buf *b = output_buf(&s->out);
+    const struct store_msg *m = store_mailbox_at(s->mailbox, index);
+    tell_number(b, STR("* "), index + 1, STR(" FETCH ("));
+    for (size_t i = 0; i < n; i++) {
+        if (kinds[i] == IMAP_FETCH_UID) {
+            tell_number(b, STR("UID "), m->uid, STR(" "));
+        } else if (kinds[i] == IMAP_FETCH_MODSEQ) {
+            tell_number(b, STR("MODSEQ ("), m->modseq, STR(") "));
+        } else {
+            buf_str(b, STR("FLAGS "));
+            imap_write_flags(s, m);
+            buf_byte(b, ' ');
+        }
+    }
+    b->n--;
+    buf_str(b, STR(")\r\n"));
+    output_check(&s->out);
+}
+
 void imap_tell_fetch_flags(struct imap_session *s, size_t index, bool with_uid)
 {
-    const struct store_msg *m = store_mailbox_at(s->mailbox, index);
-    output_printf(&s->out, "* %zu FETCH (", index + 1);
+    enum imap_fetch_kind kinds[IMAP_PLAIN_MAX];
+    size_t n = 0;
     if (with_uid || (s->enabled & IMAP_ON_QRESYNC))
-        output_printf(&s->out, "UID %u ", m->uid);
-    output_z(&s->out, "FLAGS ");
-    imap_write_flags(s, m);
+        kinds[n++] = IMAP_FETCH_UID;
+    kinds[n++] = IMAP_FETCH_FLAGS;
     if (imap_tells_modseq(s)) /* RFC 7162 3.1 */
-        output_printf(&s->out, " MODSEQ (%llu)", (unsigned long long)m->modseq);
-    output_z(&s->out, ")\r\n");
+        kinds[n++] = IMAP_FETCH_MODSEQ;
+    imap_tell_plain(s, index, kinds, n);
 }
 
 /* RFC 7162 3.2.10: with QRESYNC by UID, and all at once. */

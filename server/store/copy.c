@@ -67,16 +67,15 @@ int store_copies_add(struct store_copies *c, struct store_writer *w, int dir_fd,
     return is_young(&st) ? sync_content(c, src_dir, src, e) : 0;
 }
 
-int store_copies_place(struct store_writer *w, int src_dir, const char *src, bool in_new,
+int store_copies_place(struct store_writer *w, int src_dir, const char *src, int to_dir, bool in_new,
                        uint8_t flags, uint32_t keywords, struct err *e)
 {
-    AUTO_BUF to = BUF_MAX(STORE_NAME_MAX + 8);
-    buf_str(&to, in_new ? STR("new/") : STR("cur/"));
+    AUTO_BUF to = BUF_MAX(STORE_NAME_MAX);
     if (in_new)
         buf_str(&to, str_from(w->base));
     else
         store_name_format(&to, str_from(w->base), STR(""), flags, keywords);
-    if (linkat(src_dir, src, w->dir_fd, buf_z(&to), 0) == 0)
+    if (linkat(src_dir, src, to_dir, buf_z(&to), 0) == 0)
         return 0;
     if (errno == ENOENT || errno == EXDEV || errno == EPERM || errno == EACCES ||
         errno == EEXIST || errno == EMLINK)

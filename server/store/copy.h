@@ -21,8 +21,9 @@ void store_copies_begin(struct store_copies *c);
  * be read, and so copied by store_writer_link; -1. */
 int store_copies_add(struct store_copies *c, struct store_writer *w, int dir_fd, int src_dir,
                      const char *src, struct err *e);
-/* Links it into new/ or cur/. 0; 1: not possible now, as store_writer_link is; -1. */
-int store_copies_place(struct store_writer *w, int src_dir, const char *src, bool in_new,
+/* Links it into the folder's new/ (under its bare name) or cur/. 0; 1: not possible now, as store_writer_link is;
+ * -1. */
+int store_copies_place(struct store_writer *w, int src_dir, const char *src, int to_dir, bool in_new,
                        uint8_t flags, uint32_t keywords, struct err *e);
 /* Makes the content of all copies durable; the directories are the caller's. */
 int store_copies_sync(const struct store_copies *c, int dir_fd, struct err *e);

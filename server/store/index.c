@@ -59,7 +59,8 @@ static const char *const sql[INDEX_STATEMENTS] = {
                        " AND ?1 >= 0 ORDER BY id",
     [INDEX_ROWS] = "SELECT id, modseq, data FROM message INDEXED BY message_modseq"
                    " WHERE modseq > ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id",
-    [INDEX_PUT] = "INSERT OR REPLACE INTO message(id, modseq, data) VALUES(?1,?2,?3)",
+    [INDEX_PUT] = "INSERT INTO message(id, modseq, data) VALUES(?1,?2,?3) ON CONFLICT(id)"
+                  " DO UPDATE SET modseq = excluded.modseq, data = excluded.data",
     [INDEX_REMOVE] = "DELETE FROM message WHERE id BETWEEN ?1 AND ?2",
     [INDEX_CLEAR_FOLDER] = "DELETE FROM message WHERE id BETWEEN ?1 AND ?2",
     [INDEX_CLEAR_VANISHED] = "DELETE FROM vanished WHERE folder = ?1",
@@ -436,6 +437,11 @@ int store_index_begin(struct store_index *x)
         return -1;
     x->in_change = true;
     return 0;
+}
+
+bool store_index_in_change(const struct store_index *x)
+{
+    return x->in_change;
 }
 
 int store_index_commit(struct store_index *x)

@@ -67,6 +67,7 @@ int store_index_vanished(struct store_index *x, int64_t folder, uint64_t after,
 /* Changes stand between these. A failure inside takes all back. begin waits a moment at most. */
 int store_index_begin(struct store_index *x);
 int store_index_commit(struct store_index *x);
+bool store_index_in_change(const struct store_index *x);
 void store_index_rollback(struct store_index *x); /* fine when nothing is open */
 /* Writes the folder's row; gives it an id that was never in use when it has none (one with the same
  * cur/ is replaced then: clear that one first). */

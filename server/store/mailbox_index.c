@@ -417,6 +417,20 @@ void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
     settle_alone(mb);
 }
 
+/* The flags are in the names of the files already. Who looks at those before the index is written finds the changes
+ * there, and gives them a mod-sequence that this view takes over. */
+void store_mailbox_settle_later(struct store_mailbox *mb)
+{
+    if (!mb->index || mb->asleep || mb->folder_id == 0 || store_index_in_change(mb->index) ||
+        count_changes(mb) <= BULK) {
+        store_mailbox_settle(mb, false);
+        return;
+    }
+    mailbox_anchor(mb);
+    mb->later = true;
+    settle_alone(mb);
+}
+
 bool store_mailbox_unsettled(const struct store_mailbox *mb)
 {
     return mb->index && (mb->later || mb->unwritten || mb->measured || mb->lost.n);

@@ -153,10 +153,12 @@ void store_save_abort(struct store_save *s)
     free(s);
 }
 
-static int place(struct item *m, struct err *e)
+static int place(const struct store_folder *f, struct item *m, struct err *e)
 {
+    bool in_new = goes_to_new(m);
     if (m->src)
-        return store_copies_place(&m->w, m->src_dir, m->src, goes_to_new(m), m->flags, m->keywords, e);
+        return store_copies_place(&m->w, m->src_dir, m->src, in_new ? f->new_fd : f->cur_fd, in_new,
+                                  m->flags, m->keywords, e);
     return store_writer_place(&m->w, true, m->flags, m->keywords, e);
 }
 
@@ -166,7 +168,7 @@ static int place_all(struct store_save *s, uint32_t *uids, struct err *e)
     bool any_new = false, any_cur = false;
     for (size_t i = 0; i < s->count; i++) {
         struct item *m = &s->item[i];
-        int r = place(m, e);
+        int r = place(s->f, m, e);
         if (r != 0)
             return r;
         m->placed = true;

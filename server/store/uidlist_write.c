@@ -14,14 +14,10 @@
 /* In decimal, with a blank behind it. There may be a million. */
 static void add_number(struct buf *out, uint32_t n)
 {
-    char digits[11];
-    size_t at = sizeof digits;
-    digits[--at] = ' ';
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    buf_add(out, digits + at, sizeof digits - at);
+    char digits[STR_U64_MAX + 1];
+    char *end = str_put_u64(digits, n);
+    *end++ = ' ';
+    buf_add(out, digits, (size_t)(end - digits));
 }
 
 static void add_record(struct buf *out, const struct store_uidlist *u, const struct store_uidrec *r)

@@ -134,6 +134,111 @@ static void consuming_moves_nothing(void)
     end(&s);
 }
 
+/* --- passing on --- */
+
+struct passing {
+    struct event_base *base;
+    struct conn *from, *to;
+    size_t most; /* bytes that waited in to */
+    bool ended;
+};
+
+static void resume_source(struct conn *c, void *arg)
+{
+    (void)c;
+    conn_resume(((struct passing *)arg)->from);
+}
+
+static void end_both(struct conn *c, void *arg, enum conn_end why, const char *detail)
+{
+    struct passing *p = arg;
+    (void)c;
+    (void)why;
+    (void)detail;
+    p->ended = true;
+    conn_free(p->from);
+    conn_finish(p->to);
+    p->from = p->to = NULL;
+}
+
+static const struct conn_ops target_ops = {on_data, resume_source, on_tls, on_timeout, end_both};
+static const struct conn_ops source_ops = {on_data, NULL, on_tls, on_timeout, end_both};
+
+/* The peers of from and to. */
+static void pass_start(struct passing *p, char *room, int peers[2])
+{
+    int a[2], b[2];
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, a) == 0);
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, b) == 0);
+    *p = (struct passing){.base = event_base_new()};
+    p->from = conn_new(p->base, a[0], 4096, &source_ops, p);
+    p->to = conn_new(p->base, b[0], 4096, &target_ops, p);
+    conn_pass(p->from, p->to, room);
+    peers[0] = a[1];
+    peers[1] = b[1];
+}
+
+static char pattern(size_t at)
+{
+    return (char)(at * 31 + at / 4096);
+}
+
+/* The writer is quick and the reader slow: all arrives in its order, and little waits meanwhile. */
+static void passed_on_in_order(void)
+{
+    enum { ALL = 3 << 20 };
+    static char piece[50000];
+    struct passing p;
+    char *room = mem_alloc(CONN_ROOM);
+    int peers[2];
+    size_t sent = 0, got = 0;
+    bool same = true;
+    pass_start(&p, room, peers);
+    while (got < ALL && same) {
+        for (ssize_t r = 1; r > 0 && sent < ALL; sent += r > 0 ? (size_t)r : 0) {
+            size_t n = ALL - sent < sizeof piece ? ALL - sent : sizeof piece;
+            for (size_t i = 0; i < n; i++)
+                piece[i] = pattern(sent + i);
+            r = write(peers[0], piece, n);
+        }
+        if (sent == ALL && peers[0] >= 0) {
+            close(peers[0]);
+            peers[0] = -1;
+        }
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+        size_t waits = p.to ? conn_out_size(p.to) : 0;
+        p.most = waits > p.most ? waits : p.most;
+        ssize_t r = read(peers[1], piece, 20000);
+        for (ssize_t i = 0; i < r; i++)
+            same &= piece[i] == pattern(got++);
+    }
+    CU_ASSERT(same && got == ALL);
+    event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(p.ended && read(peers[1], piece, 1) == 0);
+    CU_ASSERT(p.most > 0 && p.most <= CONN_BACKLOG + CONN_ROOM);
+    for (size_t i = 0; i < CONN_ROOM; i++)
+        same &= room[i] == 0;
+    CU_ASSERT(same);
+    close(peers[1]);
+    event_base_free(p.base);
+    free(room);
+}
+
+static void passed_on_to_nobody(void)
+{
+    struct passing p;
+    char *room = mem_alloc(CONN_ROOM);
+    int peers[2];
+    pass_start(&p, room, peers);
+    close(peers[1]);
+    CU_ASSERT(write(peers[0], "lost", 4) == 4);
+    event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(p.ended && !p.from && !p.to);
+    close(peers[0]);
+    event_base_free(p.base);
+    free(room);
+}
+
 static void freed_inside_its_callback(void)
 {
     struct side s = {.free_in_data = true};
@@ -386,6 +491,8 @@ int main(void)
         {"bytes before the end are given", bytes_before_the_end_are_given},
         {"paused input waits", paused_input_waits},
         {"consuming moves nothing", consuming_moves_nothing},
+        {"passed on in order", passed_on_in_order},
+        {"passed on to nobody", passed_on_to_nobody},
         {"a conn freed inside its callback", freed_inside_its_callback},
         {"deadline", deadline},
         {"finish sends what is queued", finish_sends_what_is_queued},

@@ -523,10 +523,10 @@ static void copies(void)
     CU_ASSERT(utimensat(cur, "1.a.h,S=3,W=4:2,S", old, 0) == 0);
     CU_ASSERT(store_copies_add(&c, &v, root, cur, "1.a.h,S=3,W=4:2,S", &e) == 0 && c.young == 2);
     CU_ASSERT(strcmp(w.base, v.base) != 0 && w.size == 3 && w.vsize == 4);
-    CU_ASSERT(store_copies_place(&w, cur, "1.a.h,S=3,W=4:2,S", false, STORE_FLAGGED, 0, &e) == 0);
+    CU_ASSERT(store_copies_place(&w, cur, "1.a.h,S=3,W=4:2,S", cur, false, STORE_FLAGGED, 0, &e) == 0);
     CU_ASSERT(store_copies_sync(&c, root, &e) == 0 && fixture_count(root, "cur") == 3);
     renameat(cur, "1.a.h,S=3,W=4:2,S", cur, "1.a.h,S=3,W=4:2,RS");
-    CU_ASSERT(store_copies_place(&v, cur, "1.a.h,S=3,W=4:2,S", false, 0, 0, &e) == 1);
+    CU_ASSERT(store_copies_place(&v, cur, "1.a.h,S=3,W=4:2,S", cur, false, 0, 0, &e) == 1);
     CU_ASSERT(fixture_count(root, "cur") == 3 && fixture_count(root, "tmp") == 0);
 }
 

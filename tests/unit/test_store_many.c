@@ -142,6 +142,93 @@ static void ten_thousand(void)
     printf("# 10,000 messages: %lld ms\n", (long long)(clock_mono_ms() - start));
 }
 
+/* A view with an index of its own, as each session has. */
+static struct store_mailbox *open_with(int root, struct store_index *x)
+{
+    struct store_mailbox *mb = NULL;
+    struct err e;
+    GOOD(store_mailbox_open(root, STR("INBOX"), false, x, &mb, &e));
+    return mb;
+}
+
+static bool all_flagged_after(struct store_mailbox *mb, uint64_t modseq)
+{
+    bool all = true;
+    for (size_t i = 0; i < store_mailbox_count(mb); i++) {
+        const struct store_msg *m = store_mailbox_at(mb, i);
+        all &= (m->flags & STORE_FLAGGED) && m->modseq > modseq;
+    }
+    return all;
+}
+
+/* Of many changes the index hears later; others find them in the names, and all come to one order of changes. */
+static void flags_of_many(void)
+{
+    enum { N = 2100 };
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    AUTO_FD cur = store_dir_open(root, "cur");
+    const struct store_changes *c;
+    char name[60];
+    struct err e;
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "%d.M1P1.h,S=3,W=4:2,S", 1000 + i);
+        fixture_put(cur, name, "ab\n");
+    }
+    struct store_index *x = store_index_new(root), *y = store_index_new(root);
+    struct store_mailbox *one = open_with(root, x);
+    store_mailbox_settle(one, true);
+    struct store_mailbox *two = open_with(root, y);
+    uint64_t before = store_mailbox_highest(one);
+    CU_ASSERT_FATAL(before && store_mailbox_highest(two) == before && !store_mailbox_unsettled(one));
+    for (size_t i = 0; i < N; i++)
+        GOOD(store_mailbox_store(one, i, STORE_OP_ADD, STORE_FLAGGED, 0, &e));
+    store_mailbox_settle_later(one);
+    CU_ASSERT(store_mailbox_unsettled(one) && all_flagged_after(one, before));
+    GOOD(store_mailbox_sync(one, false, &c, &e));
+    CU_ASSERT(store_mailbox_unsettled(one) && c->flag_count == 0);
+    GOOD(store_mailbox_sync(two, false, &c, &e));
+    CU_ASSERT(c->flag_count == N && all_flagged_after(two, before));
+    store_mailbox_settle(one, true);
+    CU_ASSERT(!store_mailbox_unsettled(one) && all_flagged_after(one, before));
+    CU_ASSERT(store_mailbox_highest(one) >= store_mailbox_highest(two));
+    GOOD(store_mailbox_store(one, 0, STORE_OP_REMOVE, STORE_FLAGGED, 0, &e));
+    store_mailbox_settle_later(one);
+    CU_ASSERT(!store_mailbox_unsettled(one)); /* a few are written at once */
+    store_mailbox_close(two);
+    store_mailbox_close(one);
+    store_index_free(y);
+    store_index_free(x);
+}
+
+/* The view that closes writes what was left. */
+static void left_until_the_end(void)
+{
+    enum { N = 2100 };
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    AUTO_FD cur = store_dir_open(root, "cur");
+    char name[60];
+    struct err e;
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "%d.M1P1.h,S=3,W=4:2,S", 1000 + i);
+        fixture_put(cur, name, "ab\n");
+    }
+    struct store_index *x = store_index_new(root);
+    struct store_mailbox *mb = open_with(root, x);
+    store_mailbox_settle(mb, true);
+    uint64_t before = store_mailbox_highest(mb);
+    for (size_t i = 0; i < N; i++)
+        GOOD(store_mailbox_store(mb, i, STORE_OP_ADD, STORE_FLAGGED, 0, &e));
+    store_mailbox_settle_later(mb);
+    uint64_t told = store_mailbox_highest(mb);
+    store_mailbox_close(mb);
+    mb = open_with(root, x);
+    CU_ASSERT(all_flagged_after(mb, before) && store_mailbox_highest(mb) >= told);
+    store_mailbox_close(mb);
+    store_index_free(x);
+}
+
 /* ---- listings that pass files by ---- */
 
 /* A disturbed picture of these UIDs of the view, which are 1 to 3. */
@@ -278,6 +365,8 @@ int main(void)
         {"a quiet maildir", quiet_maildir},
         {"reading ahead", reading_ahead},
         {"10,000 messages", ten_thousand},
+        {"flags of many", flags_of_many},
+        {"what was left is written at the end", left_until_the_end},
         {"a listing that passes a file by", passed_by},
         {"newer messages wait for one that was passed by", newer_waits},
         {"four sessions at once", crowd},
