@@ -77,7 +77,6 @@ int ldapmap_table_parse(struct str text, struct str name,
                         const struct ldapmap_conn_settings *defaults, struct ldapmap_table **out,
                         struct err *e);
 void ldapmap_table_free(struct ldapmap_table *t); /* NULL is fine */
-struct str ldapmap_table_name(const struct ldapmap_table *t);
 const struct ldapmap_conn_settings *ldapmap_table_conn(const struct ldapmap_table *t);
 /* The names of the attributes it asks for, NULL-terminated: for messages. */
 const char *const *ldapmap_table_attrs(const struct ldapmap_table *t);

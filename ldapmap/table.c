@@ -379,11 +379,6 @@ void ldapmap_table_free(struct ldapmap_table *t)
     free(t);
 }
 
-struct str ldapmap_table_name(const struct ldapmap_table *t)
-{
-    return t->name;
-}
-
 const struct ldapmap_conn_settings *ldapmap_table_conn(const struct ldapmap_table *t)
 {
     return &t->conn;

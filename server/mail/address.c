@@ -285,12 +285,6 @@ struct str mail_address_print(struct arena *a, const struct mail_address *m)
     return arena_str(a, buf_view(&out));
 }
 
-bool mail_address_same(struct arena *a, const struct mail_address *x, const struct mail_address *y)
-{
-    return str_eq(x->domain, y->domain) &&
-           str_eq(mail_fold_case(a, x->local), mail_fold_case(a, y->local));
-}
-
 bool mail_local_split(struct str local, struct str delimiters, struct str *user,
                       struct str *extension)
 {

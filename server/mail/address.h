@@ -48,9 +48,6 @@ struct str mail_address_print(struct arena *a, const struct mail_address *m);
 /* Appends the local part, quoted when it is not a dot-string. 0, or -1 past the buffer's bound. */
 int mail_local_print(struct buf *out, struct str local);
 
-/* Same mailbox: folded local parts and equal domains. */
-bool mail_address_same(struct arena *a, const struct mail_address *x, const struct mail_address *y);
-
 /* Checks and normalises a domain name (no literal, no trailing dot): A-labels in lower case, and
  * the U-label form when utf8 is not NULL. 8-bit names are refused without MAIL_ADDRESS_UTF8. */
 int mail_domain_parse(struct arena *a, struct str text, unsigned flags, struct str *ascii,

@@ -20,17 +20,10 @@ size_t mail_base64_decode(struct mail_base64 *s, struct str in, char *out)
     for (size_t i = 0; i < in.n; i++) {
         unsigned char c = (unsigned char)in.p[i];
         int v = value_of(c);
-        if (v < 0) {
-            if (c == '=') {
-                s->ended = true; /* some mailers go on with another piece after the padding */
-                s->bits = 0;
-            } else if (c != '\r' && c != '\n' && c != ' ' && c != '\t') {
-                s->broken = true;
-            }
+        if (c == '=') /* some mailers go on with another piece after the padding */
+            s->bits = 0;
+        if (v < 0)
             continue;
-        }
-        if (s->ended && s->bits == 0 && !s->broken)
-            s->broken = true;
         s->acc = s->acc << 6 | (uint32_t)v;
         s->bits += 6;
         if (s->bits >= 8) {
@@ -39,12 +32,6 @@ size_t mail_base64_decode(struct mail_base64 *s, struct str in, char *out)
         }
     }
     return n;
-}
-
-void mail_base64_end(struct mail_base64 *s)
-{
-    if (s->bits != 0)
-        s->broken = true;
 }
 
 int mail_base64_encode(struct buf *out, struct str in, bool lines)

@@ -14,13 +14,10 @@
 struct mail_base64 {
     uint32_t acc;
     unsigned bits;
-    bool ended;  /* "=" was seen */
-    bool broken; /* a byte outside the alphabet (other than blanks and line ends) or bad padding */
 };
-/* Decodes a piece; out has room for in.n + 1 bytes. Returns the bytes written. */
+/* Decodes a piece; out has room for in.n + 1 bytes. Returns the bytes written. What is not of the
+ * alphabet is passed over (RFC 2045 section 6.8), missing bits at the end too. */
 size_t mail_base64_decode(struct mail_base64 *s, struct str in, char *out);
-/* At the end of the input: notes missing bits in s->broken. */
-void mail_base64_end(struct mail_base64 *s);
 /* Appends the encoding, a CR LF after every 76 characters when lines is true. 0, or -1 past the
  * bound. */
 int mail_base64_encode(struct buf *out, struct str in, bool lines);
@@ -30,7 +27,6 @@ int mail_base64_encode(struct buf *out, struct str in, bool lines);
 struct mail_qp {
     char held[MAIL_QP_SLACK]; /* blanks that may end the line, or the start of "=XX" */
     unsigned held_n;
-    bool broken;
 };
 /* Decodes a piece; out has room for in.n + MAIL_QP_SLACK bytes. Trailing blanks of a line are
  * dropped. */

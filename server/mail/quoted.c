@@ -44,8 +44,7 @@ static size_t after_equals(struct mail_qp *s, char c, char *out, bool *again)
         s->held[s->held_n++] = c;
         return 0;
     }
-    s->broken = true; /* no code: it stays as it is */
-    *again = true;
+    *again = true; /* no code: it stays as it is */
     return flush_held(s, out);
 }
 
@@ -94,6 +93,5 @@ size_t mail_qp_end(struct mail_qp *s, char *out)
         s->held_n = 0;
         return 0;
     }
-    s->broken |= s->held_n > 0;
     return flush_held(s, out);
 }

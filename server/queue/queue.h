@@ -116,8 +116,6 @@ void queue_permit_ask(struct queue_client *c, struct msg *m, queue_permit_fn fn,
 void queue_permit_end(struct queue *q);
 void queue_client_release(struct queue_client *c); /* one entry less; may free it */
 
-void queue_client_free(struct queue_client *c);
-
 /* One part, judged with v. */
 void queue_gather(struct queue_client *c, struct msg *m, enum verdict v, const char *why);
 void queue_gather_leave(struct queue_client *c);

@@ -135,7 +135,7 @@ static void on_enqueue(struct queue_client *c, struct msg *m)
 
 /* --- clients --- */
 
-void queue_client_free(struct queue_client *c)
+static void client_free(struct queue_client *c)
 {
     if (c->ch || c->entries)
         return;
@@ -148,7 +148,7 @@ void queue_client_free(struct queue_client *c)
 void queue_client_release(struct queue_client *c)
 {
     c->entries--;
-    queue_client_free(c);
+    client_free(c);
 }
 
 static void log_taken(const struct queue_entry *n)
@@ -218,7 +218,7 @@ static void on_close(struct channel *ch, void *arg)
     channel_free(ch);
     c->ch = NULL;
     queue_gather_leave(c);
-    queue_client_free(c);
+    client_free(c);
 }
 
 void queue_take_link(struct queue *q, unsigned peer, int fd)

@@ -237,6 +237,12 @@ static void on_drained(struct conn *c, void *arg)
         conn_resume(c);
 }
 
+static void greet(struct session *s)
+{
+    conn_printf(s->conn, "220 %.*s\r\n", STR_FMT(session_cfg(s)->smtpd_banner));
+    deadline(s);
+}
+
 static void on_tls(struct conn *c, void *arg)
 {
     struct session *s = arg;
@@ -245,7 +251,7 @@ static void on_tls(struct conn *c, void *arg)
              LZ("name", conn_tls_server_name(c)));
     deadline(s);
     if (s->service == SERVICE_SUBMISSIONS)
-        session_greet(s);
+        greet(s);
 }
 
 static void on_timeout(struct conn *c, void *arg)
@@ -282,12 +288,6 @@ static const struct conn_ops session_ops = {
 };
 
 /* --- the beginning --- */
-
-void session_greet(struct session *s)
-{
-    conn_printf(s->conn, "220 %.*s\r\n", STR_FMT(session_cfg(s)->smtpd_banner));
-    deadline(s);
-}
 
 /* Who speaks before the greeting (RFC 5321 section 4.3.1) is often a spammer's program. */
 static void note_early_talker(struct session *s, int fd)
@@ -392,7 +392,7 @@ void session_accept(struct smtpd *d, enum service service, int fd, const struct 
         turn_away(s, &why);
     } else if (service != SERVICE_SUBMISSIONS) {
         note_early_talker(s, fd);
-        session_greet(s);
+        greet(s);
     } else if (!tls_server_has_certificate(s->settings->tls)) {
         log_error("no-certificate", LZ("session", s->id), LZ("service", service_name(service)));
         session_end(s);

@@ -213,7 +213,6 @@ void smtpd_session_ended(struct smtpd *d);
 /* --- session.c --- */
 /* from: the client, where the socket's peer is a load balancer; else NULL. */
 void session_accept(struct smtpd *d, enum service service, int fd, const struct addr *from);
-void session_greet(struct session *s);
 /* Stops reading, and lets time pass, until the matching release. Release may end the session: it is
  * the last thing a callback does with s. */
 void session_hold(struct session *s);

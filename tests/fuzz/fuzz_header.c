@@ -47,7 +47,7 @@ static void decoders(struct str m)
     nx = mail_base64_decode(&b, m, x);
     ny = mail_base64_decode(&b2, str_head(m, cut), y);
     ny += mail_base64_decode(&b2, str_skip(m, cut), y + ny);
-    if (nx != ny || memcmp(x, y, nx) != 0 || b.broken != b2.broken)
+    if (nx != ny || memcmp(x, y, nx) != 0)
         abort();
     free(x);
     free(y);

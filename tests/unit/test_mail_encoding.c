@@ -8,36 +8,27 @@
 #include <stdio.h>
 
 /* Decodes in pieces of step bytes. */
-static struct str base64(struct arena *a, struct str in, size_t step, bool *broken)
+static struct str base64(struct arena *a, struct str in, size_t step)
 {
     struct mail_base64 s = {0};
     char *out = arena_alloc(a, in.n + 8);
     size_t n = 0;
     for (size_t i = 0; i < in.n; i += step)
         n += mail_base64_decode(&s, str_head(str_skip(in, i), step), out + n);
-    mail_base64_end(&s);
-    *broken = s.broken;
     return (struct str){out, n};
 }
 
 static void base64_decoding(void)
 {
-    static const struct {
-        const char *in, *want;
-        bool broken;
-    } t[] = {
-        {"", "", false},           {"Zg==", "f", false},         {"Zm8=", "fo", false},
-        {"Zm9v", "foo", false},    {"Zm9vYmFy", "foobar", false}, {"Zm9v\r\nYmFy\r\n", "foobar", false},
-        {"Z m 9\tv", "foo", false}, {"Zm9v!YmFy", "foobar", true}, {"Zg", "f", true},
-        {"Zg==Zg==", "ff", true},  {"Zm9vY", "foo", true},       {"====", "", false},
-        {"Zm9v--", "foo", true},
+    static const char *const t[][2] = {
+        {"", ""}, {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYmFy", "foobar"},
+        {"Zm9v\r\nYmFy\r\n", "foobar"}, {"Z m 9\tv", "foo"}, {"Zm9v!YmFy", "foobar"},
+        {"Zg", "f"}, {"Zg==Zg==", "ff"}, {"Zm9vY", "foo"}, {"====", ""}, {"Zm9v--", "foo"},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         for (size_t step = 1; step < 10; step++) {
             AUTO_ARENA a = arena_new(256);
-            bool broken;
-            UNIT_STR(base64(a, str_from(t[i].in), step, &broken), t[i].want);
-            CU_ASSERT(broken == t[i].broken);
+            UNIT_STR(base64(a, str_from(t[i][0]), step), t[i][1]);
         }
     }
 }
@@ -50,10 +41,9 @@ static void base64_encoding(void)
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         AUTO_ARENA a = arena_new(64);
         AUTO_BUF b = {0};
-        bool broken;
         CU_ASSERT(mail_base64_encode(&b, str_from(t[i][0]), false) == 0);
         UNIT_STR(buf_view(&b), t[i][1]);
-        UNIT_STR(base64(a, buf_view(&b), 99, &broken), t[i][0]);
+        UNIT_STR(base64(a, buf_view(&b), 99), t[i][0]);
     }
     char bytes[58];
     memset(bytes, 0xff, sizeof bytes);
@@ -69,30 +59,27 @@ static void base64_encoding(void)
 
 static void quoted_printable(void)
 {
-    static const struct {
-        const char *in, *want;
-        bool broken;
-    } t[] = {
-        {"", "", false},
-        {"a=3Db", "a=b", false},
-        {"a=e9=E9", "a\xe9\xe9", false},
-        {"Now's the time =\r\nfor all folk=\r\n to come", "Now's the time for all folk to come", false},
-        {"soft=\nbreak", "softbreak", false},
-        {"soft= \t\r\nbreak", "softbreak", false},
-        {"trailing \t\r\nblanks  \nx  ", "trailing\r\nblanks\nx", false},
-        {"a  b", "a  b", false},
-        {"a\rb", "a\rb", false},
-        {"a=20\r\nb", "a \r\nb", false},
-        {"a=", "a", false},
-        {"a=3", "a=3", true},
-        {"a=XY=", "a=XY", true},
-        {"a=3X", "a=3X", true},
-        {"a==3D", "a==", true},
-        {"a= b", "a= b", true},
-        {"a=\rb", "a=\rb", true},
+    static const char *const t[][2] = {
+        {"", ""},
+        {"a=3Db", "a=b"},
+        {"a=e9=E9", "a\xe9\xe9"},
+        {"Now's the time =\r\nfor all folk=\r\n to come", "Now's the time for all folk to come"},
+        {"soft=\nbreak", "softbreak"},
+        {"soft= \t\r\nbreak", "softbreak"},
+        {"trailing \t\r\nblanks  \nx  ", "trailing\r\nblanks\nx"},
+        {"a  b", "a  b"},
+        {"a\rb", "a\rb"},
+        {"a=20\r\nb", "a \r\nb"},
+        {"a=", "a"},
+        {"a=3", "a=3"},
+        {"a=XY=", "a=XY"},
+        {"a=3X", "a=3X"},
+        {"a==3D", "a=="},
+        {"a= b", "a= b"},
+        {"a=\rb", "a=\rb"},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-        struct str in = str_from(t[i].in);
+        struct str in = str_from(t[i][0]);
         for (size_t step = 1; step < 8; step++) {
             struct mail_qp s = {.held_n = 0};
             char out[256];
@@ -100,8 +87,7 @@ static void quoted_printable(void)
             for (size_t k = 0; k < in.n; k += step)
                 n += mail_qp_decode(&s, str_head(str_skip(in, k), step), out + n);
             n += mail_qp_end(&s, out + n);
-            unit_str(out, n, t[i].want, __FILE__, __LINE__);
-            CU_ASSERT(s.broken == t[i].broken);
+            unit_str(out, n, t[i][1], __FILE__, __LINE__);
         }
     }
 }
