@@ -14,9 +14,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+
+import tap
+from instance import Instance
 
 A, SOA, MX, AAAA = 1, 6, 15, 28
 SERVFAIL = "servfail"
@@ -332,3 +336,18 @@ class World:
             sink.close()
         self.dns.close()
         subprocess.run(["rm", "-rf", self.dir])
+
+
+def in_world(tests, **options):
+    """Runs the tests that tests(mail, world) lists, with a server (options are beside those of the world)
+    and a world outside, shows the end of the server's log where one fails, and ends the program."""
+    world, failed = World(), 1
+    try:
+        with Instance(options=dict(world.options(), **options)) as mail:
+            failed = tap.run(tests(mail, world))
+            if failed:
+                for line in mail.log().splitlines()[-int(os.environ.get("LOG_LINES", "60")):]:
+                    print("# " + line)
+    finally:
+        world.close()
+    sys.exit(failed > 0)

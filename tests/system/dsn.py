@@ -10,8 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import Instance  # noqa: E402
-from world import World  # noqa: E402
+from world import in_world  # noqa: E402
 
 SENDER = "amelie@example.com"
 DSN = ("PIPELINING", "8BITMIME", "SIZE 10000000", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
@@ -231,11 +230,4 @@ def main(mail, world):
     ]
 
 
-the_world = World()
-try:
-    with Instance(options=the_world.options()) as instance:
-        if tap.run(main(instance, the_world)):
-            for line in instance.log().splitlines()[-int(os.environ.get("LOG_LINES", "60")):]:
-                print("# " + line)
-finally:
-    the_world.close()
+in_world(main)

@@ -11,10 +11,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import Instance  # noqa: E402
 from load import Load  # noqa: E402
 from watch import lives  # noqa: E402
-from world import World  # noqa: E402
+from world import in_world  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "12"))
 PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "filter", "deliver", "session",
@@ -43,7 +42,9 @@ def kill(mail, program):
     return True
 
 
-def main(mail, sink):
+def main(mail, outside):
+    sink = outside.sink("mx.far.example", mx_of="far.example")
+
     def torment():
         mail.stop()
         mail.start()
@@ -85,10 +86,4 @@ def main(mail, sink):
             ("the lock of a dead session is taken over", lock)]
 
 
-world = World()
-try:
-    the_sink = world.sink("mx.far.example", mx_of="far.example")
-    with Instance(options=world.options()) as instance:
-        failed = tap.run(main(instance, the_sink))
-finally:
-    world.close()
+in_world(main)

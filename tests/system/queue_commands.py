@@ -8,8 +8,8 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import BUILD, Instance  # noqa: E402
-from world import World  # noqa: E402
+from instance import BUILD  # noqa: E402
+from world import in_world  # noqa: E402
 
 SENDER = "amelie@example.com"
 
@@ -163,11 +163,4 @@ def main(mail, world):
     ]
 
 
-the_world = World()
-try:
-    with Instance(options=the_world.options()) as instance:
-        if tap.run(main(instance, the_world)):
-            for line in instance.log().splitlines()[-int(os.environ.get("LOG_LINES", "60")):]:
-                print("# " + line)
-finally:
-    the_world.close()
+in_world(main)

@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
 from instance import Instance  # noqa: E402
-from world import World  # noqa: E402
+from world import in_world  # noqa: E402
 
 SENDER = "amelie@example.com"
 BACKLOG = int(os.environ.get("BACKLOG", "5000"))
@@ -108,7 +108,7 @@ def main(mail, world):
     ]
 
 
-def full_disk():
+def full_disk(world):
     """A small file system under the queue: 452, and nothing half-written stays."""
     if os.geteuid() != 0:
         print("# not root: no file system of our own")
@@ -117,9 +117,9 @@ def full_disk():
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=700,uid=15304,gid=15304", "tmpfs", place],
                    check=True)
     try:
-        options = dict(the_world.options(), queue_directory=place, minimal_backoff_time="600s")
+        options = dict(world.options(), queue_directory=place, minimal_backoff_time="600s")
         with Instance(options=options) as mail:
-            the_world.address("full.example", the_world.new_ip())
+            world.address("full.example", world.new_ip())
             body = text("full") + ("x" * 70 + "\r\n") * 7000
             taken = 0
             with mail.submission() as client:
@@ -145,11 +145,4 @@ def full_disk():
         os.rmdir(place)
 
 
-the_world = World()
-try:
-    with Instance(options=the_world.options()) as instance:
-        if tap.run(main(instance, the_world) + [("a full disk", full_disk)]):
-            for line in instance.log().splitlines()[-int(os.environ.get("LOG_LINES", "30")):]:
-                print("# " + line)
-finally:
-    the_world.close()
+in_world(lambda mail, world: main(mail, world) + [("a full disk", lambda: full_disk(world))])

@@ -11,8 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import Instance  # noqa: E402
-from world import MX, SERVFAIL, World  # noqa: E402
+from world import SERVFAIL, in_world  # noqa: E402
 
 SENDER = "amelie@example.com"
 
@@ -582,12 +581,4 @@ def main(mail, world):
     ]
 
 
-the_world = World()
-try:
-    with Instance(options=the_world.options()) as instance:
-        failures = tap.run(main(instance, the_world))
-        if failures:
-            for line in instance.log().splitlines()[-int(os.environ.get("LOG_LINES", "60")):]:
-                print("# " + line)
-finally:
-    the_world.close()
+in_world(main)

@@ -10,8 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import Instance  # noqa: E402
-from world import Sink, World  # noqa: E402
+from world import Sink, in_world  # noqa: E402
 
 SENDER = "amelie@example.com"
 DOTS = ".one\r\n..\r\n.\r\nlast\r\n"
@@ -284,12 +283,4 @@ class Ways:
         ]
 
 
-the_world = World()
-try:
-    with Instance(options=the_world.options()) as instance:
-        failures = tap.run(Ways(instance, the_world).tests())
-        if failures:
-            for line in instance.log().splitlines()[-int(os.environ.get("LOG_LINES", "60")):]:
-                print("# " + line)
-finally:
-    the_world.close()
+in_world(lambda mail, outside: Ways(mail, outside).tests())

@@ -14,10 +14,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap  # noqa: E402
 from day import message  # noqa: E402
 from faults import fill_disk, preloaded  # noqa: E402
-from instance import BUILD, UIDS, Instance, sanitized  # noqa: E402
+from instance import BUILD, UIDS, sanitized  # noqa: E402
 from load import Load  # noqa: E402
 from watch import PROGRAMS, descriptors  # noqa: E402
-from world import World  # noqa: E402
+from world import in_world  # noqa: E402
 
 DAY = 86400  # seconds
 
@@ -194,8 +194,8 @@ class Scarce:
         load.check()
 
 
-def main(mail, sink):
-    scarce = Scarce(mail, sink)
+def main(mail, outside):
+    scarce = Scarce(mail, outside.sink("mx.far.example", mx_of="far.example"))
     tests = [("the clock is set forward and back", scarce.clock)]
     if os.geteuid() == 0 and not sanitized():
         tests.insert(0, ("memory runs out, in each program", scarce.memory))
@@ -207,10 +207,4 @@ def main(mail, sink):
     return [t for t in tests if not chosen or chosen in t[0]]
 
 
-world = World()
-try:
-    the_sink = world.sink("mx.far.example", mx_of="far.example")
-    with Instance(options=dict(world.options(), maximal_queue_lifetime="90d")) as instance:
-        failed = tap.run(main(instance, the_sink))
-finally:
-    world.close()
+in_world(main, maximal_queue_lifetime="90d")

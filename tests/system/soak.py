@@ -9,10 +9,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import Instance, sanitized  # noqa: E402
+from instance import sanitized  # noqa: E402
 from load import Load  # noqa: E402
 from watch import MIB, PROGRAMS, descriptors, private  # noqa: E402
-from world import World  # noqa: E402
+from world import in_world  # noqa: E402
 
 SECONDS = float(os.environ.get("SOAK", "15"))
 
@@ -40,7 +40,9 @@ class Watch:
         return {p: (self.between(p, 0.25, 0.5), self.between(p, 0.75, 1)) for p in self.pids}
 
 
-def main(mail, sink):
+def main(mail, outside):
+    sink = outside.sink("mx.far.example", mx_of="far.example")
+
     def soak():
         mail.restart()
         with Load(mail, sink, pause=0.02) as warm:
@@ -78,10 +80,4 @@ def main(mail, sink):
     return [("%d seconds of mixed clients: nothing grows, nothing is lost or doubled" % SECONDS, soak)]
 
 
-world = World()
-try:
-    the_sink = world.sink("mx.far.example", mx_of="far.example")
-    with Instance(options=world.options()) as instance:
-        failed = tap.run(main(instance, the_sink))
-finally:
-    world.close()
+in_world(main)
