@@ -205,18 +205,9 @@ static void add_next(struct session *s);
 
 static void add_target(struct session *s, const struct msg_target *t, struct letter *letter)
 {
-    struct mail *m = &s->mail;
-    struct str key = mail_fold_case(m->arena, t->address);
-    if (t->unknown || map_get(m->seen, key)) {
-        grant_drop(s->smtpd, &t->grant);
-        return;
-    }
-    struct target *mine = ARENA_NEW(m->arena, struct target);
-    *mine = (struct target){.grant = t->grant, .address = arena_str(m->arena, t->address),
-                            .key = key, .original = m->filtering->adding, .remote = t->remote,
-                            .away = t->away, .letter = letter};
-    map_put(m->seen, key, s);
-    target_add(&m->targets, mine);
+    struct target *mine = target_join(s, t, letter);
+    if (mine)
+        mine->original = s->mail.filtering->adding;
 }
 
 static void on_resolved(struct session *s, void *arg, struct msg *m)

@@ -193,19 +193,12 @@ static void fail(struct session *s)
 
 static void add_copy(struct session *s, const struct msg_target *t, struct letter *letter)
 {
-    struct mail *m = &s->mail;
-    struct str key = mail_fold_case(m->arena, t->address);
-    if (t->unknown || map_get(m->seen, key)) {
-        grant_drop(s->smtpd, &t->grant);
+    struct target *mine = target_join(s, t, letter);
+    if (!mine)
         return;
-    }
-    struct target *mine = ARENA_NEW(m->arena, struct target);
-    *mine = (struct target){.grant = t->grant, .address = arena_str(m->arena, t->address),
-                            .remote = t->remote, .key = key, .letter = letter};
     mine->original = mine->address;
     mine->notify = letter ? 0 : SMTP_NOTIFY_NEVER; /* its sender knows of no copy */
-    map_put(m->seen, mine->key, s);
-    target_add(&m->targets, mine);
+    mine->away = false;
 }
 
 static void on_copy(struct session *s, void *arg, struct msg *m)

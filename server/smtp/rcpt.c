@@ -74,6 +74,22 @@ static void refuse_by_verdict(struct session *s, enum verdict v)
     refuse(s, r->status, r->what, r->why);
 }
 
+struct target *target_join(struct session *s, const struct msg_target *t, struct letter *letter)
+{
+    struct mail *m = &s->mail;
+    struct str key = mail_fold_case(m->arena, t->address);
+    if (t->unknown || map_get(m->seen, key)) {
+        grant_drop(s->smtpd, &t->grant);
+        return NULL;
+    }
+    struct target *mine = ARENA_NEW(m->arena, struct target);
+    *mine = (struct target){.grant = t->grant, .address = arena_str(m->arena, t->address),
+                            .key = key, .remote = t->remote, .away = t->away, .letter = letter};
+    map_put(m->seen, key, s);
+    target_add(&m->targets, mine);
+    return mine;
+}
+
 /* --- accepting --- */
 
 static struct target *target_copy(struct arena *a, const struct target *t, struct str original)

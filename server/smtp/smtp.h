@@ -281,6 +281,9 @@ void mail_free(struct session *s);
 
 /* --- rcpt.c --- */
 void target_add(struct target_list *list, struct target *t);
+/* Whom the directory named beside the recipients said becomes one of the mail's targets; original is
+ * the caller's to set. NULL: it is there already, or unknown, and its grant is given back. */
+struct target *target_join(struct session *s, const struct msg_target *t, struct letter *letter);
 void rcpt_free(struct session *s); /* the recipient under way, if any */
 void grant_drop(struct smtpd *d, const struct grant *g);
 
