@@ -162,6 +162,21 @@ char *str_put_u64(char *p, uint64_t n)
     return p + (sizeof digits - at);
 }
 
+int str_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int str_hex_octet(struct str s)
+{
+    int high = s.n > 1 ? str_hex_digit(s.p[0]) : -1, low = s.n > 1 ? str_hex_digit(s.p[1]) : -1;
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 #define DISTANCE_MAX 63
 
 size_t str_distance(struct str a, struct str b)

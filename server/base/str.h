@@ -61,6 +61,10 @@ int str_u32(struct str s, uint32_t *out);
 #define STR_U64_MAX 20
 char *str_put_u64(char *p, uint64_t n);
 
+/* A hexadecimal digit's value, and the octet that the first two of s say; -1: they are none. */
+int str_hex_digit(char c);
+int str_hex_octet(struct str s);
+
 /* Edits that lead from one name to the other (Levenshtein): for "did you mean". SIZE_MAX when one is
  * longer than 63 bytes. */
 size_t str_distance(struct str a, struct str b);

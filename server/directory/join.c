@@ -42,14 +42,6 @@ struct join *join_new(struct dirset *set, struct arena *a)
 
 /* --- plain filters --- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* RFC 4515 section 3. False: a presence or substring filter, or a damaged one. */
 static bool unescape(struct arena *a, struct str text, struct str *out)
 {
@@ -60,11 +52,10 @@ static bool unescape(struct arena *a, struct str text, struct str *out)
         if (c == '*' || c == '(' || c == ')')
             return false;
         if (c == '\\') {
-            int high = i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
-            int low = i + 2 < text.n ? hex_digit(text.p[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            int octet = str_hex_octet(str_skip(text, i + 1));
+            if (octet < 0)
                 return false;
-            c = (char)(16 * high + low);
+            c = (char)octet;
             i += 2;
         }
         to[n++] = c;
@@ -77,7 +68,7 @@ static bool is_name(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = (char)(s.p[i] | 0x20);
-        if (!(c >= 'a' && c <= 'z') && !(i > 0 && (s.p[i] == '-' || hex_digit(s.p[i]) >= 0)))
+        if (!(c >= 'a' && c <= 'z') && !(i > 0 && (s.p[i] == '-' || str_hex_digit(s.p[i]) >= 0)))
             return false;
     }
     return s.n > 0;

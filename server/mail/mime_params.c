@@ -218,22 +218,14 @@ const struct mail_param *mail_param_find(const struct mail_param *v, size_t n, s
 
 /* --- values in UTF-8 --- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static struct str percent_decode(struct arena *a, struct str s)
 {
     char *p = arena_alloc(a, s.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
-        bool code = s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0;
-        p[n++] = code ? (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2])) : s.p[i];
-        i += code ? 2 : 0;
+        int code = s.p[i] == '%' ? str_hex_octet(str_skip(s, i + 1)) : -1;
+        p[n++] = code < 0 ? s.p[i] : (char)code;
+        i += code < 0 ? 0 : 2;
     }
     return (struct str){p, n};
 }

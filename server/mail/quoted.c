@@ -1,14 +1,6 @@
 /* quoted-printable (RFC 2045 section 6.7). */
 #include "mail/encoding.h"
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static size_t flush_held(struct mail_qp *s, char *out)
 {
     size_t n = s->held_n;
@@ -32,11 +24,11 @@ static size_t after_equals(struct mail_qp *s, char c, char *out, bool *again)
             s->held_n = 0;
             return 0;
         }
-    } else if (s->held_n == 1 && (hex(c) >= 0 || c == '\r' || c == ' ' || c == '\t')) {
+    } else if (s->held_n == 1 && (str_hex_digit(c) >= 0 || c == '\r' || c == ' ' || c == '\t')) {
         s->held[s->held_n++] = c;
         return 0;
-    } else if (s->held_n == 2 && hex(second) >= 0 && hex(c) >= 0) {
-        out[0] = (char)(hex(second) << 4 | hex(c));
+    } else if (s->held_n == 2 && str_hex_digit(second) >= 0 && str_hex_digit(c) >= 0) {
+        out[0] = (char)(str_hex_digit(second) << 4 | str_hex_digit(c));
         s->held_n = 0;
         return 1;
     } else if (s->held_n < sizeof s->held && (second == ' ' || second == '\t') &&

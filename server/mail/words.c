@@ -50,22 +50,15 @@ static bool word_at(struct str s, struct word *w)
     return true;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The "Q" encoding (RFC 2047 section 4.2); folds inside are dropped. */
 static size_t decode_q(struct str s, char *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        if (c == '=' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-            c = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
+        int code = c == '=' ? str_hex_octet(str_skip(s, i + 1)) : -1;
+        if (code >= 0) {
+            c = (char)code;
             i += 2;
         } else if (c == '\r' || c == '\n') {
             continue;

@@ -1,37 +1,11 @@
 /*
  * "explain WHAT LOGIN ADDRESS PASSWORD" on the control socket: passed on to the directory program,
- * whose lines go back to the client as they come. The arguments are percent-encoded, a lone "%" is an
- * empty one.
+ * whose lines go back to the client as they come. The arguments are words of ipc/words.h.
  */
+#include "ipc/words.h"
 #include "master/master.h"
 
 #include <stdlib.h>
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int decode(struct str word, struct buf *out)
-{
-    if (str_eq(word, STR("%")))
-        return 0;
-    for (size_t i = 0; i < word.n; i++) {
-        if (word.p[i] != '%') {
-            buf_byte(out, word.p[i]);
-            continue;
-        }
-        bool whole = i + 2 < word.n;
-        int high = whole ? hex(word.p[i + 1]) : -1, low = whole ? hex(word.p[i + 2]) : -1;
-        if (high < 0 || low < 0)
-            return -1;
-        buf_byte(out, (char)(high * 16 + low));
-        i += 2;
-    }
-    return 0;
-}
 
 static uint8_t what_of(struct str word)
 {
@@ -50,7 +24,7 @@ int explain_ask(struct master *m, uint64_t id, struct str args)
     int n = 0, r = -1;
     if (str_token(&args, " ", &word))
         msg.explain_ask.what = what_of(word);
-    while (n < 3 && str_token(&args, " ", &word) && decode(word, &words[n]) == 0)
+    while (n < 3 && str_token(&args, " ", &word) && words_get(word, &words[n]) == 0)
         n++;
     msg.explain_ask.id = id;
     msg.explain_ask.login = buf_view(&words[0]);

@@ -4,6 +4,7 @@
  * tried at this moment is not deleted; what is held then, is held after the attempt.
  */
 #include "base/log.h"
+#include "ipc/words.h"
 #include "queue/queue.h"
 
 #include <stdio.h>
@@ -37,21 +38,6 @@ static void say(const struct order *o, bool more, struct str line)
     channel_send(o->queue->program->master, &m);
 }
 
-/* One word: what would end it, or the line, as %XX; "%" for an empty one. */
-static void put_word(struct buf *out, struct str s)
-{
-    buf_byte(out, ' ');
-    if (s.n == 0)
-        buf_byte(out, '%');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c <= 0x20 || c == 0x7f || c == '%')
-            buf_printf(out, "%%%02X", c);
-        else
-            buf_byte(out, (char)c);
-    }
-}
-
 /* --- what stands there --- */
 
 static const char *state_of(const struct order *o, const struct queue_recipient *r)
@@ -69,11 +55,11 @@ static void say_row(const struct order *o, const struct row *row)
     buf_printf(&line, "recipient %llx %llu %s %lld %llu %u %lld", (unsigned long long)m->id,
                (unsigned long long)r->id, state_of(o, r), (long long)(m->created_ms / 1000),
                (unsigned long long)m->size, r->attempts, (long long)(r->next_ms / 1000));
-    put_word(&line, m->sender);
-    put_word(&line, r->address);
-    put_word(&line, r->original);
-    put_word(&line, r->route == QUEUE_REMOTE ? r->destination : STR("local"));
-    put_word(&line, r->error);
+    words_put(&line, m->sender);
+    words_put(&line, r->address);
+    words_put(&line, r->original);
+    words_put(&line, r->route == QUEUE_REMOTE ? r->destination : STR("local"));
+    words_put(&line, r->error);
     say(o, true, buf_view(&line));
 }
 
@@ -91,7 +77,7 @@ static void say_message(const struct order *o)
     while (all.n) {
         AUTO_BUF line = {0};
         buf_str(&line, STR("text"));
-        put_word(&line, str_head(all, CHUNK));
+        words_put(&line, str_head(all, CHUNK));
         say(o, true, buf_view(&line));
         all = str_skip(all, CHUNK);
     }

@@ -110,22 +110,15 @@ static void hash_last(struct store_uidlist *u)
 
 /* ---- parsing ---- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int parse_guid(struct store_uidlist *u, struct str text)
 {
     if (text.n != 32)
         return -1;
     for (size_t i = 0; i < 16; i++) {
-        int hi = hex(text.p[2 * i]), lo = hex(text.p[2 * i + 1]);
-        if (hi < 0 || lo < 0)
+        int octet = str_hex_octet(str_skip(text, 2 * i));
+        if (octet < 0)
             return -1;
-        u->guid[i] = (unsigned char)(hi << 4 | lo);
+        u->guid[i] = (unsigned char)octet;
     }
     u->have_guid = true;
     return 0;

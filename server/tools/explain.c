@@ -4,6 +4,7 @@
  * here, and the replies are those that smtp and access give (ipc/replies.h).
  */
 #include "ipc/replies.h"
+#include "ipc/words.h"
 #include "protocol/smtp/refusal.h"
 #include "tools/output.h"
 #include "tools/prompt.h"
@@ -189,28 +190,14 @@ static int print(const struct question *q, struct str text)
 
 /* --- asking --- */
 
-static void put_word(struct buf *out, struct str s)
-{
-    buf_byte(out, ' ');
-    if (s.n == 0)
-        buf_byte(out, '%');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c <= 0x20 || c >= 0x7f || c == '%')
-            buf_printf(out, "%%%02X", c);
-        else
-            buf_byte(out, (char)c);
-    }
-}
-
 static int ask(const char *file, const struct question *q)
 {
     AUTO_BUF line = {0};
     AUTO_BUF answer = {0};
     buf_printf(&line, "explain %s", q->what);
-    put_word(&line, str_from(q->login));
-    put_word(&line, str_from(q->address));
-    put_word(&line, (struct str){q->password.p, q->password.n});
+    words_put(&line, str_from(q->login));
+    words_put(&line, str_from(q->address));
+    words_put(&line, (struct str){q->password.p, q->password.n});
     int r = tool_ask("explain", file, buf_z(&line), &answer);
     mem_wipe(line.p, line.n);
     if (r != 0)

@@ -42,11 +42,6 @@ struct str output_kind(struct str *line)
     return kind;
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0;
-}
-
 static struct str unescape(struct arena *a, struct str s)
 {
     char *out = arena_alloc(a, s.n + 1);
@@ -58,8 +53,9 @@ static struct str unescape(struct arena *a, struct str s)
             continue;
         }
         c = s.p[++i];
-        if (c == 'x' && i + 2 < s.n) {
-            out[n++] = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
+        int octet = c == 'x' ? str_hex_octet(str_skip(s, i + 1)) : -1;
+        if (octet >= 0) {
+            out[n++] = (char)octet;
             i += 2;
         } else {
             out[n++] = c == 't' ? '\t' : c == 'n' ? '\n' : c;

@@ -3,6 +3,7 @@
  * its lines are "recipient MESSAGE ID STATE CREATED SIZE ATTEMPTS NEXT SENDER ADDRESS ORIGINAL
  * DESTINATION ERROR" and "text BYTES", words with %XX in them.
  */
+#include "ipc/words.h"
 #include "tools/output.h"
 #include "tools/tools.h"
 
@@ -29,25 +30,10 @@ struct row {
 
 /* --- lines --- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static struct str decode(struct arena *a, struct str word)
 {
-    struct buf out = {0};
-    for (size_t i = 0; i < word.n && !str_eq(word, STR("%")); i++) {
-        bool escaped = word.p[i] == '%' && i + 2 < word.n && hex(word.p[i + 1]) >= 0 &&
-                       hex(word.p[i + 2]) >= 0;
-        buf_byte(&out, escaped ? (char)(hex(word.p[i + 1]) * 16 + hex(word.p[i + 2])) : word.p[i]);
-        i += escaped ? 2 : 0;
-    }
-    struct str r = arena_str(a, buf_view(&out));
-    buf_free(&out);
-    return r;
+    AUTO_BUF out = {0};
+    return words_get(word, &out) == 0 ? arena_str(a, buf_view(&out)) : word;
 }
 
 static bool take_row(struct arena *a, struct str line, struct row *r)

@@ -59,6 +59,17 @@ static void numbers(void)
     CU_ASSERT(str_u32(STR("4294967296"), &w) == -1);
 }
 
+static void hexadecimal(void)
+{
+    static const struct {
+        struct str in;
+        int want;
+    } t[] = {{STR("00"), 0}, {STR("fF"), 255}, {STR("a9z"), 0xa9}, {STR("7"), -1}, {STR(""), -1},
+             {STR("g0"), -1}, {STR("0G"), -1}, {STR("@0"), -1}, {STR("0`"), -1}, {STR("0\xe9"), -1}};
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
+        CU_ASSERT(str_hex_octet(t[i].in) == t[i].want);
+}
+
 static void below(void)
 {
     struct {
@@ -309,6 +320,7 @@ int main(void)
         {"lines", lines},
         {"tokens", tokens},
         {"numbers", numbers},
+        {"hexadecimal octets", hexadecimal},
         {"what is below a key", below},
         {"UTF-8", utf8},
         {"text of one line", text_of_one_line},

@@ -56,17 +56,7 @@ enum smtp_ret smtp_ret_parse(struct str value)
 
 /* --- xtext (RFC 3461 section 4) --- */
 
-/* hexchar is upper case; lower case is read too. */
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The next octet that xtext stands for, or -1. */
+/* The next octet that xtext stands for, or -1. hexchar is upper case; lower case is read too. */
 static int take_octet(struct str *s)
 {
     unsigned char c = (unsigned char)s->p[0];
@@ -74,11 +64,9 @@ static int take_octet(struct str *s)
         *s = str_skip(*s, 1);
         return c > 0x20 && c < 0x7f && c != '=' ? c : -1;
     }
-    if (s->n < 3 || hex(s->p[1]) < 0 || hex(s->p[2]) < 0)
-        return -1;
-    c = (unsigned char)(hex(s->p[1]) * 16 + hex(s->p[2]));
-    *s = str_skip(*s, 3);
-    return c;
+    int octet = str_hex_octet(str_skip(*s, 1));
+    *s = str_skip(*s, octet < 0 ? 0 : 3);
+    return octet;
 }
 
 static bool is_printable_xtext(struct str s)
