@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -125,6 +126,16 @@ static void print_program(const char *name)
     fclose(out);
 }
 
+/* Of the Internet's protocols these alone: Landlock counts the ports of no other (MPTCP, SCTP). */
+static void allow_sockets(int family)
+{
+    static const scmp_datum_t protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP};
+    int nr = seccomp_syscall_resolve_name("socket");
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++)
+        check(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family),
+                               SCMP_A2(SCMP_CMP_EQ, protocols[i])), "socket");
+}
+
 static void compile(const struct policy *p)
 {
     ctx = seccomp_init(p->allows_all ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
@@ -141,7 +152,7 @@ static void compile(const struct policy *p)
         if (p->waits_to_connect)
             rule(SCMP_ACT_ERRNO(EINPROGRESS), "connect");
         for (size_t i = 0; i < POLICY_FAMILIES && p->families[i]; i++)
-            rule_arg(SCMP_ACT_ALLOW, "socket", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)p->families[i]));
+            allow_sockets(p->families[i]);
     }
     if (p->alone)
         deny_company();

@@ -2,8 +2,8 @@
  * Giving up rights: the only room with setuid. Irrevocable unless the spec says keep_privilege.
  *
  * Layers, each standing on its own: ids and an empty root; capabilities; limits of the process;
- * Landlock (paths); seccomp (system calls). Where the kernel lacks Landlock, or has only its first
- * version, the others stand alone.
+ * Landlock (paths, TCP ports); seccomp (system calls). Where the kernel lacks Landlock, or a version of
+ * it that knows what is asked, the others stand alone.
  */
 #ifndef FACTEUR_CONFINE_CONFINE_H
 #define FACTEUR_CONFINE_CONFINE_H
@@ -32,6 +32,11 @@ int confine_lock(unsigned self, struct err *e);
 /* Files can be reached only beneath these directories from now on (NULL-terminated, absolute, all
  * existing), by this process and its children. 0, or -1 with a permanent error. */
 int confine_paths(const char *const *writable, struct err *e);
+
+/* TCP connections can be made to these ports only from now on, by this thread and those it makes; after
+ * confine_enter. *held: false where the kernel cannot do that (before 6.7). Said again, only ports of
+ * both lists are left. 0, or -1 with a permanent error. */
+int confine_ports(const uint16_t *ports, size_t n, bool *held, struct err *e);
 
 /* Acts as another user for a while (effective ids and no groups), and back: for deliver. 0 or -1. */
 int confine_act_as(uid_t uid, gid_t gid, struct err *e);

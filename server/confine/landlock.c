@@ -1,6 +1,7 @@
 /*
  * Landlock: files only beneath given directories. Needs version 2 of the kernel's interface: with
  * version 1 no file could be renamed from one directory to another, which a maildir lives by.
+ * And TCP connections only to given ports, from version 4 on.
  */
 #include "confine/layers.h"
 
@@ -16,6 +17,8 @@
 /* Newer than the headers of Debian 12. */
 #define FS_TRUNCATE (UINT64_C(1) << 14)  /* version 3 */
 #define SCOPES (UINT64_C(3))             /* version 6: abstract sockets, signals */
+#define CONNECT_TCP (UINT64_C(1) << 1)   /* version 4, with the rule: */
+#define RULE_PORT 2
 
 #define BENEATH                                                                                    \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |  \
@@ -67,11 +70,37 @@ static int restrict_to(const char *const *writable, long version, struct err *e)
     return 0;
 }
 
+static long kernels_version(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 int confine_paths(const char *const *writable, struct err *e)
 {
-    long version =
-        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = kernels_version();
     return version < 2 ? 0 : restrict_to(writable, version, e);
+}
+
+int confine_ports(const uint16_t *ports, size_t n, bool *held, struct err *e)
+{
+    struct {
+        uint64_t access, port;
+    } rule = {.access = CONNECT_TCP};
+    struct attributes a = {.net = CONNECT_TCP};
+    *held = kernels_version() >= 4;
+    if (!*held)
+        return 0;
+    AUTO_FD ruleset = (int)syscall(SYS_landlock_create_ruleset, &a, sizeof a, 0);
+    if (ruleset < 0)
+        return err_perm(e, "landlock: %s", strerror(errno));
+    for (size_t i = 0; i < n; i++) {
+        rule.port = ports[i];
+        if (syscall(SYS_landlock_add_rule, ruleset, RULE_PORT, &rule, 0) != 0)
+            return err_perm(e, "landlock: port %u: %s", (unsigned)ports[i], strerror(errno));
+    }
+    if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+        return err_perm(e, "landlock: %s", strerror(errno));
+    return 0;
 }
 
 #else
@@ -80,6 +109,15 @@ int confine_paths(const char *const *writable, struct err *e)
 {
     (void)writable;
     (void)e;
+    return 0;
+}
+
+int confine_ports(const uint16_t *ports, size_t n, bool *held, struct err *e)
+{
+    (void)ports;
+    (void)n;
+    (void)e;
+    *held = false;
     return 0;
 }
 

@@ -117,10 +117,12 @@ static void on_configure(struct program *p, struct msg *m)
     struct err e = {0};
     struct msg ready = MSG_INIT(ready);
     ready.ready.reload = m->configure.reload;
+    p->anew = false;
     if (configure(p, m, &e) != 0) {
         log_error("configure", LZ("why", e.log));
         ready.ready.error = str_head(str_from(e.log), 500);
     }
+    ready.ready.anew = p->anew;
     channel_send(p->master, &ready);
 }
 

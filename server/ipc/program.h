@@ -24,6 +24,7 @@ struct program {
     void *arg;
     int exit_status;
     struct event *last_moment; /* set by program_stop_in */
+    bool anew; /* set by configure, at a reload: see there */
 };
 
 struct program_ops {
@@ -33,7 +34,8 @@ struct program_ops {
     /* Before rights are given up: load what needs files. May be NULL. */
     int (*prepare)(struct program *p, struct err *e);
     /* The first configuration, or a new one (reload). Takes over cfg on success; on failure the old
-     * one stays in force. */
+     * one stays in force. At a reload it may instead free cfg, keep the old one, set p->anew and return 0:
+     * the program is started anew with the new one once all the others have taken it. */
     int (*configure)(struct program *p, struct config *cfg, const struct bundle *b, bool reload,
                      struct err *e);
     /* Would configure take this? Connects to nothing. NULL: it would. */

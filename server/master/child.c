@@ -71,8 +71,10 @@ int child_configure(struct child *c, const struct material *mat, bool reload)
 static void on_ready(struct child *c, const struct msg_ready *r)
 {
     if (r->reload) { /* only the answer to the last one says what is in force now */
-        if (c->unanswered > 0 && --c->unanswered == 0)
+        if (c->unanswered > 0 && --c->unanswered == 0) {
+            c->anew = r->anew;
             reload_answer(c->m, c, r->error);
+        }
         return;
     }
     if (c->state != CHILD_STARTING)
@@ -161,6 +163,7 @@ void child_start(struct child *c)
     int pair[2] = {-1, -1};
     c->started_ms = clock_mono_ms();
     c->life++;
+    c->anew = false;
     if (channel_pair(pair) != 0 || (c->pid = spawn_child(c, pair[1])) < 0) {
         log_error("child-start", LZ("program", kind_name(c->kind)), LZ("why", strerror(errno)));
         fd_closep(&pair[0]);
@@ -216,7 +219,7 @@ static int64_t next_pause(struct child *c)
 {
     if (clock_mono_ms() - c->started_ms >= YOUNG_MS)
         c->young_deaths = 0;
-    unsigned n = c->young_deaths++;
+    unsigned n = c->anew ? 0 : c->young_deaths++;
     if (n == 0)
         return 0;
     int64_t pause = n > 6 ? PAUSE_MAX_MS : PAUSE_FIRST_MS << (n - 1);
@@ -226,7 +229,8 @@ static int64_t next_pause(struct child *c)
 static void log_end(const struct child *c, int status)
 {
     bool killed = WIFSIGNALED(status);
-    if (c->m->state == MASTER_STOPPING && !killed && WEXITSTATUS(status) == 0)
+    bool asked = c->m->state == MASTER_STOPPING || c->anew;
+    if (asked && !killed && WEXITSTATUS(status) == 0)
         return;
     log_error("child-ended", LZ("program", kind_name(c->kind)), LN("index", c->index),
               LN("pid", c->pid), LZ("how", killed ? "signal" : "exit"),

@@ -33,6 +33,7 @@ struct child {
     const struct material *given; /* the configuration it was started or reloaded with last */
     bool reload_due;              /* its answer to the reload under way is awaited */
     unsigned unanswered;          /* configurations sent as reloads and not answered yet */
+    bool anew;                    /* takes the newest configuration at its next start only */
     bool status_due;
     char *status;                 /* text of its last answer; NULL: none */
 };

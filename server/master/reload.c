@@ -70,7 +70,7 @@ static void give_all(struct master *m, const struct material *mat)
 static void abandon(struct master *m, struct str why)
 {
     for (size_t i = 0; i < m->children; i++)
-        m->child[i].reload_due = false;
+        m->child[i].reload_due = m->child[i].anew = false;
     give_all(m, m->now);
     ports_close_others(&m->reload->ports, &m->ports);
     report(m, why);
@@ -169,6 +169,14 @@ static void change_ports(struct master *m, struct ports *next)
     links_new_ports(m);
 }
 
+static void start_anew(struct child *c)
+{
+    if (!c->anew)
+        return;
+    log_info("child-anew", LZ("program", kind_name(c->kind)), LN("index", c->index), LN("pid", c->pid));
+    child_end(c);
+}
+
 static void commit(struct master *m)
 {
     struct material *old = m->now;
@@ -177,6 +185,8 @@ static void commit(struct master *m)
     m->reloads++;
     change_ports(m, &m->reload->ports);
     give_all(m, m->now); /* to those that were started in between */
+    for (size_t i = 0; i < m->children; i++)
+        start_anew(&m->child[i]);
     log_verbose(m->now->cfg->debug);
     report(m, STR(""));
     reload_drop(m);
@@ -193,6 +203,8 @@ static void look_whether_done(struct master *m)
 void reload_answer(struct master *m, struct child *c, struct str error)
 {
     char why[600];
+    if (!m->reload)
+        start_anew(c); /* it came up while the others were answering */
     if (!m->reload || !c->reload_due)
         return;
     c->reload_due = false;

@@ -106,6 +106,12 @@ static void go_to(struct job *j, struct str destination)
         fail(j, true, "5.1.2", e.log);
         return;
     }
+    if (!reach_has(&j->settings->reach, j->nexthop.port)) {
+        log_error("relay-port", LS("destination", destination), LN("port", j->nexthop.port),
+                  LZ("why", "smtp_connect_ports does not have it"));
+        fail(j, false, "4.3.5", "the port of this destination is not one that may be connected to");
+        return;
+    }
     /* Whoever speaks LMTP is no mail exchanger (RFC 2033 section 5). */
     j->nexthop.exchangers = j->nexthop.exchangers && !j->lmtp;
     ask_policy(j);

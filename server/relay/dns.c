@@ -1,6 +1,7 @@
 /* libunbound in an event loop. */
 #include "relay/dns.h"
 #include "base/log.h"
+#include "relay/route.h"
 
 #include <stdlib.h>
 #include <unbound.h>
@@ -147,19 +148,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         log_error("dns", LZ("why", ub_strerror(r)));
 }
 
-/* "192.0.2.1:53", "[2001:db8::1]:53", "2001:db8::1", as libunbound writes it: ADDRESS@PORT. */
+/* As libunbound writes it: ADDRESS@PORT. */
 static void server_text(struct str s, char out[128])
 {
-    struct str host = s, port = {0};
-    ptrdiff_t end = s.n && s.p[0] == '[' ? str_find(s, ']') : -1;
-    ptrdiff_t colon = str_rfind(s, ':');
-    if (end > 0) {
-        host = str_skip(str_head(s, (size_t)end), 1);
-        port = str_skip(s, (size_t)end + 2);
-    } else if (colon >= 0 && str_find(s, ':') == colon) {
-        host = str_head(s, (size_t)colon);
-        port = str_skip(s, (size_t)colon + 1);
-    }
+    struct str host, port;
+    route_name_server(s, &host, &port);
     host = str_head(host, 100);
     port = str_head(port, 5);
     snprintf(out, 128, "%.*s%s%.*s", STR_FMT(host), port.n ? "@" : "", STR_FMT(port));

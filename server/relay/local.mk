@@ -2,6 +2,7 @@ noinst_LIBRARIES += librelay.a
 librelay_a_SOURCES = \
 	%reldir%/source.h %reldir%/source.c \
 	%reldir%/route.h %reldir%/route.c \
+	%reldir%/reach.h %reldir%/reach.c \
 	%reldir%/policy.h %reldir%/policy.c \
 	%reldir%/transport.h %reldir%/transport.c \
 	%reldir%/sts.h %reldir%/sts.c

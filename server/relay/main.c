@@ -1,5 +1,6 @@
 /* The relay program: configuration, links, end. */
 #include "base/log.h"
+#include "confine/confine.h"
 #include "relay/relay.h"
 
 #include <errno.h>
@@ -73,6 +74,11 @@ static void keep_policy(void *arg, const struct msg_sts_policy *policy)
             channel_send(p->ch, &m);
 }
 
+static const struct config_list *name_servers(const struct relay *r, const struct config *cfg)
+{
+    return cfg->dns_servers.n ? &cfg->dns_servers : &r->resolvers;
+}
+
 static int make_resolver(struct relay *r, const struct config *cfg, const struct bundle *b,
                          struct err *e)
 {
@@ -84,8 +90,7 @@ static int make_resolver(struct relay *r, const struct config *cfg, const struct
     }
     if (!bundle_get(b, STR("anchors"), &anchors))
         anchors = (struct str){0};
-    r->dns = dns_new(r->program->base, cfg->dns_servers.n ? &cfg->dns_servers : &r->resolvers,
-                     anchors, e);
+    r->dns = dns_new(r->program->base, name_servers(r, cfg), anchors, e);
     if (!r->dns)
         return -1;
     r->strict = strict_new(r->program->base, r->dns);
@@ -115,6 +120,21 @@ static int read_ignored(const struct config *cfg, struct settings *s, struct err
     return 0;
 }
 
+/* Before there is a second thread, which would stay outside. */
+static int raise_wall(struct relay *r, const struct reach *reach, struct err *e)
+{
+    AUTO_BUF text = {0};
+    bool held = false;
+    if (!reach->any && confine_ports(reach->v, reach->n, &held, e) != 0)
+        return -1;
+    r->wall = *reach;
+    r->wall.any = !held;
+    for (size_t i = 0; held && i < reach->n; i++)
+        buf_printf(&text, "%s%u", i ? "," : "", (unsigned)reach->v[i]);
+    log_info("relay-ports", LS("only", buf_view(&text)));
+    return 0;
+}
+
 /* Settings that do not own cfg yet, or NULL. */
 static struct settings *read_settings(struct relay *r, struct config *cfg, const struct bundle *b,
                                       struct str *authorities, struct err *e)
@@ -125,7 +145,7 @@ static struct settings *read_settings(struct relay *r, struct config *cfg, const
         *authorities = (struct str){0};
     s->tls = tls_context(*authorities, e);
     if (s->tls && read_relayhost(cfg, s, e) == 0 && read_ignored(cfg, s, e) == 0 &&
-        make_resolver(r, cfg, b, e) == 0)
+        reach_from(cfg, name_servers(r, cfg), s->relayhost.port, &s->reach, e) == 0)
         return s;
     settings_drop(s);
     return NULL;
@@ -140,7 +160,16 @@ static int on_configure(struct program *p, struct config *cfg, const struct bund
     (void)reload;
     if (!s)
         return -1;
+    if ((!r->settings && raise_wall(r, &s->reach, e) != 0) || make_resolver(r, cfg, b, e) != 0) {
+        settings_drop(s);
+        return -1;
+    }
     s->cfg = cfg;
+    p->anew = !reach_covers(&r->wall, &s->reach);
+    if (p->anew) {
+        settings_drop(s);
+        return 0;
+    }
     strict_trust(r->strict, authorities);
     settings_drop(r->settings);
     r->settings = s;
@@ -152,8 +181,9 @@ static int on_check(struct program *p, struct config *cfg, const struct bundle *
 {
     struct str authorities;
     struct settings *s = read_settings(p->arg, cfg, b, &authorities, e);
+    int r = s ? make_resolver(p->arg, cfg, b, e) : -1;
     settings_drop(s);
-    return s ? 0 : -1;
+    return r;
 }
 
 /* --- the master --- */

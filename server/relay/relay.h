@@ -17,6 +17,7 @@
 #include "protocol/smtp/reply.h"
 #include "relay/dns.h"
 #include "relay/policy.h"
+#include "relay/reach.h"
 #include "relay/route.h"
 #include "relay/source.h"
 #include "relay/strict.h"
@@ -28,6 +29,7 @@ struct settings {
     SSL_CTX *tls;
     struct nexthop relayhost; /* host empty: none */
     unsigned ignored_offers;  /* of servers' EHLO */
+    struct reach reach;
 };
 
 /* A program that asks. */
@@ -52,6 +54,7 @@ struct relay {
     struct client *idle; /* newest first */
     struct client *quitting;
     size_t idle_count;
+    struct reach wall; /* what the kernel lets us reach; any: all, until the end */
     bool stopping;
     uint64_t sent, refused, deferred, connections, reused;
 };

@@ -56,6 +56,21 @@ int route_parse(struct str text, uint16_t default_port, struct nexthop *out, str
     return 0;
 }
 
+void route_name_server(struct str text, struct str *host, struct str *port)
+{
+    ptrdiff_t end = text.n && text.p[0] == '[' ? str_find(text, ']') : -1;
+    ptrdiff_t colon = str_rfind(text, ':');
+    *host = text;
+    *port = (struct str){0};
+    if (end > 0) {
+        *host = str_skip(str_head(text, (size_t)end), 1);
+        *port = str_skip(text, (size_t)end + 2);
+    } else if (colon >= 0 && str_find(text, ':') == colon) {
+        *host = str_head(text, (size_t)colon);
+        *port = str_skip(text, (size_t)colon + 1);
+    }
+}
+
 /* --- exchangers --- */
 
 static int compare(const void *a, const void *b)

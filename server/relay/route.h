@@ -18,6 +18,10 @@ struct nexthop {
  * "[2001:db8::1]:25". Views into text. 0, or -1 with a permanent error. */
 int route_parse(struct str text, uint16_t default_port, struct nexthop *out, struct err *e);
 
+/* A name server, as dns_servers writes it: "192.0.2.1:53", "[2001:db8::1]:53", "2001:db8::1". port is empty
+ * where it names none. Views into text. */
+void route_name_server(struct str text, struct str *host, struct str *port);
+
 struct exchanger {
     struct str name; /* lower case, no dot at the end; "" for the root (RFC 7505) */
     uint16_t preference;

@@ -114,7 +114,9 @@ def on_configure(data, fd):
           conf=dict(found)["facteur.conf"], sizes=[len(text) for _, text in found])
     refusal = order("refuse-reload" if reload else "refuse")
     if order("silent") is None:
-        master.send("ready", "Bs", reload, (refusal or "").encode())
+        anew = order("anew")
+        master.send("ready", "BBs", reload, reload and anew is not None and anew in dict(found)["facteur.conf"],
+                    (refusal or "").encode())
 
 
 def on_link(data, fd):

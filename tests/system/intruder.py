@@ -4,6 +4,7 @@ program's own rights (tests/fault/intruder.c), and refused by the kernel or by t
 
 Prints the table of tries. Needs root, since without it all programs share one uid.
 """
+import ctypes
 import errno
 import mmap
 import os
@@ -23,12 +24,12 @@ ORDER_SIGNAL = signal.SIGRTMIN + 7
 AT_FDCWD = -100
 # x86-64 and the generic table of newer machines.
 NUMBERS = {"x86_64": {"openat": 257, "socket": 41, "connect": 42, "ptrace": 101, "kill": 62,
-                      "setresuid": 117, "setgroups": 116, "execve": 59, "clone": 56, "mount": 165,
+                      "close": 3, "setresuid": 117, "setgroups": 116, "execve": 59, "clone": 56, "mount": 165,
                       "unshare": 272, "bpf": 321, "sendto": 44, "process_vm_readv": 310,
                       "mmap": 9, "chroot": 161, "listen": 50, "pidfd_getfd": 438,
                       "io_uring_setup": 425, "keyctl": 250, "init_module": 175},
            "aarch64": {"openat": 56, "socket": 198, "connect": 203, "ptrace": 117, "kill": 129,
-                       "setresuid": 147, "setgroups": 159, "execve": 221, "clone": 220, "mount": 40,
+                       "close": 57, "setresuid": 147, "setgroups": 159, "execve": 221, "clone": 220, "mount": 40,
                        "unshare": 97, "bpf": 280, "sendto": 206, "process_vm_readv": 270,
                        "mmap": 222, "chroot": 51, "listen": 201, "pidfd_getfd": 438,
                        "io_uring_setup": 425, "keyctl": 219, "init_module": 105}}
@@ -80,12 +81,17 @@ class Tries:
 
     def __init__(self, mail, intruder):
         self.mail, self.intruder, self.table = mail, intruder, []
+        # Landlock has them from its version 4 on.
+        self.kernel_knows_ports = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 4
 
     def refused(self, who, pid, what, name, *arguments):
         result, error = self.intruder.call(pid, name, *arguments)
         told = "refused: " + errno.errorcode.get(error, "?") if result == -1 else "ALLOWED: %d" % result
         self.table.append((who, what, told))
         return result == -1
+
+    def slapd_address(self):
+        return address(int(self.mail.slapd.uri.rpartition(":")[2]))
 
     def opens(self, who, pid, what, path):
         return self.refused(who, pid, what, "openat", AT_FDCWD, path.encode() + b"\0", os.O_RDONLY, 0)
@@ -113,9 +119,16 @@ class Tries:
                              (socket.AF_PACKET, "a packet socket")):
             if not (may_connect and family in may_connect):
                 yield self.refused(who, pid, name, "socket", family, socket.SOCK_STREAM, 0)
+        if who == "relay" and self.kernel_knows_ports:
+            yield self.refused(who, pid, "MPTCP, whose ports nobody counts", "socket", socket.AF_INET,
+                               socket.SOCK_STREAM, 262)
+            tcp, _ = self.intruder.call(pid, "socket", socket.AF_INET, socket.SOCK_STREAM, 0)
+            tap.true(tcp >= 0, "a TCP socket")
+            yield self.refused(who, pid, "connect to slapd", "connect", tcp, self.slapd_address(), 16)
+            self.intruder.call(pid, "close", tcp)
         if not may_connect:
             yield self.refused(who, pid, "connect its own channel to slapd", "connect", 3,
-                               address(int(self.mail.slapd.uri.rpartition(":")[2])), 16)
+                               self.slapd_address(), 16)
 
     def ids(self, who, pid):
         yield self.refused(who, pid, "become root", "setresuid", 0, 0, 0)

@@ -390,6 +390,34 @@ def one_refusal_rolls_all_back(site):
     tap.same(site.facteur("reload").returncode, 0, "the next one is taken")
 
 
+def one_may_want_a_new_start(site):
+    before = {p: site.child(p) for p in ("relay", "queue")}
+    site.order("anew", "relay", "myhostname = anew.example.org\n")
+    site.write_config(myhostname="anew.example.org")
+    tap.same(site.facteur("reload").returncode, 0)
+    tap.wait_for(lambda: site.child("relay")["state"] == "ready" and
+                 site.child("relay")["pid"] != before["relay"]["pid"], 20, "the relay was not started anew")
+    site.no_order("anew", "relay")
+    last = configured(site, "relay")
+    tap.same(last["reload"], 0)
+    tap.has(last["conf"], "myhostname = anew.example.org\n")
+    tap.has(site.log(), "child-anew program=relay index=0")
+    tap.same(site.child("queue")["pid"], before["queue"]["pid"])
+
+
+def a_refusal_keeps_those_who_want_a_new_start(site):
+    relay = site.child("relay")["pid"]
+    site.order("anew", "relay", "myhostname = mail.example.org\n")
+    site.order("refuse-reload", "directory", "the table is bad")
+    site.write_config()
+    tap.same(site.facteur("reload").returncode, 1)
+    site.no_order("refuse-reload", "directory")
+    site.no_order("anew", "relay")
+    tap.wait_for(lambda: "myhostname = anew.example.org\n" in configured(site, "relay")["conf"])
+    tap.same(site.child("relay")["pid"], relay)
+    tap.same(site.facteur("reload").returncode, 0, "the next one is taken")
+
+
 def a_signal_reloads(site):
     before = site.status()[0]["reloads"]
     site.master.send_signal(signal.SIGHUP)
@@ -479,7 +507,8 @@ TESTS = (
     dying_young_slows_restarts, status_does_not_wait_for_ever, a_second_start_is_refused,
     control_socket_is_bounded, others_may_not_control, grants_become_sessions,
     bad_grants_do_not, sessions_of_a_user_are_limited, logins_are_watched, the_directory_forgets, deaths_are_survived, silence_ends,
-    reload_changes_all, bad_reload_keeps_the_old, one_refusal_rolls_all_back, a_signal_reloads,
+    reload_changes_all, bad_reload_keeps_the_old, one_refusal_rolls_all_back,
+    one_may_want_a_new_start, a_refusal_keeps_those_who_want_a_new_start, a_signal_reloads,
     stop_cleans_up, the_stubborn_are_killed, a_killed_master_takes_all_along,
     the_service_manager_is_told, background_is_ready_when_it_returns,
     a_refusing_program_fails_the_start,

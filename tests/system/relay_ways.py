@@ -55,6 +55,46 @@ class Ways:
                 self.mail.options[name] = value
         self.mail.reload()
 
+    # --- ports ---
+
+    def sink_elsewhere(self, name):
+        """A server at a port that nothing else of this world has."""
+        ip = self.world.new_ip()
+        self.world.address(name, ip)
+        sink = Sink(ip, 0, name)
+        self.world.sinks.append(sink)
+        return sink
+
+    def held(self):
+        """The ports that the kernel holds the relay to, as it says itself when it starts."""
+        return re.findall(r" relay-ports only=(\S+)", self.mail.log())[-1].strip('"')
+
+    def new_port(self):
+        hub, pid = self.sink_elsewhere("port.hub.example"), self.mail.pids("relay")[0]
+        before = self.held()
+        self.options(relayhost="[port.hub.example]:%d" % hub.port)
+        self.submit("x@anywhere.example", "a new port")
+        self.arrives(hub, "a new port", 30)
+        if not before:
+            print("# the kernel's Landlock knows no ports")
+            return
+        tap.true(str(hub.port) not in before.split(","), before)
+        tap.true(str(hub.port) in self.held().split(","), self.held())
+        tap.true(self.mail.pids("relay") != [pid], "the same process")
+        pid = self.mail.pids("relay")
+        self.options(relayhost=None)
+        tap.same(self.mail.pids("relay"), pid, "fewer ports need no new start")
+
+    def port_of_a_transport(self):
+        hub = self.sink_elsewhere("ports.hub.example")
+        self.options(transport_maps="inline:{ports.example=smtp:[ports.hub.example]:%d}" % hub.port,
+                     smtp_connect_ports="9")
+        self.submit("x@ports.example", "another port")
+        self.logged("relay-port", "port=%d" % hub.port, "smtp_connect_ports does not have it")
+        self.options(smtp_connect_ports="9 %d" % hub.port)
+        self.arrives(hub, "another port", 30)
+        self.options(smtp_connect_ports=None)
+
     # --- transport_maps ---
 
     def by_address(self):
@@ -268,6 +308,8 @@ class Ways:
 
     def tests(self):
         return [
+            ("a reload brings a new port", self.new_port),
+            ("ports that transport_maps may lead to", self.port_of_a_transport),
             ("transport_maps: addresses, with extension and without", self.by_address),
             ("error, retry, discard, and what cannot be, beside a way that works",
              self.a_way_that_fails),

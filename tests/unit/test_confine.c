@@ -371,12 +371,61 @@ static void lock_queue(void)
     EXPECT(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0);
 }
 
+static int try_port(int listener)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET};
+    socklen_t n = sizeof sa;
+    AUTO_FD c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT(c >= 0 && getsockname(listener, (struct sockaddr *)&sa, &n) == 0);
+    return connect(c, (struct sockaddr *)&sa, n) == 0 ? 0 : errno;
+}
+
+static uint16_t port_of(int listener)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET};
+    socklen_t n = sizeof sa;
+    EXPECT(getsockname(listener, (struct sockaddr *)&sa, &n) == 0);
+    return ntohs(sa.sin_port);
+}
+
+static void *try_from_thread(void *arg)
+{
+    return try_port(*(int *)arg) == EACCES ? arg : NULL;
+}
+
+static void lock_relay(void)
+{
+    int one = listening(), two = listening(), three = listening();
+    uint16_t ports[] = {port_of(one), port_of(two)};
+    struct confine c = {RELAY, 0, 0, NULL, false};
+    bool held = false;
+    pthread_t t;
+    void *refused = NULL;
+    EXPECT(confine_enter(&c, &err) == 0 && confine_lock(RELAY, &err) == 0);
+    EXPECT(DENIED(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    EXPECT(DENIED(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP)));
+    EXPECT(DENIED(socket(AF_INET, SOCK_SEQPACKET | SOCK_CLOEXEC, IPPROTO_SCTP)));
+    EXPECT(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP) >= 0 || errno == EAFNOSUPPORT);
+    EXPECT(try_port(three) == 0);
+    EXPECT(confine_ports(ports, 2, &held, &err) == 0);
+    if (!held) {
+        printf("# the kernel's Landlock knows no ports\n");
+        return;
+    }
+    EXPECT(try_port(one) == 0 && try_port(two) == 0 && try_port(three) == EACCES);
+    EXPECT(pthread_create(&t, NULL, try_from_thread, &three) == 0 && pthread_join(t, &refused) == 0);
+    EXPECT(refused == &three);
+    EXPECT(confine_ports(ports + 1, 1, &held, &err) == 0 && held);
+    EXPECT(try_port(one) == EACCES && try_port(two) == 0);
+}
+
 static void filters_deny_by_program(void)
 {
     CU_ASSERT(child_is_content(lock_smtp));
     CU_ASSERT(child_is_content(lock_access));
     CU_ASSERT(child_is_content(lock_directory));
     CU_ASSERT(child_is_content(lock_queue));
+    CU_ASSERT(child_is_content(lock_relay));
     CU_ASSERT(confine_lock(0, &err) == -1);
 }
 

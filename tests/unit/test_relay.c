@@ -1,6 +1,7 @@
 /* Sending to other servers, what is pure of it: replies, destinations, exchangers, the wire form. */
 #include "protocol/smtp/reply.h"
 #include "relay/policy.h"
+#include "relay/reach.h"
 #include "relay/route.h"
 #include "relay/source.h"
 #include "relay/sts.h"
@@ -124,6 +125,69 @@ static void destinations(void)
                                       "a b", "a\r\nb", ".a", "h\xc3\xa9", "2001:db8::1", "[a]:"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_route(bad[i], "bad");
+}
+
+static void expect_name_server(const char *text, const char *want)
+{
+    struct str host, port;
+    char got[200];
+    route_name_server(str_from(text), &host, &port);
+    snprintf(got, sizeof got, "%.*s %.*s", STR_FMT(host), STR_FMT(port));
+    UNIT_STR(str_from(got), want);
+}
+
+static void name_servers(void)
+{
+    expect_name_server("192.0.2.1", "192.0.2.1 ");
+    expect_name_server("192.0.2.1:5353", "192.0.2.1 5353");
+    expect_name_server("[2001:db8::1]:54", "2001:db8::1 54");
+    expect_name_server("[2001:db8::1]", "2001:db8::1 ");
+    expect_name_server("2001:db8::1", "2001:db8::1 ");
+    expect_name_server("", " ");
+}
+
+/* The ports that a configuration gives reason to connect to: "any", "bad", or their numbers. */
+static void expect_reach(const char *options, uint16_t relayhost_port, const char *want)
+{
+    AUTO_BUF text = {0}, got = {0};
+    struct config *cfg;
+    struct reach r;
+    struct err e = {0};
+    buf_printf(&text, "myhostname = mail.example.org\n%s", options);
+    CU_ASSERT_EQUAL_FATAL(config_parse(buf_view(&text), "t", "/", &cfg, &e), 0);
+    if (reach_from(cfg, &cfg->dns_servers, relayhost_port, &r, &e) != 0)
+        buf_printf(&got, "bad");
+    else if (r.any)
+        buf_printf(&got, "any");
+    for (size_t i = 0; got.n == 0 || (got.p[0] >= '0' && got.p[0] <= '9'); i++) {
+        if (i == r.n)
+            break;
+        buf_printf(&got, "%s%u", i ? " " : "", (unsigned)r.v[i]);
+    }
+    UNIT_STR(buf_view(&got), want);
+    config_free(cfg);
+}
+
+static void ports_in_reach(void)
+{
+    expect_reach("", 0, "25 53");
+    expect_reach("smtp_tcp_port = 2525\ndns_servers = 192.0.2.1:5353 [2001:db8::1]:5353\n", 0, "2525 5353");
+    expect_reach("dns_servers = 192.0.2.1:5353 2001:db8::1\nsmtp_mta_sts = testing\nsmtp_tls_CAfile = /x\n",
+                 587, "25 587 443 5353 53");
+    expect_reach("transport_maps = ldap:/x.cf\n", 587, "any");
+    expect_reach("transport_maps = ldap:/x.cf\nsmtp_connect_ports = 25 2400\n", 0, "25 53 2400 24");
+    expect_reach("smtp_connect_ports = 0\n", 0, "bad");
+    expect_reach("smtp_connect_ports = 65536\n", 0, "bad");
+    expect_reach("smtp_connect_ports = smtp\n", 0, "bad");
+    expect_reach("dns_servers = 192.0.2.1:x\n", 0, "bad");
+}
+
+static void what_covers(void)
+{
+    struct reach few = {.v = {25, 53}, .n = 2}, more = {.v = {53, 587, 25}, .n = 3}, any = {.any = true};
+    CU_ASSERT(reach_covers(&few, &few) && reach_covers(&more, &few) && reach_covers(&any, &more));
+    CU_ASSERT(!reach_covers(&few, &more) && !reach_covers(&more, &any) && reach_covers(&any, &any));
+    CU_ASSERT(reach_has(&few, 53) && !reach_has(&few, 587) && reach_has(&any, 1));
 }
 
 static void exchangers(void)
@@ -407,6 +471,9 @@ int main(void)
         {"what is no reply", no_replies},
         {"what EHLO offers", offers},
         {"destinations", destinations},
+        {"name servers", name_servers},
+        {"the ports in reach", ports_in_reach},
+        {"which reach covers which", what_covers},
         {"the order of exchangers", exchangers},
         {"names in records", names},
         {"the wire form", wire},
