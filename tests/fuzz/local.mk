@@ -6,7 +6,7 @@
 FUZZERS = fuzz_mime fuzz_address fuzz_header fuzz_imap_command fuzz_thread fuzz_pop3 fuzz_milter \
 	fuzz_smtp_command fuzz_smtp_data fuzz_smtp_values fuzz_config fuzz_message fuzz_relay \
 	fuzz_ldapmap fuzz_store fuzz_squeeze fuzz_session_imap fuzz_session_pop3 fuzz_proxy \
-	fuzz_session_smtp fuzz_policy fuzz_sasl fuzz_sts
+	fuzz_session_smtp fuzz_policy fuzz_sasl fuzz_sts fuzz_token
 FUZZ_SECONDS = 60
 FUZZ_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_LINK = -fsanitize=address,undefined
@@ -16,7 +16,7 @@ EXTRA_LIBRARIES += libfuzzed.a
 libfuzzed_a_SOURCES = $(libbase_a_SOURCES) $(libmail_a_SOURCES) $(libsmtp_a_SOURCES) \
 	$(libsasl_a_SOURCES) $(libimap_a_SOURCES) $(libpop3_a_SOURCES) $(libmilter_a_SOURCES) \
 	$(libconfig_a_SOURCES) $(librelay_a_SOURCES) $(libldapmap_a_SOURCES) $(libstore_a_SOURCES) \
-	$(libsession_a_SOURCES) $(libpolicy_a_SOURCES) server/ipc/message.c server/ipc/bundle.c \
+	$(libsession_a_SOURCES) $(libpolicy_a_SOURCES) $(libfilter_a_SOURCES) server/ipc/message.c server/ipc/bundle.c \
 	server/ipc/relayed.c server/ipc/replies.c server/ipc/rates.c server/ipc/counters.c \
 	server/io/proxy.c server/io/addr.c
 libfuzzed_a_CFLAGS = $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
@@ -27,7 +27,7 @@ libfuzzreplay_a_SOURCES = %reldir%/replay.c
 libfuzzreplay_a_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 FUZZ_MAIN = libfuzzreplay.a
 FUZZ_LIBS = libfuzzed.a $(SODIUM_LIBS) $(UNISTRING_LIBS) $(IDN2_LIBS) $(SQLITE_LIBS) $(ZLIB_LIBS) \
-	$(LDAP_LIBS) -lpthread
+	$(LDAP_LIBS) $(JANSSON_LIBS) -lpthread
 
 EXTRA_PROGRAMS += $(FUZZERS)
 CLEANFILES += $(FUZZERS) libfuzzed.a libfuzzreplay.a
@@ -121,6 +121,10 @@ fuzz_sts_SOURCES = %reldir%/fuzz_sts.c
 fuzz_sts_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 fuzz_sts_LDFLAGS = $(FUZZ_LINK)
 fuzz_sts_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_token_SOURCES = %reldir%/fuzz_token.c
+fuzz_token_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_token_LDFLAGS = $(FUZZ_LINK)
+fuzz_token_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
 # The smtp program itself, between a connection and programs that are played.
 fuzz_session_smtp_SOURCES = %reldir%/fuzz_session_smtp.c %reldir%/fake_world.h %reldir%/fake_conn.c \
 	%reldir%/fake_rpc.c $(SMTP_SESSION_SOURCES)
@@ -129,7 +133,7 @@ fuzz_session_smtp_LDFLAGS = $(FUZZ_LINK)
 fuzz_session_smtp_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
 
 FUZZ_DICTIONARIES = %reldir%/mail.dict %reldir%/imap.dict %reldir%/pop3.dict %reldir%/smtp.dict \
-	%reldir%/proxy.dict %reldir%/policy.dict %reldir%/sasl.dict %reldir%/sts.dict
+	%reldir%/proxy.dict %reldir%/policy.dict %reldir%/sasl.dict %reldir%/sts.dict %reldir%/token.dict
 EXTRA_DIST += %reldir%/run %reldir%/corpora $(FUZZ_DICTIONARIES) tests/corpus %reldir%/replay.py
 TESTS += %reldir%/replay.py
 %reldir%/replay.log: $(FUZZERS)
