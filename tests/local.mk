@@ -11,7 +11,7 @@ include tests/fault/local.mk
 
 # What the compiler's sanitizers do not see: valgrind over the unit tests (what the system call filters refuse
 # it does not survive), and ThreadSanitizer, in tsan-build/, over the programs that have threads. Its memory map
-# wants addresses that are not random.
+# wants addresses that are not random. A helper thread that is inside of a library at the end is left there.
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
 	--errors-for-leak-kinds=definite
 THREAD_BUILT = unit-directory.t unit-relay.t unit-base.t dirclient
@@ -26,4 +26,4 @@ check-tsan:
 	test -f tsan-build/Makefile || \
 	  (cd tsan-build && $(abs_top_srcdir)/configure -q --enable-sanitizers=thread)
 	cd tsan-build && $(MAKE) all $(THREAD_BUILT) && \
-	  TSAN_OPTIONS=halt_on_error=1 setarch -R $(MAKE) check-TESTS TESTS='$(THREAD_RUN)'
+	  TSAN_OPTIONS='halt_on_error=1 report_thread_leaks=0' setarch -R $(MAKE) check-TESTS TESTS='$(THREAD_RUN)'
