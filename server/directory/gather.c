@@ -21,6 +21,29 @@ struct gather {
     void *arg;
 };
 
+/* --- what is sent may be a password --- */
+
+static void forget(struct buf *b)
+{
+    if (b->p)
+        mem_wipe(b->p, b->n);
+    buf_clear(b);
+}
+
+/* Its old place is wiped, where it moves. */
+static void keep(struct buf *b, const void *p, size_t n)
+{
+    if (b->n + n > b->cap) {
+        struct buf moved = {0};
+        buf_room(&moved, 2 * (b->n + n));
+        buf_str(&moved, buf_view(b));
+        forget(b);
+        buf_free(b);
+        *b = moved;
+    }
+    buf_add(b, p, n);
+}
+
 /* --- writing --- */
 
 static bool is_full(int error)
@@ -42,7 +65,7 @@ static int write_out(struct gather *g)
         g->written += n > 0 ? (size_t)n : 0;
     }
     g->written = 0;
-    buf_clear(&g->out);
+    forget(&g->out);
     return 0;
 }
 
@@ -81,7 +104,7 @@ static ber_slen_t gather_write(Sockbuf_IO_Desc *layer, void *p, ber_len_t n)
         errno = EPIPE;
         return -1;
     }
-    buf_add(g->full ? &g->next : &g->out, p, n);
+    keep(g->full ? &g->next : &g->out, p, n);
     if (!g->full)
         event_active(g->flush, EV_TIMEOUT, 0);
     return (ber_slen_t)n;
@@ -121,7 +144,9 @@ static int gather_remove(Sockbuf_IO_Desc *layer)
     struct gather *g = layer->sbiod_pvt;
     event_free(g->flush);
     event_free(g->writable);
+    forget(&g->out);
     buf_free(&g->out);
+    forget(&g->next);
     buf_free(&g->next);
     free(g);
     return 0;

@@ -13,6 +13,7 @@
 #include "directory/exchange.h"
 #include "directory/watch.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #define GRANTS_MAX 50000 /* of each lifetime */
@@ -39,10 +40,20 @@ static void on_changed(void *arg, struct str dn)
     watch_changed(d->watch, dn);
 }
 
+/* libldap keeps a request until it is answered, and frees it as it is, with the password of a bind in it:
+ * libc overwrites larger pieces that are freed. */
+static void wipe_what_is_freed(void)
+{
+#ifdef M_PERTURB
+    mallopt(M_PERTURB, 0x55);
+#endif
+}
+
 static int prepare(struct program *p, struct err *e)
 {
     struct directory *d = p->arg;
     LDAPAPIInfo info = {.ldapai_info_version = LDAP_API_INFO_VERSION};
+    wipe_what_is_freed();
     /* libldap sets itself up at its first use, which must not happen in several threads at once. */
     if (ldap_get_option(NULL, LDAP_OPT_API_INFO, &info) != LDAP_OPT_SUCCESS)
         return err_perm(e, "libldap cannot be used");

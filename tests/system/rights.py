@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """What the running programs are allowed: uids, roots, privileges and descriptors, as the kernel
 tells them. Started as an ordinary user, what concerns other uids is not there to be seen."""
+import base64
+import imaplib
 import os
+import poplib
 import re
+import smtplib
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap  # noqa: E402
-from instance import UIDS, Instance  # noqa: E402
+from instance import UIDS, Instance, sanitized  # noqa: E402
 
 PROGRAMS = ("smtp", "access", "directory", "queue", "deliver", "session", "relay", "filter")
 
@@ -87,6 +91,42 @@ def main(mail):
             tap.true(not in_memory(pid, secret), program + " holds the directory password")
         tap.true(any(in_memory(pid, secret) for _, pid in each("directory")), "the search works")
 
+    def log_in_everywhere(password):
+        """By each protocol and mechanism; what ends each client."""
+        yield mail.imap("bruno").logout
+        for how in ("PLAIN", "LOGIN"):
+            smtp = smtplib.SMTP("localhost", mail.ports["submission"], timeout=30)
+            smtp.starttls(context=mail.tls())
+            smtp.ehlo()
+            smtp.user, smtp.password = "bruno", password
+            smtp.auth(how, getattr(smtp, "auth_" + how.lower()))
+            yield smtp.close
+        imap = imaplib.IMAP4_SSL("localhost", mail.ports["imaps"], ssl_context=mail.tls(), timeout=30)
+        imap.authenticate("PLAIN", lambda _: b"\0bruno\0" + password.encode())
+        yield imap.logout
+        pop3 = poplib.POP3_SSL("localhost", mail.ports["pop3s"], context=mail.tls(), timeout=30)
+        pop3.user("bruno")
+        pop3.pass_(password)
+        yield pop3.quit
+
+    def passwords_are_forgotten():
+        password = "bruno-secret"
+        clients = list(log_in_everywhere(password))
+        forms = [password.encode(), base64.b64encode(password.encode()),
+                 base64.b64encode(b"\0bruno\0" + password.encode())]
+        everybody = [("facteurd", mail.master.pid)] + list(each(*PROGRAMS)) + \
+            [("a session", pid) for pid in mail.sessions()]
+        if not sanitized():  # they keep freed memory as it was
+            tap.same(["%s: %s" % (program, form) for program, pid in everybody for form in forms
+                      if in_memory(pid, form)], [], "who still holds the password of a login")
+        for end in clients:
+            end()
+        written = [path for top in ("run", "queue", "vmail") for path in files(os.path.join(mail.dir, top))]
+        for path in written + [mail.log_path]:
+            with open(path, "rb") as file:
+                text = file.read()
+            tap.true(not any(form in text for form in forms), path + " has the password")
+
     tests = [
         ("no program can gain privileges", no_new_privileges),
         ("every program has a system call filter", filtered),
@@ -100,8 +140,14 @@ def main(mail):
             ("smtp and access hold no file", no_files),
             ("the directory password is in the directory program alone",
              password_is_known_to_the_directory_alone),
+            ("the password of a login is in no memory, file or log afterwards", passwords_are_forgotten),
         ]
     return tests
+
+
+def files(top):
+    return [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names
+            if os.path.isfile(os.path.join(folder, name))]
 
 
 def in_memory(pid, secret):
