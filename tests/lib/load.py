@@ -360,9 +360,9 @@ class Load:
             for folder in ("INBOX", "Archive"):
                 self.last_look(user, folder)
         lost = [key for key in ledger.acknowledged if key not in ledger.places]
-        sent, reports = b"", ""
+        sent, reports = set(), ""
         if self.sink:
-            sent = b"".join(m["data"] for m in list(self.sink.messages))
+            sent = {token for m in list(self.sink.messages) for token in TOKEN.findall(m["data"])}
             reports = "".join(text for text in self.mail.messages("amelie") if "multipart/report" in text)
         gone = [t for t in ledger.away if t.encode() not in sent and t not in reports]
         extra = ledger.doubles()
