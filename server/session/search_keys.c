@@ -8,7 +8,7 @@
 
 #include <sodium.h>
 
-enum { FORMAT = 1, WORDS_MAX = 65534, WORD_FIELDS = 5, ADDRESS_MAX = 4096 };
+enum { FORMAT = 1, ADDRESS_MAX = 4096 };
 
 void search_keys_begin(struct search_keys *k, struct imap_session *s)
 {
@@ -22,7 +22,6 @@ void search_keys_end(struct search_keys *k)
     search_dates_free(k);
     message_close(&k->m);
     arena_free(k->arena);
-    buf_free(&k->words);
     buf_free(&k->order);
     buf_free(&k->scratch);
     buf_free(&k->folded);
@@ -77,118 +76,15 @@ static bool take_text(struct str *from, struct str *s)
     return true;
 }
 
-/* --- words --- */
-
-static const struct str word_fields[WORD_FIELDS] = {
-    {"Subject", 7}, {"From", 4}, {"To", 2}, {"Cc", 2}, {"Bcc", 3},
-};
-
-bool search_keys_has(struct str field)
-{
-    for (size_t i = 0; i < WORD_FIELDS; i++)
-        if (str_caseeq(field, word_fields[i]))
-            return true;
-    return false;
-}
+/* --- fields --- */
 
 int search_keys_fields(struct search_keys *k, size_t index, struct str *fields, struct err *e)
 {
     arena_reset(k->arena);
-    message_close(&k->m);
+    if (k->at != index + 1)
+        message_close(&k->m);
+    k->at = index + 1;
     return message_usual_fields(&k->m, k->s->mailbox, index, fields, e);
-}
-
-struct word_value { /* of one field, one after the other */
-    struct str value;
-    struct word_value *next;
-};
-
-/* The values of the fields that are words, in one walk. */
-static void gather_words(struct search_keys *k, struct str fields,
-                         struct word_value *first[WORD_FIELDS])
-{
-    struct word_value **end[WORD_FIELDS];
-    struct mail_field f;
-    struct mail_header_walk w = mail_header_walk(fields);
-    for (size_t i = 0; i < WORD_FIELDS; i++) {
-        first[i] = NULL;
-        end[i] = &first[i];
-    }
-    while (mail_header_next(&w, &f))
-        for (size_t i = 0; i < WORD_FIELDS && f.colon; i++) {
-            if (!str_caseeq(f.name, word_fields[i]))
-                continue;
-            *end[i] = ARENA_NEW(k->arena, struct word_value);
-            (*end[i])->value = f.value;
-            end[i] = &(*end[i])->next;
-            break;
-        }
-}
-
-/* For each field that is there: its number, and its values, each casemapped with a NUL behind it. */
-static void write_words(struct search_keys *k, struct str fields)
-{
-    struct word_value *first[WORD_FIELDS];
-    gather_words(k, fields, first);
-    put_head(k, &k->words);
-    for (size_t i = 0; i < WORD_FIELDS; i++) {
-        uint8_t number = (uint8_t)i;
-        if (!first[i])
-            continue;
-        buf_clear(&k->folded);
-        for (const struct word_value *v = first[i]; v; v = v->next) {
-            buf_clear(&k->scratch);
-            (void)mail_words_decode(k->s->conv, v->value, &k->scratch);
-            (void)mail_casemap(buf_view(&k->scratch), &k->folded);
-            buf_byte(&k->folded, '\0');
-        }
-        uint32_t n = (uint32_t)k->folded.n;
-        put(&k->words, &number, sizeof number);
-        put(&k->words, &n, sizeof n);
-        buf_str(&k->words, buf_view(&k->folded));
-    }
-}
-
-/* False when this is no such piece. */
-static bool read_words(struct search_keys *k, struct str piece, struct str field, struct str *out)
-{
-    uint8_t number;
-    uint32_t n;
-    *out = (struct str){0};
-    if (!take_head(k, &piece))
-        return false;
-    while (piece.n) {
-        if (!take(&piece, &number, sizeof number) || number >= WORD_FIELDS ||
-            !take(&piece, &n, sizeof n) || n > piece.n)
-            return false;
-        if (str_caseeq(field, word_fields[number]))
-            *out = str_head(piece, n);
-        piece = str_skip(piece, n);
-    }
-    return true;
-}
-
-int search_keys_words(struct search_keys *k, size_t index, struct str field, struct str *out,
-                      struct err *e)
-{
-    struct store_mailbox *mb = k->s->mailbox;
-    struct str piece, fields;
-    *out = (struct str){0};
-    if (k->words_index != index + 1) {
-        k->words_index = 0;
-        if (store_mailbox_piece(mb, index, STORE_PIECE_WORDS, &piece) &&
-            read_words(k, piece, field, out))
-            return 0;
-        int r = search_keys_fields(k, index, &fields, e);
-        if (r != 0)
-            return r;
-        write_words(k, fields);
-        k->words_index = index + 1;
-        if (k->generation && k->words.n <= WORDS_MAX)
-            store_mailbox_keep(mb, index, STORE_PIECE_WORDS, buf_view(&k->words));
-    }
-    (void)read_words(k, buf_view(&k->words), field, out);
-    return 0;
 }
 
 /* --- order --- */

@@ -1,10 +1,10 @@
 /*
- * session/search_keys: what messages are sorted, threaded and found in their headers by, made once and
- * then kept in the index.
+ * session/search_keys: what messages are sorted and threaded by, and their dates, made once and then
+ * kept in the index; and the usual fields, which are kept as they are.
  *
- * Two pieces a message: its words (Subject, From, To, Cc, Bcc as SEARCH compares them), and its order
- * (dates, hashes and texts as SORT and THREAD compare them); and the dates of many in one. Without an index
- * they are made each time.
+ * A piece a message has its order (dates, hashes and texts as SORT and THREAD compare them), another one the dates
+ * of many. Without an index they are made each time. What SEARCH compares of a field is made each time: writing it
+ * costs more than making it.
  */
 #ifndef FACTEUR_SESSION_SEARCH_KEYS_H
 #define FACTEUR_SESSION_SEARCH_KEYS_H
@@ -40,8 +40,8 @@ struct search_keys {
     struct arena *arena;   /* one message's */
     struct message m;
     uint64_t generation;   /* of the index; the key of the hashes */
-    struct buf words, order, scratch, folded;
-    size_t words_index;    /* whose words are in words, plus 1; 0: nobody's */
+    struct buf order, scratch, folded;
+    size_t at;             /* whose fields m has, plus 1; 0: nobody's */
     struct search_dates *dates; /* search_dates.c; NULL: not asked for */
 };
 
@@ -53,13 +53,7 @@ int search_keys_order(struct search_keys *k, size_t index, struct search_order *
                       struct err *e);
 /* Of the order sent, zone and dated alone, which costs far less for many messages in the order of UIDs. */
 int search_keys_date(struct search_keys *k, size_t index, struct search_order *out, struct err *e);
-/* Is the field among the words? Then its values, decoded and casemapped, a NUL behind each; p NULL:
- * there is no such field. 0; 1: the message is gone; -1 and *e. */
-bool search_keys_has(struct str field);
-int search_keys_words(struct search_keys *k, size_t index, struct str field, struct str *out,
-                      struct err *e);
-
-/* The usual fields (message.h), with nothing kept beside them. 0; 1: the message is gone; -1 and *e. */
+/* The usual fields (message.h). 0; 1: the message is gone; -1 and *e. */
 int search_keys_fields(struct search_keys *k, size_t index, struct str *fields, struct err *e);
 /* Keeps the dates that are known now; search_keys_end does so. */
 void search_dates_free(struct search_keys *k);

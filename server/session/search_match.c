@@ -69,26 +69,27 @@ static bool contains(struct search_match *x, struct str needle)
     return needle.n == 0 || mail_casemap_contains(buf_view(&x->text), needle, &x->scratch);
 }
 
-/* Fields of one name; an empty needle asks whether there is one (RFC 3501 6.4.4: HEADER). */
-static bool match_words(struct search_match *x, const struct imap_search *k)
+/* Where a field of this name stands: among the usual ones, or in the whole header. */
+static bool header_with(struct search_match *x, struct str name, struct str *out)
 {
-    struct str words;
-    if (x->gone || x->failed ||
-        trouble(x, search_keys_words(&x->keys, x->index, k->field, &words, &x->e)))
-        return false;
-    return words.p && (k->text.n == 0 || memmem(words.p, words.n, k->text.p, k->text.n));
-}
-
-static bool match_header(struct search_match *x, const struct imap_search *k)
-{
-    struct mail_field f;
-    if (search_keys_has(k->field))
-        return match_words(x, k);
+    if (message_field_is_usual(name))
+        return !x->gone && !x->failed && !trouble(x, search_keys_fields(&x->keys, x->index, out, &x->e));
     if (!know_header(x))
         return false;
-    struct mail_header_walk w = mail_header_walk(message_header(&x->m));
+    *out = message_header(&x->m);
+    return true;
+}
+
+/* Fields of one name; an empty needle asks whether there is one (RFC 3501 6.4.4: HEADER). */
+static bool match_header(struct search_match *x, const struct imap_search *k)
+{
+    struct str header;
+    struct mail_field f;
+    if (!header_with(x, k->field, &header))
+        return false;
+    struct mail_header_walk w = mail_header_walk(header);
     while (mail_header_next(&w, &f)) {
-        if (!f.colon || !str_caseeq(f.name, k->field))
+        if (!f.colon || f.name.n != k->field.n || !str_caseeq(f.name, k->field))
             continue;
         buf_clear(&x->text);
         mail_words_decode(x->s->conv, f.value, &x->text);

@@ -14,7 +14,7 @@
 
 #define FILE_NAME "facteur.index.sqlite"
 #define APPLICATION_ID 0x46616349 /* "FacI" */
-#define LAYOUT 2
+#define LAYOUT 3
 #define BUSY_MS 300
 #define AGAIN_MS 60000
 #define DISCARDS_MAX 3

@@ -92,7 +92,6 @@ enum store_piece {
     STORE_PIECE_STRUCTURE,
     STORE_PIECE_FIELDS,  /* the usual header fields */
     STORE_PIECE_PREVIEW,
-    STORE_PIECE_WORDS,   /* header fields as SEARCH compares them */
     STORE_PIECE_ORDER,   /* what SORT and THREAD compare */
     STORE_PIECE_OBJECT,  /* see store_mailbox_object */
     STORE_PIECE_DATES,   /* a block: one piece for STORE_BLOCK messages, found by UID / STORE_BLOCK */
