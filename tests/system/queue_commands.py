@@ -2,8 +2,10 @@
 """facteur queue: lists, and what an administrator may do to mail that waits."""
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -142,13 +144,26 @@ def main(mail, world):
         tap.has(fails("burn", "all"), "queue")
         tap.has(fails("--frob"), "queue")
 
+    def as_stranger(directory):
+        done = subprocess.run([directory + "/facteur", "-c", directory + "/conf", "queue"], user=54399,
+                              group=54399, extra_groups=[], capture_output=True, text=True)
+        tap.true(done.returncode != 0 and not done.stdout, "anybody may: " + done.stdout)
+        return done.stderr
+
     def not_for_all():
         if os.geteuid() != 0:
             return
+        control = mail.dir + "/run/control"
         os.chmod(mail.dir + "/run", 0o755)
-        done = subprocess.run([os.path.join(BUILD, "facteur"), "-c", "/dev/null", "queue"], user=54399,
-                              group=54399, extra_groups=[], capture_output=True, text=True)
-        tap.true(done.returncode != 0, "anybody may")
+        with tempfile.TemporaryDirectory(dir=mail.dir) as directory:  # where every uid may run it
+            os.chmod(directory, 0o755)
+            shutil.copy(os.path.join(BUILD, "facteur"), directory)
+            with open(directory + "/conf", "w") as conf:
+                conf.write("run_directory = %s/run\n" % mail.dir)
+            tap.has(as_stranger(directory), "Permission denied")
+            os.chmod(control, 0o666)  # the socket asks who calls, whatever its mode
+            tap.has(as_stranger(directory), "facteur queue: ")
+            os.chmod(control, 0o600)
 
     return [
         ("an empty queue", empty),
