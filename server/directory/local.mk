@@ -30,7 +30,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/rewrite.h %reldir%/rewrite.c \
 	%reldir%/local.h %reldir%/local.c \
 	%reldir%/access.h %reldir%/access.c \
-	%reldir%/visit.h %reldir%/visit.c \
+	%reldir%/visit.h %reldir%/visit.c %reldir%/decide.c %reldir%/ends.c \
 	%reldir%/resolve.h %reldir%/resolve.c \
 	%reldir%/vacation.h %reldir%/vacation.c \
 	%reldir%/login.h %reldir%/login.c \
@@ -39,7 +39,9 @@ libdirectory_a_SOURCES = \
 facteurlibexec_PROGRAMS += directory
 directory_SOURCES = \
 	%reldir%/main.c %reldir%/directory.h \
-	%reldir%/answers.c %reldir%/explain.h %reldir%/explain.c \
+	%reldir%/question.h %reldir%/question.c %reldir%/answers.c \
+	%reldir%/answers_recipient.c %reldir%/answers_login.c %reldir%/answers_address.c \
+	%reldir%/explain.h %reldir%/explain.c \
 	%reldir%/watch.h %reldir%/watch.c \
 	%reldir%/peer.h %reldir%/peer.c
 directory_LDADD = libdirectory.a libldapmap.a libsasl.a $(MAIL_LIBS) $(IPC_LIBS) $(LDAP_LIBS)

@@ -1,6 +1,7 @@
 /*
  * One address on its way to its mailboxes: a node of a recipient's graph and the lookups about it.
- * visit.c asks; resolve.c decides what the answers mean.
+ * resolve.c walks from address to address, visit.c asks about one, decide.c says what the answers mean,
+ * ends.c what the address turns out to be.
  */
 #ifndef FACTEUR_DIRECTORY_VISIT_H
 #define FACTEUR_DIRECTORY_VISIT_H
@@ -79,7 +80,23 @@ void visit_trace_class(const struct visit *v, bool known);
 /* Whether the alias that was found (key) makes the domain's class matter no more. */
 bool visit_is_class_settled(const struct visit *v, int found, size_t key);
 
-/* All that was asked is answered (resolve.c). */
+/* All that was asked is answered (decide.c). */
 void visit_decide(struct visit *v);
+
+/* The end of a visit; v and v->r may be gone after each of these and of the ends below. */
+void visit_end(struct visit *v);  /* the walk goes on */
+void visit_fail(struct visit *v); /* the directory cannot say: v->r->err */
+void visit_answer(struct visit *v, enum verdict verdict, const char *text); /* of the whole walk */
+
+/* What the address turns out to be (ends.c). */
+void visit_end_mailbox(struct visit *v, const struct box *box);
+void visit_end_remote(struct visit *v);
+void visit_end_elsewhere(struct visit *v); /* not by our doing: not hosted here */
+void visit_end_unknown(struct visit *v);   /* a no to whoever said it, a failure to an alias */
+/* Postmaster of a hosted domain, whom the directory need not have: unknown, he is postmaster_address. */
+bool visit_is_owed_postmaster(const struct visit *v);
+
+/* Begins the walk, anew, at this address. */
+void resolve_set_root(struct resolve *r, const struct name_address *addr);
 
 #endif
