@@ -213,6 +213,14 @@ bool str_is_graph(struct str s)
     return true;
 }
 
+bool str_is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 /* Length of the well-formed UTF-8 sequence at p, 0 when there is none (RFC 3629 section 4). */
 static size_t utf8_step(const unsigned char *p, size_t n)
 {

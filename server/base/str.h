@@ -74,6 +74,8 @@ void str_lower(char *p, size_t n);
 
 /* True when every byte is printable ASCII (0x21 to 0x7e). */
 bool str_is_graph(struct str s);
+/* True when no byte is above 0x7f. */
+bool str_is_ascii(struct str s);
 /* True when s is well-formed UTF-8 without NUL. */
 bool str_is_utf8(struct str s);
 /* True when s is such UTF-8 without control characters (C0, DEL, C1): fit for one header line. */

@@ -74,14 +74,6 @@ static const char *take_dot_string(struct cursor *c, unsigned flags, char *out, 
     return after_dot && !lenient ? "local part ends in a dot" : NULL;
 }
 
-static bool has_high(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return true;
-    return false;
-}
-
 static int take_local(struct arena *a, struct cursor *c, unsigned flags, struct mail_address *out,
                       struct err *e)
 {
@@ -90,7 +82,7 @@ static int take_local(struct arena *a, struct cursor *c, unsigned flags, struct 
     const char *fault =
         peek(c) == '"' ? take_quoted(c, p, &n) : take_dot_string(c, flags, p, &n);
     out->local = (struct str){p, n};
-    out->utf8 = has_high(out->local);
+    out->utf8 = !str_is_ascii(out->local);
     if (fault)
         return bad(e, c->s, fault);
     if (n == 0)

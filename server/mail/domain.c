@@ -55,14 +55,6 @@ static const char *name_fault(struct str name)
     }
 }
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static void idn_freep(char **p)
 {
     idn2_free(*p);
@@ -102,7 +94,7 @@ int mail_domain_parse(struct arena *a, struct str text, unsigned flags, struct s
     struct str name = text;
     if (text.n > 4 * MAIL_DOMAIN_MAX)
         return bad(e, text, "longer than 255 octets");
-    if (!is_ascii(text) && from_unicode(a, text, flags, &name, e) != 0)
+    if (!str_is_ascii(text) && from_unicode(a, text, flags, &name, e) != 0)
         return -1;
     const char *fault = name_fault(name);
     if (fault)

@@ -7,14 +7,6 @@
 #include <uninorm.h>
 #include <unistr.h>
 
-static bool has_high(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return true;
-    return false;
-}
-
 static struct str ascii_fold(struct arena *a, struct str s)
 {
     char *p = arena_strz(a, s);
@@ -25,7 +17,7 @@ static struct str ascii_fold(struct arena *a, struct str s)
 /* Canonical caseless matching (Unicode 3.13, D145): decompose, fold, compose. */
 struct str mail_fold_case(struct arena *a, struct str s)
 {
-    if (!has_high(s) || !str_is_utf8(s))
+    if (str_is_ascii(s) || !str_is_utf8(s))
         return ascii_fold(a, s);
     size_t n = 0, m = 0;
     AUTO_FREE uint8_t *apart = u8_normalize(UNINORM_NFD, (const uint8_t *)s.p, s.n, NULL, &n);

@@ -161,14 +161,6 @@ struct str mail_words_text(struct arena *a, struct mail_conv *c, struct str valu
 
 #define WORD_BYTES 45 /* in base64, with "=?utf-8?B?" and "?=": 72 of the 75 that RFC 2047 allows */
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* As many bytes of the front as fit a word and end with a character (section 5). */
 static size_t word_size(struct str s)
 {
@@ -180,7 +172,7 @@ static size_t word_size(struct str s)
 
 int mail_words_encode(struct str utf8, struct buf *out)
 {
-    if (is_ascii(utf8))
+    if (str_is_ascii(utf8))
         return buf_str(out, utf8);
     for (bool first = true; utf8.n; first = false) {
         size_t n = word_size(utf8);

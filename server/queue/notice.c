@@ -14,22 +14,14 @@
 
 #define HEADER_MAX (64 * 1024)
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* Addresses beyond ASCII need the types of RFC 6533. */
 static bool is_global(const struct queue_notice *n)
 {
-    bool ascii = is_ascii(n->to);
+    bool ascii = str_is_ascii(n->to);
     for (size_t i = 0; i < n->count; i++)
-        ascii = ascii && is_ascii(n->attempts[i]->recipient.address) &&
-                is_ascii(n->attempts[i]->recipient.original) &&
-                is_ascii(n->attempts[i]->recipient.orcpt);
+        ascii = ascii && str_is_ascii(n->attempts[i]->recipient.address) &&
+                str_is_ascii(n->attempts[i]->recipient.original) &&
+                str_is_ascii(n->attempts[i]->recipient.orcpt);
     return !ascii;
 }
 
@@ -226,7 +218,7 @@ static void print_message(const struct queue_notice *n, struct buf *out)
         text.n = 0;
     if (!whole)
         text = str_head(text, mail_header_size(text));
-    bool ascii = is_ascii(text), plain = is_ascii(str_head(text, mail_header_size(text)));
+    bool ascii = str_is_ascii(text), plain = str_is_ascii(str_head(text, mail_header_size(text)));
     buf_printf(out, "Content-Type: %s\n%s\n",
                whole ? plain ? "message/rfc822" : "message/global"
                      : plain ? "text/rfc822-headers" : "message/global-headers",

@@ -46,6 +46,19 @@ void client_quit(struct client *c)
     client_deadline(c, c->settings->cfg->smtp_quit_timeout);
 }
 
+const char *client_status(const struct client *c)
+{
+    unsigned class_digit = c->reply.code / 100;
+    if (c->reply.status[0])
+        return c->reply.status;
+    return class_digit == 2 ? "2.0.0" : class_digit == 5 ? "5.0.0" : "4.0.0";
+}
+
+void client_server(const struct client *c, char out[300])
+{
+    snprintf(out, 300, "%.*s[%s]", STR_FMT(str_head(c->host, 250)), c->addr.text);
+}
+
 /* --- losing it --- */
 
 static void client_new(struct job *j, const struct place *p);
@@ -112,7 +125,7 @@ static void on_data(struct conn *conn, void *arg)
 static void on_drained(struct conn *conn, void *arg)
 {
     (void)conn;
-    dialogue_write(arg);
+    transaction_write(arg);
 }
 
 static void on_tls(struct conn *conn, void *arg)
@@ -251,5 +264,5 @@ void client_start(struct job *j, const struct place *p)
     c->job = j;
     c->reused = true;
     c->answered = false;
-    dialogue_transaction(c);
+    transaction_begin(c);
 }

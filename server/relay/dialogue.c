@@ -1,16 +1,11 @@
 /*
- * The SMTP dialogue as the client: one function a step, and the table of steps. What is sent ahead
- * of its reply (RFC 2920): MAIL, all RCPT, and DATA; where CHUNKING is offered (RFC 3030) the whole
- * message is one BDAT, after the answers to RCPT. LMTP (RFC 2033) differs in its greeting, and in that
- * each recipient has an answer of its own to the message.
+ * The SMTP dialogue as the client: one function a step, from the greeting to the login, and who takes
+ * each reply. LMTP (RFC 2033) differs in its greeting.
  */
 #include "base/log.h"
-#include "protocol/smtp/dsn.h"
 #include "relay/relay.h"
 
 #include <stdio.h>
-
-#define OUT_MAX 65536 /* of the message, waiting to be sent */
 
 static const char *const doing[] = {
     [STEP_CONNECT] = "waiting for the connection",
@@ -34,27 +29,14 @@ const char *dialogue_step(const struct client *c)
     return doing[c->step];
 }
 
-/* --- outcomes --- */
-
-static const char *status_of(const struct client *c)
-{
-    unsigned class_digit = c->reply.code / 100;
-    if (c->reply.status[0])
-        return c->reply.status;
-    return class_digit == 2 ? "2.0.0" : class_digit == 5 ? "5.0.0" : "4.0.0";
-}
-
-static void server_name(const struct client *c, char out[300])
-{
-    snprintf(out, 300, "%.*s[%s]", STR_FMT(str_head(c->host, 250)), c->addr.text);
-}
+/* --- a server that takes nothing --- */
 
 /* This server takes nothing from us. */
 static bool give_up(struct client *c, bool permanent, const char *status, const char *text)
 {
     struct job *j = c->job;
     char server[300];
-    server_name(c, server);
+    client_server(c, server);
     trouble_set(&j->trouble, permanent, status, server, "%s", text);
     j->client = NULL;
     client_quit(c);
@@ -65,314 +47,10 @@ static bool give_up(struct client *c, bool permanent, const char *status, const 
 static bool give_up_by_reply(struct client *c, bool permanent)
 {
     char status[16];
-    snprintf(status, sizeof status, "%s", status_of(c));
+    snprintf(status, sizeof status, "%s", client_status(c));
     status[0] = permanent ? '5' : '4';
     const char *kept = arena_strz(c->job->arena, str_from(status));
     return give_up(c, permanent, kept, c->reply.text);
-}
-
-/* The same for every recipient of this transaction that is still open. */
-static void fate_of_all(struct client *c, enum fate fate, const char *status, const char *text)
-{
-    struct job *j = c->job;
-    char server[300];
-    server_name(c, server);
-    for (size_t i = 0; i < c->order_n; i++)
-        if (j->rcpt[c->order[i]].fate == FATE_OPEN)
-            job_recipient(j, c->order[i], fate, status, server, text);
-}
-
-/* A code that makes no sense here is a trouble of now. */
-static enum fate fate_of_code(unsigned code)
-{
-    return code / 100 == 2 ? FATE_YES : code / 100 == 5 ? FATE_NO : FATE_LATER;
-}
-
-/* The transaction is over; a connection on which all went well is kept. */
-static bool over(struct client *c, bool keep)
-{
-    struct job *j = c->job;
-    j->client = NULL;
-    if (keep)
-        idle_put(c);
-    else
-        client_quit(c);
-    job_transaction_over(j, true);
-    return false;
-}
-
-/* --- the transaction --- */
-
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
-static bool needs_utf8(const struct job *j)
-{
-    bool needed = (j->flags & ENQUEUE_SMTPUTF8) && j->source.eight_bit_head;
-    for (size_t i = 0; i < j->sender.n; i++)
-        needed = needed || (unsigned char)j->sender.p[i] >= 0x80;
-    for (size_t r = 0; r < j->rcpts; r++)
-        for (size_t i = 0; i < j->rcpt[r].address.n; i++)
-            needed = needed || (unsigned char)j->rcpt[r].address.p[i] >= 0x80;
-    return needed;
-}
-
-/* Why this server can never take this message as it is; status is "" when it can. */
-static const char *unfit(const struct client *c, const char **status)
-{
-    const struct job *j = c->job;
-    *status = "5.6.7"; /* RFC 6531 section 3.2 */
-    if (needs_utf8(j) && !(c->offers & SMTP_OFFERS_SMTPUTF8))
-        return "The server does not offer SMTPUTF8, which the addresses or the header need";
-    *status = "5.6.3"; /* RFC 6152 section 3 */
-    if (j->source.eight_bit && !(c->offers & SMTP_OFFERS_8BITMIME))
-        return "The server does not offer 8BITMIME, and the message has 8-bit text";
-    *status = "5.3.4"; /* RFC 1870 section 6.1 */
-    if ((c->offers & SMTP_OFFERS_SIZE) && c->size_limit && j->source.wire_size > c->size_limit)
-        return "The message is larger than the server takes";
-    return NULL;
-}
-
-/* Passed on as they came (RFC 3461 section 5.2.1). */
-static void dsn_rcpt(struct client *c, const struct recipient *r)
-{
-    AUTO_BUF words = {0};
-    smtp_notify_print(r->notify, &words);
-    if (r->notify)
-        conn_printf(c->conn, " NOTIFY=%s", buf_z(&words));
-    if (r->orcpt.n && (is_ascii(r->orcpt) || needs_utf8(c->job)))
-        conn_printf(c->conn, " ORCPT=%.*s", STR_FMT(r->orcpt));
-}
-
-static void dsn_mail(struct client *c)
-{
-    const struct job *j = c->job;
-    if (j->ret)
-        conn_printf(c->conn, " RET=%s", j->ret == SMTP_RET_HDRS ? "HDRS" : "FULL");
-    if (j->envid.n)
-        conn_printf(c->conn, " ENVID=%.*s", STR_FMT(j->envid));
-}
-
-static void send_rcpt(struct client *c)
-{
-    struct job *j = c->job;
-    const struct recipient *r = &j->rcpt[c->order[c->sent]];
-    conn_printf(c->conn, "RCPT TO:<%.*s>", STR_FMT(r->address));
-    if (c->offers & SMTP_OFFERS_DSN)
-        dsn_rcpt(c, r);
-    conn_printf(c->conn, "\r\n");
-    c->sent++;
-}
-
-static void send_mail(struct client *c)
-{
-    struct job *j = c->job;
-    conn_printf(c->conn, "MAIL FROM:<%.*s>", STR_FMT(j->sender));
-    if (c->offers & SMTP_OFFERS_SIZE)
-        conn_printf(c->conn, " SIZE=%llu", (unsigned long long)j->source.wire_size);
-    if (j->source.eight_bit)
-        conn_printf(c->conn, " BODY=8BITMIME");
-    if (needs_utf8(j))
-        conn_printf(c->conn, " SMTPUTF8");
-    if (c->offers & SMTP_OFFERS_DSN)
-        dsn_mail(c);
-    conn_printf(c->conn, "\r\n");
-    while ((c->offers & SMTP_OFFERS_PIPELINING) && c->sent < c->order_n)
-        send_rcpt(c);
-    /* Not before BDAT, whose bytes would all be on their way to nobody. */
-    if (c->sent == c->order_n && c->sent && !(c->offers & SMTP_OFFERS_CHUNKING)) {
-        conn_printf(c->conn, "DATA\r\n");
-        c->data_sent = true;
-    }
-    c->step = STEP_MAIL;
-    client_deadline(c, c->settings->cfg->smtp_mail_timeout);
-}
-
-static void set_order(struct client *c)
-{
-    struct job *j = c->job;
-    c->order = arena_array(j->arena, j->rcpts, sizeof *c->order);
-    c->taken = arena_array(j->arena, j->rcpts, sizeof *c->taken);
-    c->order_n = c->sent = c->answers = c->accepted = c->dots = 0;
-    c->mail_refused = c->data_sent = false;
-    for (size_t i = 0; i < j->rcpts; i++)
-        if (job_has(j, i) && j->rcpt[i].fate == FATE_OPEN)
-            c->order[c->order_n++] = i;
-}
-
-void dialogue_transaction(struct client *c)
-{
-    const char *status, *why = unfit(c, &status);
-    set_order(c);
-    if (!c->reused)
-        c->job->sessions++;
-    if (why) {
-        fate_of_all(c, FATE_NO, status, why);
-        over(c, true);
-        return;
-    }
-    send_mail(c);
-}
-
-static bool take_mail(struct client *c)
-{
-    if (c->reused)
-        c->job->sessions++;
-    if (c->reply.code / 100 != 2) {
-        fate_of_all(c, fate_of_code(c->reply.code), status_of(c), c->reply.text);
-        c->mail_refused = true;
-        if (c->sent == 0)
-            return over(c, false);
-    } else if (c->sent == 0) {
-        send_rcpt(c);
-    }
-    c->step = STEP_RCPT;
-    client_deadline(c, c->settings->cfg->smtp_rcpt_timeout);
-    return true;
-}
-
-static void begin_body(struct client *c, bool bare)
-{
-    c->step = STEP_BODY;
-    c->job->source.bare = bare;
-    client_deadline(c, c->settings->cfg->smtp_data_xfer_timeout);
-    dialogue_write(c);
-}
-
-static void begin_data(struct client *c)
-{
-    if (!c->data_sent && (c->offers & SMTP_OFFERS_CHUNKING)) {
-        conn_printf(c->conn, "BDAT %llu LAST\r\n", (unsigned long long)c->job->source.wire_size);
-        begin_body(c, true);
-        return;
-    }
-    if (!c->data_sent)
-        conn_printf(c->conn, "DATA\r\n");
-    c->step = STEP_DATA;
-    client_deadline(c, c->settings->cfg->smtp_data_init_timeout);
-}
-
-static void note_rcpt(struct client *c, size_t at)
-{
-    struct job *j = c->job;
-    char server[300];
-    unsigned code = c->reply.code;
-    if (code / 100 == 2) {
-        c->taken[at] = true;
-        c->accepted++;
-        return;
-    }
-    /* 552 means too many recipients to old servers (RFC 5321 section 4.5.3.1.10). */
-    bool now = code == 552 && !c->reply.status[0];
-    server_name(c, server);
-    job_recipient(j, c->order[at], now ? FATE_LATER : fate_of_code(code), status_of(c), server,
-                  c->reply.text);
-}
-
-static bool take_rcpt(struct client *c)
-{
-    size_t at = c->answers++;
-    if (!c->mail_refused)
-        note_rcpt(c, at);
-    client_deadline(c, c->settings->cfg->smtp_rcpt_timeout);
-    if (c->answers < c->sent)
-        return true;
-    if (!c->mail_refused && c->sent < c->order_n) {
-        send_rcpt(c);
-        return true;
-    }
-    if (c->accepted == 0 && !c->data_sent)
-        return over(c, false);
-    begin_data(c);
-    return true;
-}
-
-/* Everybody was refused, and DATA was on its way: a server that wants the message all the same gets
- * one of no lines (RFC 2920 section 3.1). */
-static bool take_data_for_nobody(struct client *c)
-{
-    if (c->reply.code == 354)
-        conn_printf(c->conn, ".\r\n");
-    return over(c, false);
-}
-
-static bool take_data(struct client *c)
-{
-    if (c->accepted == 0)
-        return take_data_for_nobody(c);
-    if (c->reply.code != 354) {
-        enum fate f = fate_of_code(c->reply.code);
-        fate_of_all(c, f == FATE_YES ? FATE_LATER : f, status_of(c), c->reply.text);
-        return over(c, false);
-    }
-    begin_body(c, false);
-    return true;
-}
-
-/* RFC 2033 section 4.2: the answers come in the order of the recipients that were taken. */
-static bool take_lmtp_dot(struct client *c)
-{
-    struct job *j = c->job;
-    char server[300];
-    while (!c->taken[c->dots])
-        c->dots++;
-    struct recipient *r = &j->rcpt[c->order[c->dots]];
-    enum fate f = fate_of_code(c->reply.code);
-    server_name(c, server);
-    job_recipient(j, c->order[c->dots++], f, status_of(c), server, c->reply.text);
-    r->dsn = f == FATE_YES && (c->offers & SMTP_OFFERS_DSN);
-    client_deadline(c, c->settings->cfg->smtp_data_done_timeout);
-    return --c->accepted > 0 ? true : over(c, true);
-}
-
-static bool take_dot(struct client *c)
-{
-    enum fate f = fate_of_code(c->reply.code);
-    if (c->lmtp && c->step == STEP_DOT)
-        return take_lmtp_dot(c);
-    /* A yes before the end of the message was sent is no yes. */
-    if (c->step == STEP_BODY && f == FATE_YES)
-        f = FATE_LATER;
-    for (size_t i = 0; i < c->order_n && f == FATE_YES; i++)
-        c->job->rcpt[c->order[i]].dsn = c->offers & SMTP_OFFERS_DSN;
-    fate_of_all(c, f, status_of(c), c->reply.text);
-    if (c->step == STEP_BODY) {
-        struct job *j = c->job;
-        client_free(c);
-        job_transaction_over(j, true);
-        return false;
-    }
-    return over(c, f == FATE_YES);
-}
-
-/* The deadline moves with every piece that left. */
-void dialogue_write(struct client *c)
-{
-    struct err e = {0};
-    int more = 1;
-    if (c->step == STEP_DOT)
-        client_deadline(c, c->settings->cfg->smtp_data_done_timeout);
-    if (c->step != STEP_BODY)
-        return;
-    while (more == 1 && conn_out_size(c->conn) < OUT_MAX) {
-        AUTO_BUF piece = {0};
-        more = source_read(&c->job->source, &piece, &e);
-        if (more >= 0)
-            conn_write(c->conn, piece.p, piece.n);
-    }
-    if (more < 0) {
-        log_error("relay-read", LS("queue_id", c->job->queue_id), LZ("why", e.log));
-        client_failed(c, "4.3.0", "the message could not be read");
-        return;
-    }
-    client_deadline(c, c->settings->cfg->smtp_data_xfer_timeout);
-    if (more == 0)
-        c->step = STEP_DOT;
 }
 
 /* --- the beginning --- */
@@ -418,7 +96,7 @@ static bool log_in(struct client *c)
     case LOGIN_NOT_OFFERED:
         return give_up(c, false, "4.7.0", "The server offers neither AUTH PLAIN nor AUTH LOGIN");
     default:
-        dialogue_transaction(c);
+        transaction_begin(c);
         return false;
     }
 }
@@ -428,7 +106,7 @@ static bool take_auth(struct client *c)
 {
     if (c->reply.code == 235) {
         c->logged_in = true;
-        dialogue_transaction(c);
+        transaction_begin(c);
         return false;
     }
     return login_continue(c) ? true : give_up_by_reply(c, false);
@@ -482,7 +160,7 @@ static bool take_starttls(struct client *c)
                     LZ("why", "plain text behind the answer to STARTTLS"));
         struct job *j = c->job;
         char server[300];
-        server_name(c, server);
+        client_server(c, server);
         trouble_set(&j->trouble, false, "4.7.0", server,
                     "There was plain text behind the answer to STARTTLS");
         client_free(c);
@@ -515,14 +193,11 @@ static bool take_reply(struct client *c)
     case STEP_AUTH:
         return take_auth(c);
     case STEP_MAIL:
-        return take_mail(c);
     case STEP_RCPT:
-        return take_rcpt(c);
     case STEP_DATA:
-        return take_data(c);
     case STEP_BODY:
     case STEP_DOT:
-        return take_dot(c);
+        return transaction_reply(c);
     default:
         client_free(c); /* the answer to QUIT, or words out of turn on an idle connection */
         return false;

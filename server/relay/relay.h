@@ -250,14 +250,21 @@ void client_deadline(struct client *c, int64_t seconds);
 /* The connection, or the talk, went wrong: the job is told. */
 void client_failed(struct client *c, const char *status, const char *why);
 int client_start_tls(struct client *c, struct err *e);
+/* The enhanced code of the last reply, or what stands for it. */
+const char *client_status(const struct client *c);
+void client_server(const struct client *c, char out[300]); /* for reports */
 
 /* --- dialogue.c --- */
 void dialogue_begin(struct client *c);       /* a new connection */
-void dialogue_transaction(struct client *c); /* MAIL and what follows */
 void dialogue_after_tls(struct client *c);
 void dialogue_read(struct client *c);
-void dialogue_write(struct client *c); /* more of the message, when there is room */
 const char *dialogue_step(const struct client *c); /* "while …" */
+
+/* --- transaction.c --- */
+void transaction_begin(struct client *c); /* MAIL and what follows */
+/* A reply at one of its steps. False when the client is gone, or busy with something else than reading on. */
+bool transaction_reply(struct client *c);
+void transaction_write(struct client *c); /* more of the message, when there is room */
 
 /* --- idle.c --- */
 struct str idle_key(const struct job *j, const struct place *p, struct arena *a);

@@ -14,14 +14,6 @@ bool imap_speaks_utf8(const struct imap_session *s)
     return s->enabled & (IMAP_ON_UTF8 | IMAP_ON_REV2);
 }
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* No controls and no line or paragraph separators in a name (RFC 6855 3). */
 static bool is_net_unicode(struct str s)
 {
@@ -56,7 +48,7 @@ int imap_get_folder(struct imap_session *s, struct imap_cursor *c, struct str *n
         imap_reply_bad(s, c->wrong);
         return -1;
     }
-    if (imap_speaks_utf8(s) || !is_ascii(wire))
+    if (imap_speaks_utf8(s) || !str_is_ascii(wire))
         return from_utf8(s, wire, name);
     *name = wire;
     return 0;

@@ -96,6 +96,10 @@ static void utf8(void)
 
 static void text_of_one_line(void)
 {
+    CU_ASSERT(str_is_ascii(STR("")));
+    CU_ASSERT(str_is_ascii(STR("a\x7f")));
+    CU_ASSERT(!str_is_ascii(STR("a\x80")));
+    CU_ASSERT(!str_is_ascii(STR("\xff")));
     CU_ASSERT(str_is_text(STR("")));
     CU_ASSERT(str_is_text(STR("\"a b\"@h\xc3\xa9llo.example")));
     CU_ASSERT(!str_is_text(STR("a\nX: b")));

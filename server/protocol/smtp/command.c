@@ -201,18 +201,10 @@ static int take_keyword(struct str args, struct str keyword, struct str *rest)
     return rest->n && rest->p[0] == '<' ? 0 : -1;
 }
 
-static bool has_8bit(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return true;
-    return false;
-}
-
 /* The path is parsed with UTF-8 allowed, so that the refusal can say what the matter is. */
 static int check_utf8(struct str path, bool smtputf8, struct err *e)
 {
-    if (has_8bit(path) && !smtputf8)
+    if (!str_is_ascii(path) && !smtputf8)
         return wrong(e, "UTF-8 address without SMTPUTF8",
                      "553 5.6.7 Address with non-ASCII characters needs SMTPUTF8");
     return 0;
