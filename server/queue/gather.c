@@ -27,7 +27,6 @@ void queue_entry_free(struct queue_entry *n)
     fd_closep(&n->body);
     arena_free(n->arena);
     free(n->recipients);
-    free(n->ask_id);
     free(n);
     queue_client_release(c);
 }
@@ -184,8 +183,9 @@ void queue_gather(struct queue_client *c, struct msg *m, enum verdict v, const c
         if (++c->gathered_count > GATHERED_MAX)
             refuse(n, VERDICT_CANNOT_SAY, "too many messages at once");
     }
-    n->ask_id = mem_grow(n->ask_id, n->asks + 1, sizeof *n->ask_id);
-    n->ask_id[n->asks++] = ask->id;
+    if (ask->part != n->asks++)
+        refuse(n, VERDICT_CANNOT_SAY, "a part of it is missing");
+    n->ask_id = ask->id;
     n->whole = !ask->more;
     refuse(n, v, why);
     if (n->verdict == VERDICT_YES)

@@ -90,7 +90,7 @@ struct queue_entry {
     struct queue_entry *next;
     struct queue_entry *next_gathered, **link;
     struct queue_client *client;
-    uint64_t *ask_id; /* of each part */
+    uint64_t ask_id; /* of the last part: whose reply stands for all */
     size_t asks;
     bool whole; /* the last part is here */
     unsigned permits; /* asked for, not yet answered */

@@ -23,10 +23,9 @@ static void reply_to(const struct queue_entry *n, enum verdict verdict, const ch
     } else {
         m.enqueue_reply.text = str_head(str_from(verdict == VERDICT_REFUSED ? why : text[verdict]), 250);
     }
-    for (size_t i = 0; n->client->ch && i < n->asks; i++) {
-        m.enqueue_reply.id = n->ask_id[i];
+    m.enqueue_reply.id = n->ask_id;
+    if (n->client->ch)
         channel_send(n->client->ch, &m);
-    }
 }
 
 /* --- an entry --- */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define UNDER_WAY_MAX 64 /* deliveries of one message at once */
-#define BATCH 20         /* recipients of one enqueue_ask */
+#define BATCH 20         /* recipients of one enqueue_ask (messages.def) */
 #define RETRY_MS 1000 /* often before the last moment of a stop */
 #define RETRIES 60
 
@@ -28,12 +28,12 @@ struct handing {
     char why[251];
 };
 
-struct batch {
-    struct target *v[BATCH];
-    enum recipient_done done[BATCH];
+/* What the queue is asked to take of one letter: all of it, or nothing. */
+struct parcel {
+    struct letter *letter;
+    struct target **v;
+    enum recipient_done *done;
     size_t n;
-    bool remote;
-    struct letter *letter; /* all are of */
 };
 
 static void enqueue(struct session *s);
@@ -173,14 +173,14 @@ static bool all_is_safe(const struct session *s)
 static void on_enqueued(struct session *s, void *arg, struct msg *m)
 {
     struct handing *h = s->mail.handing;
-    const struct batch *b = arg;
+    const struct parcel *p = arg;
     take_answer(s, m ? &m->enqueue_reply : NULL);
     h->under_way--;
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = 0; i < p->n; i++) {
         if (m && m->enqueue_reply.verdict == VERDICT_YES)
-            note_queued(s, b->v[i], b->done[i], m->enqueue_reply.queue_id);
+            note_queued(s, p->v[i], p->done[i], m->enqueue_reply.queue_id);
         else
-            note_not_queued(s, b->v[i], b->done[i], m ? m->enqueue_reply.text : STR("no answer"));
+            note_not_queued(s, p->v[i], p->done[i], m ? m->enqueue_reply.text : STR("no answer"));
     }
     if (h->under_way)
         return;
@@ -190,40 +190,58 @@ static void on_enqueued(struct session *s, void *arg, struct msg *m)
         queue_failed(s);
 }
 
-static void enqueue_batch(struct session *s, struct batch *b, bool more)
+static void set_letter(const struct session *s, const struct letter *letter, struct msg_enqueue_ask *ask)
+{
+    if (letter) {
+        ask->letter = letter->number;
+        ask->prefix = letter->prefix;
+        return;
+    }
+    if (!str_eq(s->mail.sender, s->mail.from.path))
+        ask->said = s->mail.from.path;
+    ask->ret = (uint8_t)s->mail.from.ret;
+    ask->envid = s->mail.from.envid;
+}
+
+/* How many from the one at this place fit one ask: those of one route. */
+static size_t part_size(const struct parcel *p, size_t at)
+{
+    size_t n = 1;
+    while (n < BATCH && at + n < p->n && p->v[at + n]->remote == p->v[at]->remote)
+        n++;
+    return n;
+}
+
+static void send_part(struct session *s, struct parcel *p, unsigned part, size_t at, size_t n)
 {
     struct msg_recipient recipients[BATCH] = {0};
     struct msg m = MSG_INIT(enqueue_ask);
-    for (size_t i = 0; i < b->n; i++) {
-        const struct target *t = b->v[i];
+    struct msg_enqueue_ask *out = &m.enqueue_ask;
+    bool remote = p->v[at]->remote;
+    for (size_t i = 0; i < n; i++) {
+        const struct target *t = p->v[at + i];
         recipients[i] = (struct msg_recipient){.address = t->address, .original = t->original,
                                                .notify = t->notify, .orcpt = t->orcpt,
-                                               .done = (uint8_t)b->done[i]};
-        if (b->remote)
+                                               .done = (uint8_t)p->done[at + i]};
+        if (remote)
             recipients[i].grant = t->grant;
     }
     m.fd = s->mail.message.fd;
-    m.enqueue_ask.more = more;
-    m.enqueue_ask.size = s->mail.message.fd_size;
-    m.enqueue_ask.flags = (b->remote ? ENQUEUE_REMOTE | ENQUEUE_NOW : 0) |
-                          (s->mail.hold ? ENQUEUE_HOLD : 0) |
-                          (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
-    m.enqueue_ask.grant = s->grant;
-    m.enqueue_ask.session = s->mail.id;
-    m.enqueue_ask.sender = lists_sender(s, b->letter);
-    if (!b->letter && !str_eq(s->mail.sender, s->mail.from.path))
-        m.enqueue_ask.said = s->mail.from.path;
-    m.enqueue_ask.client = str_from(s->peer.text);
-    if (b->letter) {
-        m.enqueue_ask.letter = b->letter->number;
-        m.enqueue_ask.prefix = b->letter->prefix;
-    } else {
-        m.enqueue_ask.ret = (uint8_t)s->mail.from.ret;
-        m.enqueue_ask.envid = s->mail.from.envid;
-    }
-    m.enqueue_ask.recipients = (struct msg_recipients){recipients, b->n};
-    s->mail.handing->under_way++;
-    ask(s, s->smtpd->queue, &m, ASK_QUEUE_MS, on_enqueued, b);
+    out->part = part;
+    out->more = at + n < p->n;
+    out->size = s->mail.message.fd_size;
+    out->flags = (remote ? ENQUEUE_REMOTE | ENQUEUE_NOW : 0) | (s->mail.hold ? ENQUEUE_HOLD : 0) |
+                 (s->mail.from.smtputf8 ? ENQUEUE_SMTPUTF8 : 0);
+    out->grant = s->grant;
+    out->session = s->mail.id;
+    out->sender = lists_sender(s, p->letter);
+    out->client = str_from(s->peer.text);
+    set_letter(s, p->letter, out);
+    out->recipients = (struct msg_recipients){recipients, n};
+    if (out->more)
+        rpc_tell(s->smtpd->queue, &m);
+    else
+        ask(s, s->smtpd->queue, &m, ASK_QUEUE_MS, on_enqueued, p);
 }
 
 /* What the queue shall do about a target; false: nothing. */
@@ -241,49 +259,42 @@ static bool is_for_queue(const struct session *s, struct target *t, enum recipie
     return t->outcome == TARGET_EXPANDED ? !t->told : wants_receipt(s, t) && !t->told;
 }
 
-/* The parts of one letter: the queue takes all or none. */
-struct parts {
-    struct session *session;
-    struct batch *full; /* sent when it is known whether it is the last */
-};
-
-static void add_part(struct parts *p, struct letter *letter, struct target *t,
-                     enum recipient_done done)
+static void add_kind(struct session *s, struct parcel *p, const struct target_list *list, bool remote)
 {
-    struct batch *b = p->full;
-    if (b && (b->n == BATCH || b->remote != t->remote)) {
-        enqueue_batch(p->session, b, true);
-        b = NULL;
-    }
-    if (!b)
-        b = ARENA_NEW(p->session->mail.arena, struct batch);
-    b->letter = letter;
-    b->remote = t->remote;
-    b->v[b->n] = t;
-    b->done[b->n++] = done;
-    p->full = b;
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i]->letter == p->letter && list->v[i]->remote == remote &&
+            is_for_queue(s, list->v[i], &p->done[p->n]))
+            p->v[p->n++] = list->v[i];
 }
 
-static void add_kind(struct parts *p, struct letter *letter, const struct target_list *list,
-                     bool remote)
+static size_t count_of(const struct target_list *list, const struct letter *letter)
 {
-    enum recipient_done done;
+    size_t n = 0;
     for (size_t i = 0; i < list->n; i++)
-        if (list->v[i]->letter == letter && list->v[i]->remote == remote &&
-            is_for_queue(p->session, list->v[i], &done))
-            add_part(p, letter, list->v[i], done);
+        n += list->v[i]->letter == letter;
+    return n;
 }
 
 /* True when there was something to be done. */
 static bool enqueue_letter(struct session *s, struct letter *letter)
 {
-    struct parts p = {s, NULL};
-    add_kind(&p, letter, &s->mail.expanded, false);
-    add_kind(&p, letter, &s->mail.targets, false);
-    add_kind(&p, letter, &s->mail.targets, true);
-    if (p.full)
-        enqueue_batch(s, p.full, false);
-    return p.full;
+    struct arena *a = s->mail.arena;
+    struct parcel *p = ARENA_NEW(a, struct parcel);
+    size_t most = count_of(&s->mail.expanded, letter) + count_of(&s->mail.targets, letter), n;
+    *p = (struct parcel){.letter = letter, .v = arena_array(a, most + 1, sizeof *p->v),
+                         .done = arena_array(a, most + 1, sizeof *p->done)};
+    add_kind(s, p, &s->mail.expanded, false);
+    add_kind(s, p, &s->mail.targets, false);
+    add_kind(s, p, &s->mail.targets, true);
+    if (p->n == 0)
+        return false;
+    s->mail.handing->under_way++;
+    unsigned part = 0;
+    for (size_t at = 0; at < p->n; at += n) {
+        n = part_size(p, at);
+        send_part(s, p, part++, at, n);
+    }
+    return true;
 }
 
 static void enqueue(struct session *s)

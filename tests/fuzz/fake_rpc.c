@@ -218,15 +218,21 @@ static void check_remote(struct event_base *w, const struct msg_enqueue_ask *ask
         REQUIRE(*grant_state(w, &ask->recipients.v[i].grant) == GRANT_FOR_MAIL);
 }
 
+static void check_enqueue(struct event_base *w, const struct msg *m)
+{
+    REQUIRE(m->enqueue_ask.recipients.n > 0);
+    check_message(w, m->fd, m->enqueue_ask.size, m->enqueue_ask.session);
+    if (m->enqueue_ask.flags & ENQUEUE_REMOTE)
+        check_remote(w, &m->enqueue_ask);
+}
+
 static void on_enqueue(struct event_base *w, struct arena *a, const struct msg *m, struct msg *reply)
 {
     static const uint8_t verdicts[] = {VERDICT_YES, VERDICT_YES, VERDICT_CANNOT_SAY, VERDICT_REFUSED,
                                        VERDICT_FULL};
     (void)a;
-    REQUIRE(m->enqueue_ask.recipients.n > 0);
-    check_message(w, m->fd, m->enqueue_ask.size, m->enqueue_ask.session);
-    if (m->enqueue_ask.flags & ENQUEUE_REMOTE)
-        check_remote(w, &m->enqueue_ask);
+    REQUIRE(!m->enqueue_ask.more);
+    check_enqueue(w, m);
     reply->enqueue_reply.verdict = verdicts[fake_dice(w, 5)];
     reply->enqueue_reply.queue_id = STR("Q1");
     reply->enqueue_reply.text = fake_words(w, 250);
@@ -482,6 +488,10 @@ void rpc_tell(struct rpc *r, struct msg *m)
 {
     AUTO_BUF bytes = {0};
     encode(m, r->peer, &bytes);
+    if (m->type == MSG_enqueue_ask) {
+        REQUIRE(m->enqueue_ask.more);
+        check_enqueue(r->world, m);
+    }
     if (m->type != MSG_grant_drop)
         return;
     uint8_t *grant = grant_state(r->world, &m->grant_drop.grant);

@@ -47,7 +47,7 @@ def loaded(mail, action, seconds=2.0):
     senders = [Sender(mail, "%s-%d" % (os.urandom(3).hex(), i)) for i in range(4)]
     for s in senders:
         s.start()
-    time.sleep(0.3)
+    tap.wait_for(lambda: any(s.acknowledged for s in senders), 60, "nothing is acknowledged")
     action()
     time.sleep(seconds)
     for s in senders:

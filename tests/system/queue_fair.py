@@ -99,6 +99,7 @@ def main(mail, world):
                 count[row["queue_id"]] = count.get(row["queue_id"], 0) + 1
             tap.true(set(count.values()) <= {130}, "in parts: %r" % count)
             tap.true(code != 250 or count, "acknowledged and gone")
+            tap.true(len(count) <= 1, "queued twice: %r" % count)
             mail.empty_queue()
 
     return [

@@ -58,13 +58,42 @@ static void endless_parts(void)
     m.enqueue_ask.more = 1;
     m.enqueue_ask.session = STR("endless");
     while (!closed && parts < 1000000) {
-        m.enqueue_ask.id = ++parts;
+        m.enqueue_ask.part = (uint32_t)parts++;
         queue_gather(&c, &m, VERDICT_YES, "");
     }
     CU_ASSERT(closed && parts > 60000 && parts < 1000000);
     queue_gather_end(&c);
     channel_free(c.ch);
     close(fds[1]);
+    event_base_free(base);
+}
+
+/* What lost its beginning on the way is not taken for a message of fewer recipients. */
+static void missing_part(void)
+{
+    static const struct channel_ops ops = {ignore_message, note_close};
+    struct event_base *base = event_base_new();
+    struct queue q = {.nothing = -1};
+    struct queue_client c = {.queue = &q, .entries = 1};
+    struct arena *a = arena_new(256);
+    struct msg m = MSG_INIT(enqueue_ask), reply;
+    bool closed = false;
+    AUTO_BUF bytes = {0};
+    struct err e;
+    int fds[2];
+    CU_ASSERT_FATAL(channel_pair(fds) == 0);
+    c.ch = channel_new(base, fds[0], QUEUE, SMTP, &ops, &closed);
+    m.enqueue_ask.id = 7;
+    m.enqueue_ask.part = 1;
+    m.enqueue_ask.session = STR("cut");
+    queue_gather(&c, &m, VERDICT_YES, "");
+    CU_ASSERT_FATAL(channel_recv_now(fds[1], QUEUE, SMTP, 1000, &bytes, a, &reply, &e) == 1);
+    CU_ASSERT(reply.type == MSG_enqueue_reply && reply.enqueue_reply.id == 7);
+    CU_ASSERT(reply.enqueue_reply.verdict == VERDICT_CANNOT_SAY);
+    queue_gather_end(&c);
+    channel_free(c.ch);
+    close(fds[1]);
+    arena_free(a);
     event_base_free(base);
 }
 
@@ -164,6 +193,7 @@ int main(void)
         {"lanes are woken", lanes_are_woken},
         {"lanes come out in order", lanes_in_order},
         {"endless parts of a message", endless_parts},
+        {"a message that lost its beginning", missing_part},
         {NULL, NULL},
     };
     return sodium_init() < 0 ? 99 : unit_main("queue", tests);

@@ -48,6 +48,8 @@ struct world {
     unsigned grant_count, delivered, queued;
     struct grant login; /* the one that AUTH gave last */
     struct buf input;
+    struct buf parts; /* of a message for the queue, so far */
+    bool part_refused;
 };
 
 static void die(const char *what)
@@ -353,20 +355,23 @@ static bool refuses(struct world *w, const struct msg_enqueue_ask *ask)
 static void on_enqueue(struct link *l, const struct msg_enqueue_ask *ask, int fd)
 {
     struct world *w = l->world;
-    AUTO_BUF head = {0};
     struct msg m = MSG_INIT(enqueue_reply);
     char id[32] = "";
+    w->part_refused = refuses(w, ask) || (ask->part && w->part_refused);
+    for (size_t i = 0; i < ask->recipients.n; i++)
+        buf_printf(&w->parts, "address: %.*s\noriginal: %.*s\n", STR_FMT(ask->recipients.v[i].address),
+                   STR_FMT(ask->recipients.v[i].original));
+    if (ask->more)
+        return;
     m.enqueue_reply.id = ask->id;
-    m.enqueue_reply.verdict = (uint8_t)(refuses(w, ask) ? VERDICT_CANNOT_SAY : VERDICT_YES);
+    m.enqueue_reply.verdict = (uint8_t)(w->part_refused ? VERDICT_CANNOT_SAY : VERDICT_YES);
     if (m.enqueue_reply.verdict == VERDICT_YES) {
         snprintf(id, sizeof id, "Q%u", ++w->queued);
-        for (size_t i = 0; i < ask->recipients.n; i++)
-            buf_printf(&head, "address: %.*s\noriginal: %.*s\n", STR_FMT(ask->recipients.v[i].address),
-                       STR_FMT(ask->recipients.v[i].original));
-        buf_printf(&head, "sender: %.*s\nsession: %.*s\nlogin: %s\n", STR_FMT(ask->sender),
+        buf_printf(&w->parts, "sender: %.*s\nsession: %.*s\nlogin: %s\n", STR_FMT(ask->sender),
                    STR_FMT(ask->session), grant_is_none(&ask->grant) ? "no" : "yes");
-        write_record(w, "queued", w->queued, &head, fd, ask->size);
+        write_record(w, "queued", w->queued, &w->parts, fd, ask->size);
     }
+    buf_clear(&w->parts);
     m.enqueue_reply.queue_id = str_from(id);
     channel_send(l->ch, &m);
 }
