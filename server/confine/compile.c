@@ -85,6 +85,22 @@ static void allow_signals(const struct policy *p)
     }
 }
 
+/* TCP Fast Open connects without connect(2): even a listener, once it was shut down, and to ports that
+ * Landlock would refuse. The answer is that of a kernel without it, after which libunbound connects. */
+static void allow_sending(void)
+{
+    static const struct {
+        const char *name;
+        unsigned flags;
+    } calls[] = {{"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        rule_arg(SCMP_ACT_ALLOW, calls[i].name,
+                 SCMP_CMP(calls[i].flags, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+        rule_arg(SCMP_ACT_ERRNO(EOPNOTSUPP), calls[i].name,
+                 SCMP_CMP(calls[i].flags, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+    }
+}
+
 /* Memory that is written is never run. */
 static void allow_memory(const struct policy *p)
 {
@@ -147,6 +163,7 @@ static void compile(const struct policy *p)
     if (!p->allows_all) {
         allow_tasks(p);
         allow_signals(p);
+        allow_sending();
         allow_memory(p);
         allow_by_argument();
         if (p->waits_to_connect)

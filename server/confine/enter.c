@@ -34,14 +34,24 @@ static int become(uid_t uid, gid_t gid, struct err *e)
     return 0;
 }
 
-/* LeakSanitizer traces its own process at the end, which one that is not dumpable refuses. */
+/* After each change of ids again: that sets it to fs.suid_dumpable, 2 where systemd-coredump is, which has
+ * a core handed to it whatever RLIMIT_CORE says. LeakSanitizer traces its own process at the end, which one
+ * that is not dumpable refuses. */
+static int leave_no_core(struct err *e)
+{
+#ifndef FACTEUR_SANITIZERS
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return err_perm(e, "prctl: %s", strerror(errno));
+#endif
+    (void)e;
+    return 0;
+}
+
 static int attributes(struct err *e)
 {
-    int bad = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-#ifndef FACTEUR_SANITIZERS
-    bad |= prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-    return bad ? err_perm(e, "prctl: %s", strerror(errno)) : 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return err_perm(e, "prctl: %s", strerror(errno));
+    return leave_no_core(e);
 }
 
 int confine_enter(const struct confine *c, struct err *e)
@@ -75,7 +85,7 @@ int confine_act_as_member(uid_t uid, gid_t gid, const gid_t *groups, size_t n, s
         setresuid((uid_t)-1, uid, (uid_t)-1) != 0)
         return err_temp(e, "acting as uid %u gid %u: %s", (unsigned)uid, (unsigned)gid,
                         strerror(errno));
-    return 0;
+    return leave_no_core(e);
 }
 
 int confine_act_back(struct err *e)
@@ -85,7 +95,7 @@ int confine_act_back(struct err *e)
         return 0;
     if (setresuid((uid_t)-1, 0, (uid_t)-1) != 0 || setresgid((gid_t)-1, 0, (gid_t)-1) != 0)
         return err_temp(e, "acting as root again: %s", strerror(errno));
-    return 0;
+    return leave_no_core(e);
 }
 
 int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err *e)
@@ -93,7 +103,7 @@ int confine_become(uid_t uid, gid_t gid, const char *const *writable, struct err
     /* The paths first: an ancestor of the home may be closed to its owner. */
     if (attributes(e) != 0 || confine_paths(writable, e) != 0)
         return -1;
-    if (geteuid() == 0 && become(uid, gid, e) != 0)
+    if (geteuid() == 0 && (become(uid, gid, e) != 0 || leave_no_core(e) != 0))
         return -1;
     return confine_lock_owner(e);
 }

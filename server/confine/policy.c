@@ -28,10 +28,12 @@ static calls ground = {
     "getcpu", "arch_prctl", "umask", "alarm", "setitimer", "getitimer", "mlock", "mlock2", "munlock",
     NULL,
 };
-static calls talk = {
-    "sendmsg", "sendmmsg", "recvmsg", "recvmmsg", "sendto", "recvfrom", "shutdown", "getsockopt",
-    "setsockopt", "getsockname", "getpeername", "socketpair", NULL,
+static calls talk = { /* sendto, sendmsg: see compile.c */
+    "recvmsg", "recvmmsg", "recvfrom", "shutdown", "getsockopt", "setsockopt", "getsockname",
+    "getpeername", NULL,
 };
+/* Of libcurl. A datagram socket of a pair reaches other sockets, too. */
+static calls make_pairs = {"socketpair", NULL};
 static calls memory_files = {"memfd_create", "ftruncate", "fallocate", "sendfile", "pread64",
                              "pwrite64", "splice", "copy_file_range", NULL};
 static calls files = {
@@ -98,10 +100,11 @@ const struct policy policies[] = {
      .families = {AF_UNIX, AF_INET, AF_INET6},
      .loads_code = true}, /* the name service of libc */
     {.name = "relay",
-     .groups = {GROUND, talk, memory_files, connect_out, restrict_self}, /* ports, when it is configured */
+     .groups = {GROUND, talk, make_pairs, memory_files, connect_out,
+                restrict_self}, /* ports, when it is configured */
      .families = {AF_INET, AF_INET6}},
     {.name = "filter", /* its connections are made by the master */
-     .groups = {GROUND, talk, memory_files},
+     .groups = {GROUND, talk, make_pairs, memory_files},
      .waits_to_connect = true}, /* libcurl 7.88 connects what is connected, and asks whether it is */
     {.name = "queue",
      .groups = {GROUND, talk, memory_files, files, change_files, restrict_self}},

@@ -22,17 +22,18 @@ from slapd import SRCDIR  # noqa: E402
 
 ORDER_SIGNAL = signal.SIGRTMIN + 7
 AT_FDCWD = -100
+MSG_FASTOPEN = 0x20000000
 # x86-64 and the generic table of newer machines.
 NUMBERS = {"x86_64": {"openat": 257, "socket": 41, "connect": 42, "ptrace": 101, "kill": 62,
                       "close": 3, "setresuid": 117, "setgroups": 116, "execve": 59, "clone": 56, "mount": 165,
                       "unshare": 272, "bpf": 321, "sendto": 44, "process_vm_readv": 310,
                       "mmap": 9, "chroot": 161, "listen": 50, "pidfd_getfd": 438,
-                      "io_uring_setup": 425, "keyctl": 250, "init_module": 175},
+                      "io_uring_setup": 425, "keyctl": 250, "init_module": 175, "socketpair": 53},
            "aarch64": {"openat": 56, "socket": 198, "connect": 203, "ptrace": 117, "kill": 129,
                        "close": 57, "setresuid": 147, "setgroups": 159, "execve": 221, "clone": 220, "mount": 40,
                        "unshare": 97, "bpf": 280, "sendto": 206, "process_vm_readv": 270,
                        "mmap": 222, "chroot": 51, "listen": 201, "pidfd_getfd": 438,
-                       "io_uring_setup": 425, "keyctl": 219, "init_module": 105}}
+                       "io_uring_setup": 425, "keyctl": 219, "init_module": 105, "socketpair": 199}}
 NUMBER = NUMBERS[os.uname().machine]
 with open(os.path.join(SRCDIR, "server/ipc/messages.def")) as definitions:
     TYPES = ["none"] + re.findall(r"^MESSAGE\((\w+),", definitions.read(), re.M)
@@ -81,26 +82,32 @@ class Tries:
 
     def __init__(self, mail, intruder):
         self.mail, self.intruder, self.table = mail, intruder, []
-        # Landlock has them from its version 4 on.
-        self.kernel_knows_ports = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 4
+        landlock = ctypes.CDLL(None).syscall(444, None, 0, 1)
+        self.kernel_knows_ports, self.kernel_knows_paths = landlock >= 4, landlock >= 2
 
-    def refused(self, who, pid, what, name, *arguments):
+    def refused(self, who, pid, what, name, *arguments, by=(errno.EPERM, errno.EACCES)):
+        """Not any error: that the arguments make no sense is no refusal."""
         result, error = self.intruder.call(pid, name, *arguments)
-        told = "refused: " + errno.errorcode.get(error, "?") if result == -1 else "ALLOWED: %d" % result
-        self.table.append((who, what, told))
-        return result == -1
+        held = result == -1 and error in by
+        told = "%d" % result if result != -1 else errno.errorcode.get(error, "?")
+        self.table.append((who, what, ("refused: " if held else "ALLOWED: ") + told))
+        return held
 
     def slapd_address(self):
         return address(int(self.mail.slapd.uri.rpartition(":")[2]))
 
     def opens(self, who, pid, what, path):
-        return self.refused(who, pid, what, "openat", AT_FDCWD, path.encode() + b"\0", os.O_RDONLY, 0)
+        return self.refused(who, pid, what, "openat", AT_FDCWD, path.encode() + b"\0", os.O_RDONLY, 0,
+                            by=(errno.EPERM, errno.EACCES, errno.ENOENT))
 
     def everyone(self, who, pid, neighbour):
         """What no program may do, whichever it is."""
         m, r = self.mail, self.refused
         yield self.opens(who, pid, "read facteur.conf with the directory password", m.conf)
         yield self.opens(who, pid, "read the TLS key", m.chain_files[0])
+        # The name service of libc reads such for the directory program.
+        if who in ("smtp", "access", "filter", "relay") or (who != "directory" and self.kernel_knows_paths):
+            yield self.opens(who, pid, "read what everybody may read", "/etc/passwd")
         yield self.opens(who, pid, "read a neighbour's memory", "/proc/%d/mem" % neighbour)
         yield r(who, pid, "ptrace a neighbour", "ptrace", 16, neighbour, 0, 0)
         yield r(who, pid, "read a neighbour by process_vm_readv", "process_vm_readv", neighbour, 0, 0, 0, 0, 0)
@@ -113,22 +120,29 @@ class Tries:
         yield r(who, pid, "io_uring", "io_uring_setup", 8, b"\0" * 120)
         yield r(who, pid, "load a kernel module", "init_module", b"\0", 1, b"\0")
         yield r(who, pid, "another root", "chroot", b"/\0")
+        yield r(who, pid, "connect by sending (TCP Fast Open)", "sendto", 3, b"\0", 0, MSG_FASTOPEN,
+                self.slapd_address(), 16, by=(errno.EOPNOTSUPP,))
 
     def network(self, who, pid, may_connect):
         for family, name in ((socket.AF_INET, "an IPv4 socket"), (socket.AF_UNIX, "a Unix socket"),
                              (socket.AF_PACKET, "a packet socket")):
             if not (may_connect and family in may_connect):
                 yield self.refused(who, pid, name, "socket", family, socket.SOCK_STREAM, 0)
+        if who not in ("relay", "filter"):  # libcurl has pairs
+            yield self.refused(who, pid, "a pair of sockets", "socketpair", socket.AF_UNIX, socket.SOCK_DGRAM, 0,
+                               b"\0" * 8)
         if who == "relay" and self.kernel_knows_ports:
             yield self.refused(who, pid, "MPTCP, whose ports nobody counts", "socket", socket.AF_INET,
                                socket.SOCK_STREAM, 262)
             tcp, _ = self.intruder.call(pid, "socket", socket.AF_INET, socket.SOCK_STREAM, 0)
             tap.true(tcp >= 0, "a TCP socket")
             yield self.refused(who, pid, "connect to slapd", "connect", tcp, self.slapd_address(), 16)
+            yield self.refused(who, pid, "connect to slapd by sending", "sendto", tcp, b"x", 1, MSG_FASTOPEN,
+                               self.slapd_address(), 16, by=(errno.EOPNOTSUPP,))
             self.intruder.call(pid, "close", tcp)
         if not may_connect:
-            yield self.refused(who, pid, "connect its own channel to slapd", "connect", 3,
-                               self.slapd_address(), 16)
+            yield self.refused(who, pid, "connect its own channel to slapd", "connect", 3, self.slapd_address(), 16,
+                               by=(errno.EINPROGRESS if who == "filter" else errno.EPERM,))
 
     def ids(self, who, pid):
         yield self.refused(who, pid, "become root", "setresuid", 0, 0, 0)

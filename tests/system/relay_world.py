@@ -20,7 +20,7 @@ A, B, DNS, TAKES, SOFT, HARD, SLOW, NOBODY = ("10.77.0.%d" % n
 SENDER = "amelie@example.com"
 # Domains of B, by what its mail servers are.
 HOSTED = ("dane.zone", "back.zone", "cname.zone", "unusable.zone", "ta.zone", "soft.zone",
-          "down.zone", "secure.zone", "wrong.zone", "notls.zone", "x.insecure")
+          "down.zone", "secure.zone", "wrong.zone", "notls.zone", "large.zone", "x.insecure")
 
 
 def openssl(*arguments, data=None):
@@ -54,6 +54,10 @@ def root_zone(b):
             "secure": ("bare",)}.items():
         for i, server in enumerate(servers):
             text += "%s.zone. MX %d %s.zone.\n" % (domain, 10 * (i + 1), server)
+    # More than any datagram of DNS has room for.
+    text += "large.zone. MX 10 mx.dane.zone.\n" + "".join(
+        "large.zone. MX 20 a-server-with-a-name-that-takes-many-octets-%d.zone.\n" % i
+        for i in range(100))
     return text + ("ta.zone. MX 10 mail.example.org.\nnull.zone. MX 0 .\n"
                    "insecure. NS ns.zone.\nbogus. NS ns.zone.\n")
 
@@ -141,6 +145,7 @@ def main(net, a, b):
         ("a server that puts off: the second", goes("soft.zone", "mx.dane.zone", "dane")),
         ("a server that is gone: the second", goes("down.zone", "mx.dane.zone", "dane")),
         ("a server without TLS or records", plain),
+        ("an answer of the DNS that comes by TCP", goes("large.zone", "mx.dane.zone", "dane")),
         ("a slow server holds up nobody", slow),
         ("a refusal comes back", comes_back("hard.zone", "5.3.0", "Error")),
         ("null MX comes back", comes_back("null.zone", "5.1.10", "takes no mail")),

@@ -21,6 +21,13 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in text if ":\t" in line)
 
 
+def limits(pid):
+    """Name to (soft, hard)."""
+    with open("/proc/%d/limits" % pid) as text:
+        return {name.strip(): tuple(values.split()[:2])
+                for name, values in ((line[:26], line[26:]) for line in text)}
+
+
 def descriptors(pid):
     found = []
     for fd in os.listdir("/proc/%d/fd" % pid):
@@ -40,15 +47,41 @@ def main(mail):
             for pid in pids:
                 yield program, pid
 
+    def everybody():
+        yield "facteurd", mail.master.pid
+        yield from each(*PROGRAMS)
+        tap.true(mail.sessions(), "no session")
+        for pid in mail.sessions():
+            yield "a session", pid
+
+    filters_here = int(status(os.getpid()).get("Seccomp_filters", 0))
+
     def no_new_privileges():
-        for program, pid in each(*PROGRAMS):
+        for program, pid in everybody():
             tap.same(status(pid)["NoNewPrivs"], "1", program)
 
     def filtered():
-        for program, pid in each(*PROGRAMS):
+        own = {"facteurd": 1, "a session": 3}  # its own upon its parent's; the kernel counts them from 5.9 on
+        for program, pid in everybody():
             tap.same(status(pid)["Seccomp"], "2", program)
-        for pid in mail.sessions():
-            tap.same(status(pid)["Seccomp"], "2", "a session")
+            tap.same(int(status(pid).get("Seccomp_filters", own.get(program, 2))) - filters_here,
+                     own.get(program, 2), program)
+
+    def limited():
+        for program, pid in everybody():
+            has = limits(pid)
+            tap.same(has["Max core file size"], ("0", "0"), program)
+            tap.true(int(has["Max open files"][1]) <= 65536, (program, has))
+            if mail.root and program in UIDS:
+                tap.true(int(has["Max processes"][1]) <= 1024, (program, has))
+
+    def not_dumpable():
+        """What the kernel shows of a process is root's then, whoever the process is."""
+        if sanitized():  # LeakSanitizer traces its own process
+            return
+        for program, pid in everybody():
+            uid = int(status(pid)["Uid"].split()[1])
+            tap.true(uid == 0 or os.stat("/proc/%d/status" % pid).st_uid != uid, program)
 
     def uids():
         for program, pid in each("smtp", "access", "directory", "queue", "relay", "filter"):
@@ -114,10 +147,8 @@ def main(mail):
         clients = list(log_in_everywhere(password))
         forms = [password.encode(), base64.b64encode(password.encode()),
                  base64.b64encode(b"\0bruno\0" + password.encode())]
-        everybody = [("facteurd", mail.master.pid)] + list(each(*PROGRAMS)) + \
-            [("a session", pid) for pid in mail.sessions()]
         if not sanitized():  # they keep freed memory as it was
-            tap.same(["%s: %s" % (program, form) for program, pid in everybody for form in forms
+            tap.same(["%s: %s" % (program, form) for program, pid in everybody() for form in forms
                       if in_memory(pid, form)], [], "who still holds the password of a login")
         for end in clients:
             end()
@@ -129,7 +160,9 @@ def main(mail):
 
     tests = [
         ("no program can gain privileges", no_new_privileges),
-        ("every program has a system call filter", filtered),
+        ("every program has a system call filter of its own", filtered),
+        ("every program has limits, and none leaves a core", limited),
+        ("no program can be dumped or traced", not_dumpable),
         ("mailboxes and queue are closed to others", mailboxes_are_closed),
     ]
     if mail.root:

@@ -70,6 +70,13 @@ static int make_file(const char *path)
     return fd >= 0 ? 0 : -1;
 }
 
+static void leaves_no_core(void)
+{
+#ifndef FACTEUR_SANITIZERS
+    EXPECT(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
+#endif
+}
+
 /* --- entering --- */
 
 static void enter_empty_root(void)
@@ -87,9 +94,7 @@ static void enter_empty_root(void)
     EXPECT(getuid() == OTHER_UID && getegid() == OTHER_GID && getgroups(0, NULL) == 0);
     EXPECT(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
     EXPECT(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0);
-#ifndef FACTEUR_SANITIZERS
-    EXPECT(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
-#endif
+    leaves_no_core();
 }
 
 static void entering_leaves_no_way_back(void)
@@ -118,6 +123,7 @@ static void enter_alone(void)
     EXPECT(confine_enter(&c, &err) == 0);
     EXPECT(getuid() == before);
     EXPECT(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+    leaves_no_core(); /* here no change of ids has done it */
 }
 
 static void single_uid_stays(void)
@@ -147,11 +153,13 @@ static void act_as_owner(void)
     struct stat st;
     EXPECT(confine_act_as(OTHER_UID, OTHER_GID, &err) == 0);
     EXPECT(geteuid() == OTHER_UID && getegid() == OTHER_GID && getgroups(0, NULL) == 0);
+    leaves_no_core();
     EXPECT(make_file(in_place(path, "theirs/file")) == 0);
     EXPECT(stat(path, &st) == 0 && st.st_uid == OTHER_UID && st.st_gid == OTHER_GID);
     EXPECT(make_file(in_place(path, "roots/file")) == -1 && errno == EACCES);
     EXPECT(confine_act_back(&err) == 0);
     EXPECT(geteuid() == 0 && getegid() == 0);
+    leaves_no_core();
     EXPECT(make_file(in_place(path, "roots/file")) == 0);
     EXPECT(chown(path, OTHER_UID, OTHER_GID) == 0);
     EXPECT(open(path, O_RDONLY | O_CLOEXEC) == -1 && errno == EACCES); /* not even root's eye */
@@ -229,6 +237,8 @@ static void runs_no_memory(void)
 /* What its parent may do to become an owner, the owner may not. */
 static void owner_is_locked_in(void)
 {
+    int pair[2];
+    EXPECT(DENIED(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair)));
     EXPECT(DENIED(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     EXPECT(DENIED(chown(".", getuid(), getgid())));
     EXPECT(DENIED(setresuid(getuid(), getuid(), getuid())));
@@ -248,6 +258,7 @@ static void become_owner(void)
     bool root = geteuid() == 0;
     EXPECT(confine_become(OTHER_UID, OTHER_GID, writable, &err) == 0);
     EXPECT(!root || (getuid() == OTHER_UID && getgid() == OTHER_GID && DENIED(setuid(0))));
+    leaves_no_core();
     live_beneath_home();
     owner_is_locked_in();
     if (has_landlock())
@@ -309,12 +320,29 @@ static int listening(void)
     return fd;
 }
 
+#define SENDS_NOT(call) (errno = 0, (call) == -1 && errno == EOPNOTSUPP)
+
+/* TCP Fast Open would make a connection of any TCP socket that has none. */
+static void sending_is_no_connecting(int tcp, int target)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    socklen_t n = sizeof to;
+    struct iovec iov = {(char[]){"x"}, 1};
+    struct mmsghdr m = {.msg_hdr = {&to, sizeof to, &iov, 1, NULL, 0, 0}};
+    EXPECT(getsockname(target, (struct sockaddr *)&to, &n) == 0);
+    EXPECT(SENDS_NOT(sendto(tcp, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&to, n)));
+    EXPECT(SENDS_NOT(sendto(tcp, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&to, n)));
+    EXPECT(SENDS_NOT(sendmsg(tcp, &m.msg_hdr, MSG_FASTOPEN)));
+    EXPECT(SENDS_NOT(sendmmsg(tcp, &m, 1, MSG_FASTOPEN)));
+}
+
 static void lock_network_program(unsigned self)
 {
-    int l = listening();
+    int l = listening(), target = listening(), pair[2];
     pthread_t t;
     EXPECT(confine_lock(self, &err) == 0);
     EXPECT(DENIED(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    EXPECT(DENIED(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair)));
     EXPECT(DENIED(listen(l, 5)));
     EXPECT(DENIED(execl("/bin/true", "true", NULL)));
     EXPECT(DENIED(kill(getppid(), 0)));
@@ -331,6 +359,8 @@ static void lock_network_program(unsigned self)
     EXPECT(DENIED(syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0)));
 #endif
     EXPECT(accept4(l, NULL, NULL, SOCK_CLOEXEC) == -1 && errno == EAGAIN);
+    EXPECT(shutdown(l, SHUT_RD) == 0);
+    sending_is_no_connecting(l, target);
     EXPECT(memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING) >= 0);
     EXPECT(pthread_create(&t, NULL, do_nothing, NULL) == 0 && pthread_join(t, NULL) == 0);
     EXPECT(syscall(SYS_tgkill, getpid(), gettid(), 0) == 0);
@@ -413,10 +443,28 @@ static void lock_relay(void)
         return;
     }
     EXPECT(try_port(one) == 0 && try_port(two) == 0 && try_port(three) == EACCES);
+    sending_is_no_connecting(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), three);
     EXPECT(pthread_create(&t, NULL, try_from_thread, &three) == 0 && pthread_join(t, &refused) == 0);
     EXPECT(refused == &three);
     EXPECT(confine_ports(ports + 1, 1, &held, &err) == 0 && held);
     EXPECT(try_port(one) == EACCES && try_port(two) == 0);
+}
+
+static void lock_filter(void)
+{
+    int target = listening(), tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in sa = {.sin_family = AF_INET};
+    socklen_t n = sizeof sa;
+    EXPECT(tcp >= 0 && getsockname(target, (struct sockaddr *)&sa, &n) == 0);
+    EXPECT(confine_lock(FILTER, &err) == 0);
+    EXPECT(DENIED(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    EXPECT(DENIED(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    EXPECT(connect(tcp, (struct sockaddr *)&sa, n) == -1 && errno == EINPROGRESS);
+    sending_is_no_connecting(tcp, target);
+    EXPECT(getpeername(tcp, (struct sockaddr *)&sa, &n) == -1 && errno == ENOTCONN);
+    EXPECT(DENIED(bind(tcp, (struct sockaddr *)&sa, n)));
+    EXPECT(DENIED(execl("/bin/true", "true", NULL)));
+    runs_no_memory();
 }
 
 static void filters_deny_by_program(void)
@@ -426,6 +474,7 @@ static void filters_deny_by_program(void)
     CU_ASSERT(child_is_content(lock_directory));
     CU_ASSERT(child_is_content(lock_queue));
     CU_ASSERT(child_is_content(lock_relay));
+    CU_ASSERT(child_is_content(lock_filter));
     CU_ASSERT(confine_lock(0, &err) == -1);
 }
 
