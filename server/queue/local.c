@@ -5,7 +5,6 @@
  * Mailboxes take turns, with a bounded number of attempts at once and only a few of them into one
  * mailbox, so that one slow mailbox, or one with much mail, does not hold up the others.
  */
-#include "base/log.h"
 #include "queue/queue.h"
 
 #include <stdio.h>
@@ -205,14 +204,11 @@ static void serve(struct queue *q, struct lane *lane, int64_t now)
 {
     struct err e = {0};
     struct picking p = {q, lane, false};
-    struct str name = str_from(lane->name);
-    int64_t next = now;
-    int r = queue_db_pick(q->db, false, name, now, 1, &lane->after, is_free, start, &p, &e);
-    if (r == 0 && !p.found)
-        r = queue_db_lane_next(q->db, false, name, now, &next, &e);
-    if (r != 0)
-        log_error("queue-read", LZ("why", e.log));
-    lanes_put(&q->local, lane, r == 0 ? next : now + QUEUE_READ_AGAIN_MS);
+    int r = queue_db_pick(q->db, false, str_from(lane->name), now, 1, &lane->after, is_free, start, &p, &e);
+    if (p.found)
+        lanes_put(&q->local, lane, now);
+    else
+        queue_lane_rest(q, false, lane, now, r, &e);
 }
 
 void queue_local_pump(struct queue *q)

@@ -185,12 +185,14 @@ void queue_attempt_drop(void *attempt); /* at the end of all of them; takes back
 bool queue_is_in_flight(struct queue *q, uint64_t recipient);
 
 /* --- retry.c: when they are tried --- */
-#define QUEUE_READ_AGAIN_MS 2000 /* after the database could not be read */
 void queue_retry_init(struct queue *q);
 /* The database is open: what waits in it gets its lanes. */
 void queue_retry_load(struct queue *q);
 /* Something for this recipient is due then. */
 void queue_is_due(struct queue *q, const struct queue_recipient *r, int64_t due_ms);
+/* Puts a lane back in which nothing was found to start, until something in it is due. r: what looking came to,
+ * 0, or -1 and *e; then it is looked at again soon. */
+void queue_lane_rest(struct queue *q, bool remote, struct lane *lane, int64_t now, int r, struct err *e);
 /* Starts what is due, as far as there is room, and sets the alarm for what comes next. */
 void queue_retry_pump(struct queue *q);
 /* No new attempts: true when deliveries are under way, and program_stop follows after the last. */

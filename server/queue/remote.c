@@ -179,7 +179,7 @@ static int pick(struct queue *q, struct lane *d, struct job *j, int64_t now, str
 static void serve(struct queue *q, struct lane *d)
 {
     struct err e = {0};
-    int64_t now = queue_now_ms(), next = now;
+    int64_t now = queue_now_ms();
     struct job *j = MEM_NEW(struct job);
     int r = pick(q, d, j, now, &e);
     if (j->n) {
@@ -191,11 +191,7 @@ static void serve(struct queue *q, struct lane *d)
         return;
     }
     free(j);
-    if (r == 0)
-        r = queue_db_lane_next(q->db, true, str_from(d->name), now, &next, &e);
-    if (r != 0)
-        log_error("queue-read", LZ("why", e.log));
-    lanes_put(&q->remote, d, r == 0 ? next : now + QUEUE_READ_AGAIN_MS);
+    queue_lane_rest(q, true, d, now, r, &e);
 }
 
 void queue_remote_pump(struct queue *q)

@@ -5,7 +5,8 @@
 #include "base/log.h"
 #include "queue/queue.h"
 
-#define TICK_MS 60000 /* the longest sleep, for clocks that jump */
+#define TICK_MS 60000      /* the longest sleep, for clocks that jump */
+#define READ_AGAIN_MS 2000 /* after the database could not be read */
 
 static void set_alarm(struct queue *q)
 {
@@ -54,6 +55,18 @@ void queue_is_due(struct queue *q, const struct queue_recipient *r, int64_t due_
 {
     bool remote = r->route == QUEUE_REMOTE;
     lanes_due(remote ? &q->remote : &q->local, remote ? r->destination : r->address, due_ms);
+}
+
+void queue_lane_rest(struct queue *q, bool remote, struct lane *lane, int64_t now, int r, struct err *e)
+{
+    int64_t next;
+    if (r == 0)
+        r = queue_db_lane_next(q->db, remote, str_from(lane->name), now, &next, e);
+    if (r != 0) {
+        log_error("queue-read", LZ("why", e->log));
+        next = now + READ_AGAIN_MS;
+    }
+    lanes_put(remote ? &q->remote : &q->local, lane, next);
 }
 
 /* A wait that the clock's jump made longer than any pause can be ends now. */
