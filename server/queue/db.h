@@ -3,7 +3,7 @@
  * what concerns the layout, in db_open.c.
  *
  * SQLite in WAL mode with synchronous=FULL: one fsync a commit where a rollback journal needs
- * three, and a reader (a listing) never stops the queue. The bytes of a message lie in a file
+ * three. The queue program alone opens it; who wants to see the queue asks that one. The bytes of a message lie in a file
  * beside it, named after its id. Times are milliseconds since 1970, ids microseconds since 1970 at
  * birth, unique.
  */
@@ -33,8 +33,6 @@ enum queue_state {
     QUEUE_HELD = 1,    /* a person must look */
 };
 
-#define QUEUE_LANE_MAX 1001 /* a mailbox, or a destination, with its NUL */
-
 struct queue_message {
     uint64_t id;
     int64_t created_ms;
@@ -60,10 +58,9 @@ struct queue_recipient {
     struct str orcpt; /* as it was said; empty: none */
 };
 
-/* Opens DIR/queue.db, making it when missing (not when read_only). Refused with a permanent
- * error: what is no queue database, one of a newer version, a damaged one; temporary: one that
- * is locked. */
-int queue_db_open(const char *dir, bool read_only, struct queue_db **out, struct err *e);
+/* Opens DIR/queue.db, making it when missing. Refused with a permanent error: what is no queue database, one
+ * of a newer version, a damaged one; temporary: one that is locked. */
+int queue_db_open(const char *dir, struct queue_db **out, struct err *e);
 void queue_db_close(struct queue_db *db); /* NULL is fine */
 
 /* Why the last call failed: the disk is full (nothing was changed), or the disk or the database
@@ -116,9 +113,6 @@ int queue_db_lanes(struct queue_db *db, bool remote, queue_db_lane_fn fn, void *
 /* Calls fn for waiting recipients of messages with an id below that one, at most max. */
 int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn, void *ctx,
                  struct err *e);
-/* Every recipient of every message, oldest message first. */
-int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e);
-
 /* Calls fn for recipients with an id beyond after, at most max, in the order of ids: of that message
  * (0: any), for that destination (empty: any; a mailbox counts by its domain). */
 int queue_db_page(struct queue_db *db, uint64_t after, uint64_t message, struct str destination,

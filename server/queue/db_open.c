@@ -120,7 +120,7 @@ static int raise_version(struct queue_db *db, int64_t from, struct err *e)
     return 0;
 }
 
-static int know(struct queue_db *db, bool read_only, struct err *e)
+static int know(struct queue_db *db, struct err *e)
 {
     int64_t application = 0, version = 0, tables = 0;
     if (first_value(db, "PRAGMA application_id", &application, NULL, e) != 0 ||
@@ -128,10 +128,10 @@ static int know(struct queue_db *db, bool read_only, struct err *e)
         first_value(db, "SELECT count(*) FROM sqlite_schema", &tables, NULL, e) != 0)
         return -1;
     if (tables == 0 && application == 0 && version == 0)
-        return read_only ? err_perm(e, "queue database is empty") : raise_version(db, 0, e);
+        return raise_version(db, 0, e);
     if (application != APPLICATION_ID)
         return err_perm(e, "queue.db is not a queue database of ours");
-    if (version >= 1 && version < DB_VERSION && !read_only)
+    if (version >= 1 && version < DB_VERSION)
         return check(db, e) == 0 ? raise_version(db, version, e) : -1;
     if (version != DB_VERSION)
         return err_perm(e, "queue.db has version %lld, this program knows %d; a newer one made it",
@@ -148,27 +148,26 @@ static int prepare(struct queue_db *db, struct err *e)
     return 0;
 }
 
-static int set_up(struct queue_db *db, bool read_only, struct err *e)
+static int set_up(struct queue_db *db, struct err *e)
 {
     sqlite3_extended_result_codes(db->db, 1);
     sqlite3_busy_timeout(db->db, BUSY_MS);
     if (queue_db_execute(db, "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;"
-                    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON", e) != 0)
+                    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                    "PRAGMA journal_size_limit = 4194304", e) != 0)
         return -1;
-    if (!read_only && queue_db_execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                  "PRAGMA journal_size_limit = 4194304", e) != 0)
-        return -1;
-    return know(db, read_only, e) == 0 ? prepare(db, e) : -1;
+    return know(db, e) == 0 ? prepare(db, e) : -1;
 }
 
-int queue_db_open(const char *dir, bool read_only, struct queue_db **out, struct err *e)
+int queue_db_open(const char *dir, struct queue_db **out, struct err *e)
 {
     AUTO_BUF path = {0};
     struct queue_db *db = MEM_NEW(struct queue_db);
     buf_printf(&path, "%s/queue.db", dir);
-    int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    int r = sqlite3_open_v2(buf_z(&path), &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
-    r = r == SQLITE_OK ? set_up(db, read_only, e) : queue_db_fail(db, "open", e);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int r = sqlite3_open_v2(buf_z(&path), &db->db, flags, NULL);
+    r = r == SQLITE_OK ? set_up(db, e) : queue_db_fail(db, "open", e);
     if (r != 0) {
         int code = sqlite3_errcode(db->db) & 0xff;
         if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)

@@ -10,7 +10,7 @@ enum statement {
     /* db.c */
     ADD_MESSAGE, ADD_RECIPIENT, DONE, RETRY, WARNED, HOLD, SWEEP, UNSTICK, SET_HELD, RETRY_NOW,
     /* db_read.c */
-    OLD, GET, LIST, PAGE, PAGE_OF, HAS, LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS,
+    OLD, GET, PAGE, PAGE_OF, HAS, LAST_ID, COUNT_MESSAGES, COUNT_RECIPIENTS,
     /* db_notes.c */
     KEEP_POLICY, END_POLICIES, TRIM_POLICIES, POLICIES, TELL, TOLD, FORGET_TOLD,
     /* db_lanes.c: those of local lanes, each with the one of remote lanes behind it */

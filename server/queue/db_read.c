@@ -44,11 +44,6 @@ int queue_db_old(struct queue_db *db, uint64_t below, size_t max, queue_db_fn fn
     return queue_db_each_row(db, OLD, fn, ctx, e);
 }
 
-int queue_db_list(struct queue_db *db, queue_db_fn fn, void *ctx, struct err *e)
-{
-    return queue_db_each_row(db, LIST, fn, ctx, e);
-}
-
 int queue_db_page(struct queue_db *db, uint64_t after, uint64_t message, struct str destination,
                   size_t max, queue_db_fn fn, void *ctx, struct err *e)
 {

@@ -23,7 +23,6 @@ const char *const queue_db_sql[STATEMENTS] = {
     [OLD] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message"
                 " WHERE r.message < ?1 AND r.state = 0 LIMIT ?2",
     [GET] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message WHERE r.id = ?1",
-    [LIST] = ROW "FROM message m CROSS JOIN recipient r ON r.message = m.id ORDER BY m.id, r.id",
 #define AT "(?3 = '' OR destination = ?3 OR (route <> 1 AND address LIKE '%@' || ?3))"
     [PAGE] = ROW "FROM recipient r CROSS JOIN message m ON m.id = r.message"
                  " WHERE r.id > ?1 AND ?2 = 0 AND " AT " ORDER BY r.id LIMIT ?4",

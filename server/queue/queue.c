@@ -32,7 +32,7 @@ static int open_all(struct queue *q, const struct config *cfg, struct err *e)
     const char *const reach[] = {cfg->queue_directory.p, NULL};
     if (queue_spool_open(cfg->queue_directory.p, &q->files, e) != 0)
         return -1;
-    if (queue_db_open(cfg->queue_directory.p, false, &q->db, e) != 0) {
+    if (queue_db_open(cfg->queue_directory.p, &q->db, e) != 0) {
         queue_spool_close(&q->files);
         return -1;
     }

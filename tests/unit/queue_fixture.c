@@ -26,7 +26,7 @@ struct queue_db *queue_open(const struct place *p)
 {
     struct queue_db *db = NULL;
     struct err e = {0};
-    int r = queue_db_open(p->dir, false, &db, &e);
+    int r = queue_db_open(p->dir, &db, &e);
     if (r != 0)
         printf("# %s\n", e.log);
     CU_ASSERT_FATAL(r == 0);
@@ -45,6 +45,12 @@ void queue_add(struct queue_db *db, uint64_t id, int64_t next, struct str first,
     CU_ASSERT(queue_db_begin(db, &e) == 0);
     CU_ASSERT(queue_db_add(db, &m, r, second.n ? 2 : 1, &e) == 0);
     CU_ASSERT(queue_db_commit(db, &e) == 0);
+}
+
+void queue_list(struct queue_db *db, queue_db_fn fn, void *ctx)
+{
+    struct err e = {0};
+    CU_ASSERT(queue_db_page(db, 0, 0, STR(""), 1000, fn, ctx, &e) == 0);
 }
 
 static void see_lane(void *ctx, struct str lane, int64_t due_ms)

@@ -126,7 +126,7 @@ static void told(void)
     uint64_t others;
     CU_ASSERT_FATAL(mkdtemp(dir) != NULL);
     for (int again = 0; again < 2; again++) { /* it is there when the queue starts anew */
-        CU_ASSERT_FATAL(queue_db_open(dir, false, &db, &e) == 0);
+        CU_ASSERT_FATAL(queue_db_open(dir, &db, &e) == 0);
         CU_ASSERT(queue_db_told(db, &t, 4000, &was, &others, &e) == 0);
         CU_ASSERT(was == (again == 1) && others == (uint64_t)again);
         CU_ASSERT(queue_db_tell(db, &t, 0, &e) == 0);
@@ -137,7 +137,7 @@ static void told(void)
         CU_ASSERT(queue_db_told(db, &ahead, 0, &was, &others, &e) == 0 && !was);
         queue_db_close(db);
     }
-    CU_ASSERT_FATAL(queue_db_open(dir, false, &db, &e) == 0);
+    CU_ASSERT_FATAL(queue_db_open(dir, &db, &e) == 0);
     other.at_ms = 6000;
     CU_ASSERT(queue_db_tell(db, &other, 4999, &e) == 0);
     CU_ASSERT(queue_db_told(db, &t, 0, &was, &others, &e) == 0 && was && others == 2);

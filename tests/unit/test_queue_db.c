@@ -124,7 +124,7 @@ static void outcomes(void)
     CU_ASSERT(c.oldest_ms == 70);
     s.n = 0;
     buf_clear(&s.text);
-    CU_ASSERT(queue_db_list(db, note, &s, &e) == 0);
+    queue_list(db, note, &s);
     UNIT_STR(buf_view(&s.text), "7:b:2:1:gone ");
     CU_ASSERT(queue_db_begin(db, &e) == 0);
     CU_ASSERT(queue_db_done(db, b, &e) == 0 && queue_db_sweep(db, 7, &gone, &e) == 0 && gone);
@@ -165,14 +165,11 @@ static void reopened(void)
     struct queue_db *db = queue_open(&p);
     CU_ASSERT(queue_db_last_id(db, &id, &e) == 0 && id == 0);
     queue_add(db, 42, 100, STR("a"), STR(""));
-    struct queue_db *reader = NULL;
-    CU_ASSERT(queue_db_open(p.dir, true, &reader, &e) == 0);
-    CU_ASSERT(queue_db_list(reader, note, &s, &e) == 0);
-    UNIT_STR(buf_view(&s.text), "42:a:0:0: ");
-    queue_db_close(reader);
     queue_db_close(db);
     db = queue_open(&p);
     CU_ASSERT(queue_db_last_id(db, &id, &e) == 0 && id == 42);
+    queue_list(db, note, &s);
+    UNIT_STR(buf_view(&s.text), "42:a:0:0: ");
     see_due(db, 100, &s, "42:a:0:0: ");
     buf_free(&s.text);
     queue_db_close(db);
@@ -271,7 +268,8 @@ static void envelope_words(void)
                                 .orcpt = STR("rfc822;a+40b")};
     CU_ASSERT(queue_db_add(db, &m, &r, 1, &e) == 0);
     CU_ASSERT(queue_db_add_recipient(db, 9, m.sender, &r, &e) == 0);
-    CU_ASSERT(queue_db_list(db, see_dsn, &n, &e) == 0 && n == 2);
+    queue_list(db, see_dsn, &n);
+    CU_ASSERT(n == 2);
     queue_db_close(db);
     place_remove(&p);
 }
