@@ -148,7 +148,7 @@ static const struct str usual[] = {
 bool message_field_is_usual(struct str name)
 {
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (usual[i].n == name.n && str_caseeq(usual[i], name))
+        if (str_caseeq(usual[i], name))
             return true;
     return false;
 }

@@ -69,10 +69,10 @@ static bool contains(struct search_match *x, struct str needle)
     return needle.n == 0 || mail_casemap_contains(buf_view(&x->text), needle, &x->scratch);
 }
 
-/* Where a field of this name stands: among the usual ones, or in the whole header. */
-static bool header_with(struct search_match *x, struct str name, struct str *out)
+/* Where the key's field stands: among the usual ones, or in the whole header. */
+static bool header_with(struct search_match *x, const struct imap_search *k, struct str *out)
 {
-    if (message_field_is_usual(name))
+    if (k->usual)
         return !x->gone && !x->failed && !trouble(x, search_keys_fields(&x->keys, x->index, out, &x->e));
     if (!know_header(x))
         return false;
@@ -85,11 +85,11 @@ static bool match_header(struct search_match *x, const struct imap_search *k)
 {
     struct str header;
     struct mail_field f;
-    if (!header_with(x, k->field, &header))
+    if (!header_with(x, k, &header))
         return false;
     struct mail_header_walk w = mail_header_walk(header);
     while (mail_header_next(&w, &f)) {
-        if (!f.colon || f.name.n != k->field.n || !str_caseeq(f.name, k->field))
+        if (!f.colon || !str_caseeq(f.name, k->field))
             continue;
         buf_clear(&x->text);
         mail_words_decode(x->s->conv, f.value, &x->text);

@@ -91,6 +91,8 @@ int search_prepare(struct imap_session *s, struct imap_search *node, struct str 
         sort_kids(node);
     switch (node->key) {
     case IMAP_SEARCH_HEADER:
+        node->usual = message_field_is_usual(node->field);
+        return prepare_text(s, node, charset);
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
         return prepare_text(s, node, charset);

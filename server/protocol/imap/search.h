@@ -46,7 +46,9 @@ struct imap_search {
     uint64_t number;
     struct imap_date date;
     struct imap_set set;
-    const uint8_t *absent; /* of whoever runs the search: bit n: does not fit message n */
+    /* Of whoever runs the search. */
+    bool usual;            /* the field is one of those that are kept of each message */
+    const uint8_t *absent; /* bit n: does not fit message n */
 };
 
 enum imap_return {
