@@ -4,7 +4,7 @@ libstore_a_SOURCES = \
 	%reldir%/uidlist.h %reldir%/keywords.h %reldir%/subscriptions.h %reldir%/folders.h \
 	%reldir%/folder.h %reldir%/mailbox.h %reldir%/quota.h %reldir%/deliver.h \
 	%reldir%/mailbox_private.h %reldir%/fs.c %reldir%/dotlock.c %reldir%/name.c %reldir%/home.c \
-	%reldir%/writer.c %reldir%/maildir.c %reldir%/uidlist.c %reldir%/uidlist_write.c \
+	%reldir%/writer.c %reldir%/maildir.c %reldir%/uidlist.c %reldir%/uidlist_seek.c %reldir%/uidlist_write.c \
 	%reldir%/keywords.c %reldir%/subscriptions.c %reldir%/folders.c %reldir%/folder.c \
 	%reldir%/scan.c %reldir%/save.c %reldir%/mailbox.c %reldir%/mailbox_view.c \
 	%reldir%/mailbox_ahead.c %reldir%/mailbox_doubt.c %reldir%/mailbox_object.c %reldir%/status.c \

@@ -23,6 +23,7 @@ static void forget(struct store_uidlist *u)
     u->slot_cap = u->count = u->lines = u->saved = u->before = 0;
     u->tail = false;
     buf_clear(&u->names);
+    buf_free(&u->window);
     u->uidvalidity = 0;
     u->uidnext = 1;
     u->have_guid = u->readable = u->damaged = u->torn = u->rewrite = false;
@@ -164,9 +165,15 @@ static int parse_header(struct store_uidlist *u, struct str line, unsigned *vers
     return u->uidvalidity && u->uidnext ? 0 : -1;
 }
 
-/* Splits "<ext> <ext> :base" (version 3) or "base" (version 1). */
-static int split_record(unsigned version, struct str rest, struct str *ext, struct str *base)
+/* "<uid> <ext> <ext> :base" (version 3) or "<uid> base" (version 1). */
+int store_uidlist_split(unsigned version, struct str line, uint32_t *uid, struct str *ext, struct str *base)
 {
+    ptrdiff_t blank = str_find(line, ' ');
+    if (blank < 0 || str_u32(str_head(line, (size_t)blank), uid) < 0)
+        return -1;
+    struct str rest = str_skip(line, (size_t)blank);
+    while (rest.n && rest.p[0] == ' ')
+        rest = str_skip(rest, 1);
     *ext = (struct str){0};
     *base = rest;
     if (version == 3) {
@@ -191,14 +198,7 @@ static int parse_record(struct store_uidlist *u, unsigned version, struct str li
 {
     struct str ext, base;
     uint32_t uid, last = u->count ? u->recs[u->count - 1].uid : 0;
-    ptrdiff_t blank = str_find(line, ' ');
-    if (blank < 0 || str_u32(str_head(line, (size_t)blank), &uid) < 0 || uid <= last ||
-        uid == UINT32_MAX)
-        return -1;
-    line = str_skip(line, (size_t)blank);
-    while (line.n && line.p[0] == ' ')
-        line = str_skip(line, 1);
-    if (split_record(version, line, &ext, &base) != 0)
+    if (store_uidlist_split(version, line, &uid, &ext, &base) != 0 || uid <= last || uid == UINT32_MAX)
         return -1;
     size_t i;
     bool again = is_known(u, base, &i);
@@ -407,13 +407,18 @@ uint32_t store_uidlist_add_as(struct store_uidlist *u, struct str base, struct s
     return u->uidnext++;
 }
 
-struct str store_uidlist_guid(const struct store_uidlist *u, const struct store_uidrec *r)
+struct str store_uidlist_ext_guid(struct str ext)
 {
-    struct str ext = {u->names.p + r->off - r->ext_len, r->ext_len}, field;
+    struct str field;
     while (str_token(&ext, " ", &field))
         if (field.n > 1 && field.p[0] == 'G')
             return str_skip(field, 1);
     return (struct str){0};
+}
+
+struct str store_uidlist_guid(const struct store_uidlist *u, const struct store_uidrec *r)
+{
+    return store_uidlist_ext_guid((struct str){u->names.p + r->off - r->ext_len, r->ext_len});
 }
 
 void store_uidlist_keep(struct store_uidlist *u, const bool *keep)

@@ -42,6 +42,7 @@ struct store_uidlist {
     bool tail;       /* recs hold only what was added since store_uidlist_resume */
     size_t before;   /* records that are not in recs, about; 0 unless tail */
     struct stat seen; /* of the file last read */
+    struct buf window; /* lines that store_uidlist_seek came by */
     struct store_dotlock lock;
 };
 
@@ -78,6 +79,10 @@ void store_uidlist_resume(struct store_uidlist *u, const struct store_uidlist_en
 const struct store_uidrec *store_uidlist_find(const struct store_uidlist *u, struct str base);
 struct str store_uidlist_base(const struct store_uidlist *u, const struct store_uidrec *r);
 
+/* Takes a line of the list apart; of extension fields with their blanks the id. */
+int store_uidlist_split(unsigned version, struct str line, uint32_t *uid, struct str *ext, struct str *base);
+struct str store_uidlist_ext_guid(struct str ext);
+
 /* Under the lock: gives the next UID to base; 0 when UIDs have run out. Not on disk yet. */
 uint32_t store_uidlist_add(struct store_uidlist *u, struct str base);
 /* The same with the message's own id as Dovecot notes it (field "G"), for a copy whose content has one
@@ -85,6 +90,9 @@ uint32_t store_uidlist_add(struct store_uidlist *u, struct str base);
 uint32_t store_uidlist_add_as(struct store_uidlist *u, struct str base, struct str guid);
 /* That id; empty when the base name is all there is. A view, valid until the next change. */
 struct str store_uidlist_guid(const struct store_uidlist *u, const struct store_uidrec *r);
+/* The same for the message with this UID and base name, looked up on disk without reading the whole list. 0; 1: the
+ * list has it not where it should be. A view, valid until the next change or search. */
+int store_uidlist_seek(struct store_uidlist *u, uint32_t uid, struct str base, struct str *guid);
 /* Under the lock: forgets the records for which keep[i] is false (keep has count entries). */
 void store_uidlist_keep(struct store_uidlist *u, const bool *keep);
 /* Under the lock: makes all added UIDs durable (append, or the whole file anew). On failure the list is

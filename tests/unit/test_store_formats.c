@@ -110,6 +110,69 @@ static void uidlist_append(void)
     store_uidlist_free(&u);
 }
 
+/* A long list with ids of copies here and there. */
+static void put_long_list(int dir, unsigned count)
+{
+    AUTO_BUF text = {0};
+    buf_printf(&text, "3 V100 N%u G00112233445566778899aabbccddeeff\n", 3 * count + 1);
+    for (unsigned i = 1; i <= count; i++) {
+        buf_printf(&text, "%u ", 3 * i);
+        if (i % 7 == 0)
+            buf_printf(&text, "W%0*u Gof-%u ", (int)(i % 150), i, i);
+        buf_printf(&text, ":m%u\n", i);
+    }
+    fixture_put(dir, "dovecot-uidlist", buf_z(&text));
+}
+
+static int seek(struct store_uidlist *u, unsigned i, const char *id)
+{
+    char base[24];
+    struct str guid = STR("?");
+    snprintf(base, sizeof base, "m%u", i);
+    int r = store_uidlist_seek(u, 3 * i, str_from(base), &guid);
+    UNIT_STR(guid, id);
+    return r;
+}
+
+/* Some messages of a list that is not read. */
+static void uidlist_seek(void)
+{
+    enum { N = 20000 };
+    FIXTURE f = fixture_new();
+    struct store_uidlist u;
+    struct str guid;
+    char id[24];
+    put_long_list(f.fd, N);
+    store_uidlist_init(&u, f.fd, f.fd);
+    for (unsigned i = 1; i <= N; i += i < 300 || i > N - 300 ? 1 : 97) {
+        snprintf(id, sizeof id, "of-%u", i);
+        CU_ASSERT(seek(&u, i, i % 7 ? "" : id) == 0);
+    }
+    CU_ASSERT(seek(&u, 7, "of-7") == 0 && seek(&u, N, "") == 0 && seek(&u, 1, "") == 0);
+    CU_ASSERT(u.count == 0 && u.window.n < 20000);
+    /* It is not there, or it is another. */
+    CU_ASSERT(seek(&u, N + 1, "?") == 1 && seek(&u, 0, "?") == 1);
+    CU_ASSERT(store_uidlist_seek(&u, 3 * 50, STR("m51"), &guid) == 1);
+    CU_ASSERT(store_uidlist_seek(&u, 3 * 50 + 1, STR("m50"), &guid) == 1);
+    store_uidlist_free(&u);
+}
+
+/* Then the whole list is read. */
+static void uidlist_seek_in_vain(void)
+{
+    static const char *const texts[] = {"", "3 V1", "1 100 7\n3 m1\n", "3 V1 N4\n3 no colon\n",
+                                        "3 V1 N4\nthree :m1\n", "3 V1 N4\n3 :m"};
+    FIXTURE f = fixture_new();
+    struct store_uidlist u;
+    store_uidlist_init(&u, f.fd, f.fd);
+    CU_ASSERT(seek(&u, 1, "?") == 1);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        fixture_put(f.fd, "dovecot-uidlist", texts[i]);
+        CU_ASSERT(seek(&u, 1, "?") == 1);
+    }
+    store_uidlist_free(&u);
+}
+
 /* Reads the text and says whether it was taken as whole. */
 static bool readable(const char *text, size_t *count)
 {
@@ -337,6 +400,8 @@ int main(void)
         {"names have Dovecot's order", name_order},
         {"uidlist is read", uidlist_read},
         {"uidlist is appended to and rewritten", uidlist_append},
+        {"a message is found in a uidlist that is not read", uidlist_seek},
+        {"and not where it is not", uidlist_seek_in_vain},
         {"damaged uidlists are noticed", uidlist_damaged},
         {"every cut of a uidlist is harmless", uidlist_byte_by_byte},
         {"a damaged uidlist gets a larger UIDVALIDITY", uidlist_mended},
