@@ -224,27 +224,57 @@ static int parse_TIME(struct parser *p, const struct config_option *o, struct st
     return 0;
 }
 
+/* Which of the choices it is, or -1. */
+static int choice_of(struct str choices, struct str v)
+{
+    struct str choice;
+    for (int i = 0; str_token(&choices, " ", &choice); i++)
+        if (str_caseeq(choice, v))
+            return i;
+    return -1;
+}
+
+/* The choices are "all" and two parts, as inet_protocols has them: Postfix takes a list, and both parts are all. */
+static int choice_of_parts(struct str choices, struct str v)
+{
+    struct str word;
+    int found = -1;
+    while (str_token(&v, ", \t", &word)) {
+        int i = choice_of(choices, word);
+        if (i < 0)
+            return -1;
+        found = found < 0 || found == i ? i : 0;
+    }
+    return found;
+}
+
 static int parse_ENUM(struct parser *p, const struct config_option *o, struct str v, int *out)
 {
-    struct str all = str_from(o->help), choice;
-    all = str_head(all, (size_t)str_find(all, '|'));
-    struct str rest = all;
-    for (int i = 0; str_token(&rest, " ", &choice); i++) {
-        if (!str_caseeq(choice, v))
-            continue;
+    struct str choices = str_from(o->help);
+    choices = str_head(choices, (size_t)str_find(choices, '|'));
+    bool parts = o->min == 2 && str_starts(choices, STR("all "));
+    int i = (parts ? choice_of_parts : choice_of)(choices, v);
+    if (i >= 0) {
         *out = i;
         return 0;
     }
     char text[160];
-    snprintf(text, sizeof text, "must be one of: %.*s", STR_FMT(all));
+    snprintf(text, sizeof text, "must be one of: %.*s", STR_FMT(choices));
     return fail_at(p, o, text);
+}
+
+/* Printable ASCII without what ends or quotes in a comment (RFC 5322 section 3.2.2). */
+static bool fits_comment(struct str s)
+{
+    return s.n > 0 && str_is_ascii(s) && str_is_text(s) && str_find(s, '(') < 0 && str_find(s, ')') < 0 &&
+           str_find(s, '\\') < 0;
 }
 
 static int parse_STRING(struct parser *p, const struct config_option *o, struct str v,
                         struct str *out)
 {
-    (void)p;
-    (void)o;
+    if (o->min == 1 && !fits_comment(v))
+        return fail_at(p, o, "must be some printable ASCII characters other than ( ) and \\");
     *out = v;
     return 0;
 }

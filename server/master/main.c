@@ -55,13 +55,13 @@ static void check_ports(const struct material *m, struct findings *f)
 }
 
 /* The material, or NULL with everything that is wrong on standard error. */
-static struct material *load(const struct options *o, bool with_ports)
+static struct material *load(const struct options *o)
 {
     struct findings f = {0};
-    struct material *m = material_load(o->file, &f);
+    struct material *m = material_load(o->file, o->check, &f);
     if (m) {
         material_check_places(m, &f);
-        if (with_ports) {
+        if (o->check) {
             tables_check(m, &f);
             check_ports(m, &f);
             trials_run(m, &f);
@@ -78,7 +78,7 @@ static struct material *load(const struct options *o, bool with_ports)
 
 static int check(const struct options *o)
 {
-    struct material *m = load(o, true);
+    struct material *m = load(o);
     if (!m)
         return 1;
     printf("%s: good\n", m->file);
@@ -169,7 +169,7 @@ static int background(int *ready_fd)
 static int serve(const struct options *o)
 {
     int ready_fd = -1;
-    struct material *m = load(o, false);
+    struct material *m = load(o);
     if (!m)
         return 1;
     if (!o->foreground) {

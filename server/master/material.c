@@ -140,6 +140,18 @@ static void add_anchors(const struct material *m, struct buf *out, struct findin
         bundle_add(out, STR("anchors"), buf_view(&text));
 }
 
+/* For a trial: lists whose values the relay can judge. That one cannot be read was told of the directory
+ * program's bundle. */
+static void add_lists(const struct material *m, const char *option, struct buf *out)
+{
+    struct findings told = {0};
+    struct str rest = m->cfg->value[config_find(str_from(option)) - config_options], piece;
+    while (config_map_piece(&rest, &piece))
+        if (!str_starts(piece, STR("ldap:")) && config_map_file(piece).n)
+            add_table(m, option, config_map_file(piece), out, &told);
+    findings_free(&told);
+}
+
 /* --- bundles --- */
 
 static void make_bundle(struct material *m, enum kind k, struct findings *f)
@@ -152,10 +164,14 @@ static void make_bundle(struct material *m, enum kind k, struct findings *f)
         add_tables(m, &b, f);
         secret_add(m, "ldap_bind_pw", m->cfg->ldap_bind_pw, m->cfg->ldap_bind_pw_file, &b, f);
     }
-    if (k == KIND_RELAY)
+    if (k == KIND_RELAY) {
         add_authorities(m, &b, f);
-    if (k == KIND_RELAY)
         add_anchors(m, &b, f);
+    }
+    if (k == KIND_RELAY && m->trial) {
+        add_lists(m, "transport_maps", &b);
+        add_lists(m, "smtp_tls_policy_maps", &b);
+    }
     if (k == KIND_FILTER)
         tokens_add(m, &b, f);
     if (k == KIND_SMTP)
@@ -191,9 +207,10 @@ static int load_config(struct material *m, const char *file, struct findings *f)
     return 0;
 }
 
-struct material *material_load(const char *file, struct findings *f)
+struct material *material_load(const char *file, bool trial, struct findings *f)
 {
     struct material *m = MEM_NEW(struct material);
+    m->trial = trial;
     m->own_uids = geteuid() == 0;
     f->about = m;
     for (int k = 0; k < KINDS; k++)

@@ -31,6 +31,7 @@ struct identity {
 };
 
 struct material {
+    bool trial;                   /* for "facteurd -t": nothing will be started to serve */
     struct config *cfg;
     char *file, *dir;             /* the configuration's path, and its directory's; absolute */
     bool own_uids;                /* root: every program has a user of its own */
@@ -40,9 +41,9 @@ struct material {
     int bundle[KINDS];            /* sealed memfds */
 };
 
-/* Reads everything that file names. NULL when there is no configuration to go by; otherwise fit for
+/* Reads everything that file names; for a trial, what programs look at then alone too. NULL when there is no configuration to go by; otherwise fit for
  * use only if the findings hold no errors. */
-struct material *material_load(const char *file, struct findings *f);
+struct material *material_load(const char *file, bool trial, struct findings *f);
 void material_free(struct material *m); /* NULL is fine */
 
 /* Directories and programs, as a start would find them; creates nothing. */

@@ -88,7 +88,7 @@ static int prepare(struct master *m, struct findings *f)
 {
     struct reload *r = m->reload;
     struct err e = {0};
-    r->next = material_load(m->now->file, f);
+    r->next = material_load(m->now->file, false, f);
     if (!r->next || f->errors)
         return -1;
     check_fixed(m->now, r->next, f);

@@ -12,5 +12,5 @@ relay_SOURCES = \
 	%reldir%/dns.h %reldir%/dns.c \
 	%reldir%/strict.h %reldir%/strict.c %reldir%/enforce.c \
 	%reldir%/tls.c %reldir%/job.c %reldir%/hosts.c %reldir%/client.c %reldir%/dialogue.c %reldir%/transaction.c \
-	%reldir%/idle.c %reldir%/dane.c %reldir%/rounds.c %reldir%/destination.c %reldir%/login.c %reldir%/ask.c
+	%reldir%/idle.c %reldir%/dane.c %reldir%/rounds.c %reldir%/destination.c %reldir%/tables.c %reldir%/login.c %reldir%/ask.c
 relay_LDADD = librelay.a libsmtp.a $(MAIL_LIBS) $(IPC_LIBS) $(UNBOUND_LIBS) $(CURL_LIBS)

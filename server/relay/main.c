@@ -181,7 +181,9 @@ static int on_check(struct program *p, struct config *cfg, const struct bundle *
 {
     struct str authorities;
     struct settings *s = read_settings(p->arg, cfg, b, &authorities, e);
-    int r = s ? make_resolver(p->arg, cfg, b, e) : -1;
+    if (!s)
+        return -1;
+    int r = make_resolver(p->arg, cfg, b, e) == 0 ? tables_try(cfg, s, b, e) : -1;
     settings_drop(s);
     return r;
 }

@@ -218,6 +218,11 @@ bool rounds_next(struct job *j); /* false: there is none left */
  * enforce_start. */
 void destination_start(struct job *j, struct str nexthop);
 
+/* --- tables.c --- */
+/* Values that cannot be used, in the lists that cfg and the bundle hold: 0, or -1 with a permanent error that
+ * names the option, the file with its line, and the key. s: read from cfg. */
+int tables_try(const struct config *cfg, const struct settings *s, const struct bundle *b, struct err *e);
+
 /* --- login.c --- */
 enum login_start { LOGIN_NONE, LOGIN_STARTED, LOGIN_IN_CLEAR, LOGIN_NOT_OFFERED };
 enum login_start login_start(struct client *c); /* before MAIL; STARTED: AUTH is sent */

@@ -109,6 +109,40 @@ def what_programs_judge_is_named(site):
                       **{name: value})
 
 
+def values_of_lists_are_judged(site):
+    """By the program that would use them: what is said of whom, and where."""
+    wrong = Mistake(site)
+    real = {"daemon_directory": BUILD, "dns_trust_anchor": ""}
+    path = site.write("transports", "# by hand\nexample.org smtp:[mx.example.org]:2525\n* :\n", 0o640)
+    wrong.good(**real, transport_maps="texthash:transports, inline:{{example.net = error:5.2.1 closed}}")
+    wrong.good(**real, smtp_tls_policy_maps="inline:{{example.org = secure match=.example.org}} static:may")
+    site.write("policies", "[mx.example.org]:25 encrypted\n", 0o640)
+    for name, value, part in (
+            ("transport_maps", "inline:{a.example=smtp:, b.example=smpt:[mx]}", 'b.example: "smpt:[mx]" is none of'),
+            ("transport_maps", "static:lmtp:[mx", '"[mx" is no destination'),
+            ("transport_maps", "inline:{c.example=lmtp:unix:/run/lmtp}", "c.example: lmtp:unix: "),
+            ("smtp_tls_policy_maps", "inline:{{a.example = may match=x}}", "a.example: match= is for"),
+            ("smtp_tls_policy_maps", "hash:policies",
+             '%s: line 1: [mx.example.org]:25: "encrypted" is no TLS level' % site.path("policies"))):
+        wrong.options("error: %s:%d: %s: %s" % (site.conf, site.line(name, value), name, part), **real,
+                      **{name: value})
+    wrong.options("%s: line 2: example.org: port 2525 is not one of smtp_connect_ports" % path, **real,
+                  transport_maps="hash:transports", smtp_connect_ports="587")
+
+
+def what_goes_into_headers_is_judged(site):
+    wrong = Mistake(site)
+    wrong.good(mail_name="Post & Sons, 2nd floor")
+    for name in ("Post (Ltd)", "Post\\", "Post\x1b[1m", "Brief\xfcberbringer", ""):
+        wrong.options("mail_name: must be some printable ASCII characters", mail_name=name)
+
+
+def protocols_are_listed(site):
+    wrong = Mistake(site)
+    wrong.good(inet_protocols="ipv4, ipv6")
+    wrong.options("inet_protocols: must be one of: all ipv4 ipv6", inet_protocols="ipv4, ipv5")
+
+
 def wrong_users_are_named(site):
     wrong = Mistake(site)
     if not ROOT:
@@ -339,7 +373,8 @@ def the_manual_names_every_restriction(site):
 
 
 TESTS = (
-    the_right_one_is_good, wrong_options_are_named, what_programs_judge_is_named, wrong_users_are_named,
+    the_right_one_is_good, wrong_options_are_named, what_programs_judge_is_named,
+    values_of_lists_are_judged, what_goes_into_headers_is_judged, protocols_are_listed, wrong_users_are_named,
     wrong_files_are_named, wrong_tables_are_named, wrong_lists_are_named, a_domain_in_two_classes_is_told,
     the_bind_secret_has_one_place,
     wrong_token_servers_are_named,
