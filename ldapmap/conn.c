@@ -5,6 +5,7 @@
  * so that no environment can change it.
  */
 #include "ldapmap/ldapmap_conn.h"
+#include "ldapmap/patience.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -126,7 +127,7 @@ static int open_one(const struct ldapmap_conn_settings *s, struct str url, bool 
     if ((ldaps || s->start_tls) && set_tls(ld, s) < 0)
         goto failed;
     what = "connect";
-    if ((rc = ldap_connect(ld)) != LDAP_SUCCESS)
+    if ((rc = patience_begin(ld)) != LDAP_SUCCESS || (rc = ldap_connect(ld)) != LDAP_SUCCESS)
         goto failed;
     what = "STARTTLS";
     if (s->start_tls && !ldaps && (rc = ldap_start_tls_s(ld, NULL, NULL)) != LDAP_SUCCESS)
@@ -134,6 +135,7 @@ static int open_one(const struct ldapmap_conn_settings *s, struct str url, bool 
     what = "bind";
     if (bind && s->bind != LDAPMAP_BIND_NONE && (rc = bind_now(ld, s)) != LDAP_SUCCESS)
         goto failed;
+    patience_end(ld);
     *out = ld;
     return LDAP_SUCCESS;
 failed:
