@@ -15,6 +15,13 @@
 enum sync_mode { MODE_REFRESH_AND_PERSIST = 3 };                    /* RFC 4533 section 2.2 */
 enum entry_state { STATE_PRESENT, STATE_ADD, STATE_MODIFY, STATE_DELETE }; /* section 2.3 */
 
+/* Operational attributes that decide about a login are named; the others, such as when somebody
+ * logged in, would make every login a change. */
+static const char *const attributes[] = {"*", "memberOf", "pwdAccountLockedTime", "nsAccountLock",
+                                         NULL};
+#define FIRST_NAMED 1
+#define NAMED (sizeof attributes / sizeof attributes[0] - FIRST_NAMED - 1)
+
 enum stage { STAGE_DOWN, STAGE_OFFER, STAGE_REFRESH, STAGE_WATCH, STAGE_NONE };
 
 struct fingerprint {
@@ -30,7 +37,9 @@ struct sync {
     enum stage stage;
     struct dirconn *conn;
     int offer_id, sync_id, beat_id; /* message ids; 0: none */
-    bool offered;
+    int known_ids[NAMED];           /* of the questions whether the server knows an attribute */
+    bool known[NAMED];
+    bool offered, news;
     int64_t asked; /* when the last question was sent that must be answered */
     int64_t again; /* when to ask anew; 0: not */
     struct map *entries; /* entryUUID → struct fingerprint */
@@ -46,6 +55,8 @@ static void stop_watching(struct sync *s)
     map_free(s->entries, free);
     s->entries = map_new();
     s->sync_id = s->beat_id = s->offer_id = 0;
+    memset(s->known_ids, 0, sizeof s->known_ids);
+    s->news = false;
     if (was)
         s->ops.watching(s->arg, false);
 }
@@ -75,13 +86,47 @@ static void begin_watching(struct sync *s)
 
 /* --- asking --- */
 
-static int search(struct sync *s, const char *base, int scope, const char *const *attrs,
+static int search(struct sync *s, const char *base, const char *filter, const char *const *attrs,
                   LDAPControl **controls, int *id)
 {
-    int code = ldap_search_ext(s->conn->ld, base, scope, "(objectClass=*)",
-                               (char **)(uintptr_t)attrs, 0, controls, NULL, NULL, 0, id);
+    int scope = *base ? LDAP_SCOPE_SUBTREE : LDAP_SCOPE_BASE;
+    int code = ldap_search_ext(s->conn->ld, base, scope, filter, (char **)(uintptr_t)attrs, 0,
+                               controls, NULL, NULL, 0, id);
     s->asked = clock_mono_ms();
     return code;
+}
+
+/* Of the root DSE, for which it is true where the server knows the attribute: what it does not know
+ * is Undefined, and so is its negation (RFC 4511 section 4.5.1.7). */
+static void put_known(struct buf *b, size_t i)
+{
+    buf_printf(b, "(!(%s=*))", attributes[FIRST_NAMED + i]);
+}
+
+static int ask_known(struct sync *s)
+{
+    static const char *const none[] = {LDAP_NO_ATTRS, NULL};
+    int code = LDAP_SUCCESS;
+    for (size_t i = 0; code == LDAP_SUCCESS && i < NAMED; i++) {
+        AUTO_BUF filter = {0};
+        s->known[i] = false;
+        put_known(&filter, i);
+        code = search(s, "", buf_z(&filter), none, NULL, &s->known_ids[i]);
+    }
+    return code;
+}
+
+/* A question that a sound server answers at once: an entry, if it knows what it did not know. */
+static int ask_beat(struct sync *s)
+{
+    static const char *const none[] = {LDAP_NO_ATTRS, NULL};
+    AUTO_BUF filter = {0};
+    buf_str(&filter, STR("(|(!(objectClass=*))"));
+    for (size_t i = 0; i < NAMED; i++)
+        if (!s->known[i])
+            put_known(&filter, i);
+    buf_byte(&filter, ')');
+    return search(s, "", buf_z(&filter), none, NULL, &s->beat_id);
 }
 
 static void ask_offer(struct sync *s)
@@ -90,16 +135,13 @@ static void ask_offer(struct sync *s)
     s->stage = STAGE_OFFER;
     s->offered = false;
     s->again = 0;
-    if (search(s, "", LDAP_SCOPE_BASE, attrs, NULL, &s->offer_id) != LDAP_SUCCESS)
+    if (ask_known(s) != LDAP_SUCCESS ||
+        search(s, "", "(objectClass=*)", attrs, NULL, &s->offer_id) != LDAP_SUCCESS)
         conns_lost(s->conn, "the question what the server offers could not be sent");
 }
 
-/* Operational attributes that decide about a login are named; the others, such as when somebody
- * logged in, would make every login a change. */
 static void ask_refresh(struct sync *s)
 {
-    static const char *const attrs[] = {"*",           "memberOf", "pwdAccountLockedTime",
-                                        "nsAccountLock", NULL};
     BerElement *ber = ber_alloc_t(LBER_USE_DER);
     struct berval value = {0, NULL};
     int code = LDAP_NO_MEMORY;
@@ -109,7 +151,7 @@ static void ask_refresh(struct sync *s)
         LDAPControl control = {(char *)(uintptr_t)LDAP_CONTROL_SYNC, value, 1};
         LDAPControl *controls[] = {&control, NULL};
         s->stage = STAGE_REFRESH;
-        code = search(s, s->base, LDAP_SCOPE_SUBTREE, attrs, controls, &s->sync_id);
+        code = search(s, s->base, "(objectClass=*)", attributes, controls, &s->sync_id);
     }
     ber_free(ber, 1);
     if (code != LDAP_SUCCESS)
@@ -269,6 +311,43 @@ static void on_end(struct sync *s, LDAPMessage *m)
         give_up(s, "the refresh stopped early, or the watching ended", code, AGAIN_MS);
 }
 
+/* --- what the server knows --- */
+
+/* An attribute that the server learns while it runs (slapd does with an overlay) is not among those of
+ * a search that it began before: what it says from then on would look unchanged. */
+static void on_beat(struct sync *s, int type)
+{
+    s->news = s->news || type == LDAP_RES_SEARCH_ENTRY;
+    if (type != LDAP_RES_SEARCH_RESULT)
+        return;
+    s->beat_id = 0;
+    if (!s->news)
+        return;
+    give_up(s, "the server has learnt attributes: all is asked anew", 0, 0);
+    ask_offer(s);
+}
+
+static bool is_asking_known(const struct sync *s)
+{
+    bool asking = false;
+    for (size_t i = 0; i < NAMED; i++)
+        asking = asking || s->known_ids[i];
+    return asking;
+}
+
+static bool take_known(struct sync *s, int id, int type)
+{
+    for (size_t i = 0; i < NAMED; i++) {
+        if (!s->known_ids[i] || s->known_ids[i] != id)
+            continue;
+        s->known[i] = s->known[i] || type == LDAP_RES_SEARCH_ENTRY;
+        if (type == LDAP_RES_SEARCH_RESULT)
+            s->known_ids[i] = 0;
+        return true;
+    }
+    return false;
+}
+
 static void on_message(struct dirconn *c, void *arg, LDAPMessage *m)
 {
     struct sync *s = arg;
@@ -276,8 +355,10 @@ static void on_message(struct dirconn *c, void *arg, LDAPMessage *m)
     (void)c;
     if (s->offer_id && id == s->offer_id)
         on_offer(s, m);
-    else if (s->beat_id && id == s->beat_id && type == LDAP_RES_SEARCH_RESULT)
-        s->beat_id = 0;
+    else if (s->beat_id && id == s->beat_id)
+        on_beat(s, type);
+    else if (take_known(s, id, type))
+        return;
     else if (!s->sync_id || id != s->sync_id)
         return;
     else if (type == LDAP_RES_SEARCH_ENTRY)
@@ -310,20 +391,20 @@ static void on_down(struct dirconn *c, void *arg)
  * has not been answered makes all that is kept doubtful. */
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    static const char *const none[] = {LDAP_NO_ATTRS, NULL};
     struct sync *s = arg;
     int64_t now = clock_mono_ms();
     (void)fd;
     (void)what;
     if (!s->conn || !s->conn->ld)
         return;
-    bool waits = s->stage == STAGE_OFFER || s->stage == STAGE_REFRESH || s->beat_id;
+    bool waits = s->stage == STAGE_OFFER || s->stage == STAGE_REFRESH || s->beat_id ||
+                 is_asking_known(s);
     if (waits && now - s->asked > SILENCE_MS && now - s->conn->last_heard > SILENCE_MS)
         conns_silent(s->conn, "the server is silent");
     else if (s->stage == STAGE_NONE && s->again && now >= s->again)
         ask_offer(s);
-    else if (s->stage == STAGE_WATCH && !s->beat_id &&
-             search(s, "", LDAP_SCOPE_BASE, none, NULL, &s->beat_id) != LDAP_SUCCESS)
+    else if (s->stage == STAGE_WATCH && !waits &&
+             ask_beat(s) != LDAP_SUCCESS)
         conns_lost(s->conn, "no sign of life could be asked for");
 }
 

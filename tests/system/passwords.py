@@ -277,7 +277,6 @@ if __name__ == "__main__":
     with Instance() as instance:
         vmail = instance.vmail
         prepare(instance)
-        instance.restart()  # who watches for changes is not told of attributes that slapd did not know then
         lock("locked")
         failed = tap.run([
             ("what a password policy says", states), ("the words for it, in each protocol", words),

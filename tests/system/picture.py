@@ -178,6 +178,28 @@ def changes_take_effect():
             same(d.resolve("a@new.example").verdict, "yes", "renamed")
 
 
+def attributes_learnt():
+    """An overlay that slapd gets while it runs brings attributes; who was told of changes before is told of
+    theirs too."""
+    with PrivateSlapd() as server:
+        with directory(server, ldap_sync="yes", directory_cache_ttl="1h") as d:
+            wait_sync(d)
+            d.began("amelie", 20001)
+            same(d.auth("amelie", "amelie-secret").verdict, "yes")
+            server.modify_config(
+                "dn: cn=module{0},cn=config\nchangetype: modify\nadd: olcModuleLoad\nolcModuleLoad: ppolicy\n\n"
+                "dn: olcOverlay=ppolicy,olcDatabase={1}mdb,cn=config\nchangetype: add\n"
+                "objectClass: olcPPolicyConfig\nolcOverlay: ppolicy\n")
+            wait_for(lambda: d.log().count("ldap-sync watching=yes") == 2, 30, d.log()[-2000:])
+            has(d.log(), "the server has learnt attributes")
+            same(d.auth("amelie", "amelie-secret").verdict, "yes")
+            change(server, AMELIE, "add: pwdAccountLockedTime", "pwdAccountLockedTime: 000001010000Z")
+            wait_for(lambda: d.logins_ended() == ["amelie:20001"], 10, "the locked one's session goes on")
+            same(d.auth("amelie", "amelie-secret").verdict, "no")
+            wait_sync(d)
+            same(d.log().count("ldap-sync watching=yes"), 2, "nothing new was learnt since")
+
+
 def what_is_nobodys_business():
     """An attribute that only the server keeps does not empty the picture."""
     with PrivateSlapd() as server:
@@ -407,6 +429,7 @@ TESTS = [
     ("a flush forgets one user or all", flush),
     ("the memory is bounded", memory_is_bounded),
     ("a change takes effect within a second", changes_take_effect),
+    ("attributes that the server learns later are told of too", attributes_learnt),
     ("what nobody can see is no change", what_is_nobodys_business),
     ("disabled and deleted users' logins end", logins_end),
     ("a session with an old uid ends", uid_change_ends_login),
