@@ -66,7 +66,8 @@ int account_vacation(const struct config *cfg, const struct ldapmap_entry *entry
     return start <= now && now < end;
 }
 
-bool account_is_locked_for_good(const struct ldapmap_entry *entry)
+/* Locks that end by themselves are the server's: it alone knows their duration. */
+static bool is_locked(const struct ldapmap_entry *entry)
 {
     const struct ldapmap_attr *attr = attr_of(entry, STR(ACCOUNT_LOCK_ATTRIBUTE));
     for (size_t i = 0; attr && i < attr->count; i++)
@@ -91,6 +92,7 @@ int account_read(const struct config *cfg, const struct ldapmap_entry *entry, st
     *out = (struct account){0};
     if (!entry)
         return 0;
+    out->locked = is_locked(entry);
     const struct ldapmap_attr *forward = attr_of(entry, cfg->account_forward_attribute);
     if (forward) {
         out->forward = forward->values;
@@ -105,4 +107,21 @@ int account_read(const struct config *cfg, const struct ldapmap_entry *entry, st
         return err_temp(e, "%.*s forwards its mail and has no %.*s",
                         STR_FMT(str_head(entry->dn, 200)), STR_FMT(cfg->account_forward_attribute));
     return 0;
+}
+
+enum verdict account_login(const struct account *a, enum auth_state *state, const char **why)
+{
+    static const struct {
+        enum verdict verdict;
+        enum auth_state state;
+        const char *why;
+    } logins[] = {
+        [ACCOUNT_ACTIVE] = {VERDICT_YES, AUTH_PLAIN, ""},
+        [ACCOUNT_NOLOGIN] = {VERDICT_REFUSED, AUTH_PLAIN, "the account is nologin: nobody may log in"},
+        [ACCOUNT_DISABLED] = {VERDICT_NO, AUTH_DISABLED, "the account is disabled: nobody may log in"},
+        [ACCOUNT_FORWARD] = {VERDICT_REFUSED, AUTH_PLAIN, "the account is forward: nobody may log in"},
+    };
+    *state = a->locked ? AUTH_LOCKED : logins[a->state].state;
+    *why = a->locked ? "an administrator has locked the account" : logins[a->state].why;
+    return a->locked ? VERDICT_NO : logins[a->state].verdict;
 }

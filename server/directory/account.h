@@ -1,12 +1,13 @@
 /*
- * What an entry says of its account: the state (account_state_attribute with account_state_map), where
- * mail is forwarded (account_forward_attribute), its room (account_quota_attribute), and whether its
- * owner is away (account_vacation_*_attribute).
+ * What an entry says of its account: the state (account_state_attribute with account_state_map), an
+ * administrator's lock, where mail is forwarded (account_forward_attribute), its room
+ * (account_quota_attribute), and whether its owner is away (account_vacation_*_attribute).
  */
 #ifndef FACTEUR_DIRECTORY_ACCOUNT_H
 #define FACTEUR_DIRECTORY_ACCOUNT_H
 
 #include "config/states.h"
+#include "ipc/message.h"
 #include "ldapmap/ldapmap.h"
 
 #define ACCOUNT_VACATION_MAX 32768 /* octets of a text; messages.def */
@@ -19,6 +20,7 @@ enum account_disabled { ACCOUNT_REJECT, ACCOUNT_DEFER, ACCOUNT_KEEP };
 
 struct account {
     enum account_state state;
+    bool locked; /* by an administrator, until he says otherwise; mail comes as before */
     const struct str *forward; /* addresses, the entry's */
     size_t forward_count;
     struct str quota; /* a size as it is written; empty: none */
@@ -35,8 +37,8 @@ int account_read(const struct config *cfg, const struct ldapmap_entry *entry, st
 int account_vacation(const struct config *cfg, const struct ldapmap_entry *entry, struct str *text,
                      struct err *e);
 
-/* Has an administrator locked it, until he says otherwise? Locks that end by themselves are the
- * server's: it alone knows their duration. */
-bool account_is_locked_for_good(const struct ldapmap_entry *entry);
+/* May its owner log in, whatever his password? YES, NO or REFUSED. *state: what he is told; *why: for
+ * the log. */
+enum verdict account_login(const struct account *a, enum auth_state *state, const char **why);
 
 #endif

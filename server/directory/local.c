@@ -2,6 +2,7 @@
 #include "directory/local.h"
 #include "base/clock.h"
 #include "directory/trace.h"
+#include "directory/user.h"
 
 struct local {
     struct dirset *set;
@@ -34,20 +35,14 @@ static void on_limit(void *arg)
 static void on_user(void *arg, const struct search_result *r)
 {
     struct local *l = arg;
+    const struct ldapmap_entry *entry;
     trace_search(l->set->trace, STR("user_filter"), l->name, &l->search, r, l->began);
     *l->stale = *l->stale || r->stale;
-    if (r->count > 1) {
-        err_temp(&l->err, "user_filter matches several entries: %.*s and %.*s",
-                 STR_FMT(str_head(r->entries[0].dn, 150)),
-                 STR_FMT(str_head(r->entries[1].dn, 150)));
+    if (user_read(r, &entry, &l->err) != 0) {
         cannot_say(l);
-    } else if (r->code != LDAP_SUCCESS) {
-        err_temp(&l->err, "user_filter: %s: %.*s", ldap_err2string(r->code),
-                 STR_FMT(str_head(r->diagnostic, 200)));
-        cannot_say(l);
-    } else if (r->count == 0) {
+    } else if (!entry) {
         l->fn(l->arg, VERDICT_NO, NULL, "user_filter matches no entry");
-    } else if (box_of_entry(l->set, l->arena, &r->entries[0], l->name, &l->box, &l->err) != 0) {
+    } else if (box_of_entry(l->set, l->arena, entry, l->name, &l->box, &l->err) != 0) {
         cannot_say(l);
     } else {
         l->limit = (struct lookup_want){.map = &l->set->limit_maps, .stale = l->stale};
@@ -59,23 +54,12 @@ void local_run(struct dirset *set, struct arena *a, struct str user, bool *stale
                void *arg)
 {
     struct local *l = ARENA_NEW(a, struct local);
-    AUTO_BUF filter = {0};
     *l = (struct local){.set = set, .arena = a, .fn = fn, .arg = arg, .stale = stale};
     if (name_login_read(a, user, &l->name, &l->err) != 0) {
         fn(arg, VERDICT_NO, NULL, "no login name");
         return;
     }
-    name_template_expand(&filter, set->cfg->user_filter, l->name, ldapmap_escape_filter);
-    struct ldapmap_search search = {
-        .base = arena_strz(a, set->shared.search_base),
-        .scope = (int)set->shared.scope,
-        .filter = arena_strz(a, buf_view(&filter)),
-        .attrs = set->asked_attrs,
-        .sizelimit = 2, /* one is wanted, a second one is a fault */
-        .timelimit = (int)set->shared.timeout,
-        .deref = (int)set->shared.dereference,
-    };
-    l->search = search;
+    l->search = user_search(set, a, l->name, set->asked_attrs);
     l->began = set->trace ? clock_real_us() : 0;
-    picture_search(set->picture, set->searcher, a, &search, 0, on_user, l);
+    picture_search(set->picture, set->searcher, a, &l->search, 0, on_user, l);
 }

@@ -28,7 +28,7 @@ libdirectory_a_SOURCES = \
 	%reldir%/find.h %reldir%/find.c \
 	%reldir%/masquerade.h %reldir%/masquerade.c \
 	%reldir%/rewrite.h %reldir%/rewrite.c \
-	%reldir%/local.h %reldir%/local.c \
+	%reldir%/user.h %reldir%/user.c %reldir%/local.h %reldir%/local.c \
 	%reldir%/access.h %reldir%/access.c \
 	%reldir%/visit.h %reldir%/visit.c %reldir%/decide.c %reldir%/ends.c \
 	%reldir%/resolve.h %reldir%/resolve.c \

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "directory/trace.h"
+#include "directory/user.h"
 
 #include <stdlib.h>
 
@@ -29,7 +30,6 @@ struct login {
     unsigned char ip[16];
     struct guard_try try;
     bool broken; /* the entry is no mailbox; err says why, to who knows the password */
-    bool locked_for_good; /* which slapd's ppolicy heeds under a policy with pwdLockout alone */
     struct err err;
 };
 
@@ -75,33 +75,19 @@ static void on_limit(void *arg)
         end(l, VERDICT_YES, "");
 }
 
-static bool may_log_in(const struct login *l)
-{
-    return l->box.account.state == ACCOUNT_ACTIVE && !l->locked_for_good;
-}
-
-/* Only who knows the password is told. */
-static void end_locked_out(struct login *l)
-{
-    bool disabled = l->box.account.state == ACCOUNT_DISABLED;
-    if (l->locked_for_good) {
-        l->state = AUTH_LOCKED;
-        end(l, VERDICT_NO, "an administrator has locked the account");
-        return;
-    }
-    trace_decision(l->set->trace, "the account is %s: nobody may log in",
-                   account_state_name(l->box.account.state));
-    if (disabled)
-        l->state = AUTH_DISABLED;
-    end(l, disabled ? VERDICT_NO : VERDICT_REFUSED, "the account's state lets nobody log in");
-}
-
+/* Only who knows the password is told of the account. A lock is looked at here too: slapd's ppolicy
+ * heeds it under a policy with pwdLockout alone. */
 static void let_in(struct login *l)
 {
+    enum auth_state state;
+    const char *why;
+    enum verdict verdict = account_login(&l->box.account, &state, &why);
     if (l->broken) {
         cannot_say(l);
-    } else if (!may_log_in(l)) {
-        end_locked_out(l);
+    } else if (verdict != VERDICT_YES) {
+        trace_decision(l->set->trace, "%s", why);
+        l->state = state;
+        end(l, verdict, why);
     } else if (l->set->limit_maps.n) {
         l->limit = (struct lookup_want){.map = &l->set->limit_maps};
         lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
@@ -223,6 +209,14 @@ static void no_entry(void *arg)
 static void let_proven_in(struct login *l);
 static void search_proven(struct login *l, struct str dn);
 
+static void check_account(struct login *l)
+{
+    enum auth_state state;
+    const char *why;
+    bool may = account_login(&l->box.account, &state, &why) == VERDICT_YES;
+    end(l, may ? VERDICT_YES : VERDICT_NO, may ? "" : "the account's state changed");
+}
+
 static void bind_as_user(struct login *l)
 {
     if (l->proven) {
@@ -234,8 +228,7 @@ static void bind_as_user(struct login *l)
         return;
     }
     if (l->checking && !l->broken) {
-        bool active = may_log_in(l);
-        end(l, active ? VERDICT_YES : VERDICT_NO, active ? "" : "the account's state changed");
+        check_account(l);
         return;
     }
     if (l->checking || bind_dn(l, &l->bind_as) != 0) {
@@ -268,8 +261,7 @@ static int check_entry(struct login *l, const struct ldapmap_entry *entry)
     else
         trace_decision(l->set->trace, "the entry is login %.*s, uid %u, gid %u, home %.*s",
                        STR_FMT(l->box.login), l->box.m.uid, l->box.m.gid, STR_FMT(l->box.m.home));
-    l->locked_for_good = account_is_locked_for_good(entry);
-    if (l->locked_for_good)
+    if (!l->broken && l->box.account.locked)
         trace_decision(l->set->trace, "%s says that an administrator has locked the account",
                        ACCOUNT_LOCK_ATTRIBUTE);
     return 0;
@@ -278,42 +270,24 @@ static int check_entry(struct login *l, const struct ldapmap_entry *entry)
 static void on_user(void *arg, const struct search_result *r)
 {
     struct login *l = arg;
+    const struct ldapmap_entry *entry;
     trace_search(l->set->trace, STR("user_filter"), l->name, &l->search, r, l->began);
-    if (r->count > 1 && (r->code == LDAP_SUCCESS || r->code == LDAP_SIZELIMIT_EXCEEDED)) {
-        err_temp(&l->err, "user_filter matches several entries: %.*s and %.*s",
-                 STR_FMT(str_head(r->entries[0].dn, 150)),
-                 STR_FMT(str_head(r->entries[1].dn, 150)));
+    if (user_read(r, &entry, &l->err) != 0)
         cannot_say(l);
-    } else if (r->code != LDAP_SUCCESS) {
-        err_temp(&l->err, "user_filter: %s: %.*s", ldap_err2string(r->code),
-                 STR_FMT(str_head(r->diagnostic, 200)));
-        cannot_say(l);
-    } else if (r->count == 0) {
+    else if (!entry)
         no_entry(l);
-    } else if (check_entry(l, &r->entries[0]) != 0) {
+    else if (check_entry(l, entry) != 0)
         cannot_say(l);
-    } else {
+    else
         bind_as_user(l);
-    }
 }
 
 static void search_user(struct login *l)
 {
     const struct dirset *set = l->set;
-    AUTO_BUF filter = {0};
-    name_template_expand(&filter, set->cfg->user_filter, l->name, ldapmap_escape_filter);
-    struct ldapmap_search search = {
-        .base = arena_strz(l->arena, set->shared.search_base),
-        .scope = (int)set->shared.scope,
-        .filter = arena_strz(l->arena, buf_view(&filter)),
-        .attrs = set->login_attrs,
-        .sizelimit = 2, /* one is wanted, a second one is a fault */
-        .timelimit = (int)set->shared.timeout,
-        .deref = (int)set->shared.dereference,
-    };
-    l->search = search;
+    l->search = user_search(set, l->arena, l->name, set->login_attrs);
     l->began = set->trace ? clock_real_us() : 0;
-    picture_search(set->picture, set->searcher, l->arena, &search, PICTURE_CURRENT, on_user, l);
+    picture_search(set->picture, set->searcher, l->arena, &l->search, PICTURE_CURRENT, on_user, l);
 }
 
 /* --- a name that is an address --- */
@@ -371,12 +345,6 @@ static bool search_owner(struct login *l)
 
 /* --- somebody who is known already --- */
 
-static void refuse_proven(struct login *l, enum auth_state state, const char *why)
-{
-    l->state = state;
-    end(l, VERDICT_NO, why);
-}
-
 static void let_proven_in(struct login *l)
 {
     if (!l->is_read) {
@@ -387,9 +355,11 @@ static void let_proven_in(struct login *l)
     if (l->must_change)
         log_must_change(l, !refused);
     if (l->is_locked) {
-        refuse_proven(l, AUTH_LOCKED, "the account is locked");
+        l->state = AUTH_LOCKED;
+        end(l, VERDICT_NO, "the account is locked");
     } else if (refused) {
-        refuse_proven(l, AUTH_MUST_CHANGE, "the password must be changed");
+        l->state = AUTH_MUST_CHANGE;
+        end(l, VERDICT_NO, "the password must be changed");
     } else {
         if (l->guarded)
             guard_seen(l->set->guard, account_of(l), l->ip);

@@ -26,6 +26,11 @@ void test_graph_mutual(void);
 void test_graph_depth(void);
 void test_graph_size(void);
 
+void test_user_only_entry(void);
+void test_user_cannot_say(void);
+void test_account_login(void);
+void test_account_locked(void);
+
 void test_servers_in_order(void);
 void test_servers_told(void);
 void test_servers_probed(void);
