@@ -22,7 +22,7 @@ static const struct kind kinds[] = {
     {"mixed", load_mixed, "port= users= sessions= seconds="},
     {"disk", load_disk, "dir= writers= count= size="},
     {"ldap", load_ldap, "uri= ca= dn= pw= base= users= links= window= count= binds= filters="},
-    {"directory", load_directory, "client= program= conf= users= window= count= binds="},
+    {"directory", load_directory, "program= conf= log= users= window= count= binds="},
     {"tls", load_tls, "cert= count="},
 };
 

@@ -11,7 +11,7 @@ int load_script(const struct options *options); /* load_imap.c: the time of each
 int load_mixed(const struct options *options);  /* load_mixed.c: many clients at once */
 int load_disk(const struct options *options);   /* load_limit.c: what the disk can do */
 int load_ldap(const struct options *options);   /* load_ldap.c: searches and binds */
-int load_directory(const struct options *options); /* load_ldap.c: the same through the program */
+int load_directory(const struct options *options); /* load_directory.c: the same through the program */
 int load_tls(const struct options *options);    /* load_limit.c: what a handshake costs */
 
 /* Shared by the IMAP loads. A figure of merit: 0 for a tagged OK, 1 for NO or BAD, -1 when gone. */

@@ -1,7 +1,6 @@
 /*
- * load ldap and directory: the same questions to an LDAP server, once by a bare asynchronous client and
- * once through the directory program (tests/lib/ipc/dirclient starts it). A figure is the time of one
- * search, bind or question. A connection carries many searches at once, but one bind at a time.
+ * load ldap: questions to an LDAP server by a bare asynchronous client. A figure is the time of one search
+ * or bind. A connection carries many searches at once, but one bind at a time.
  */
 #include "load.h"
 
@@ -10,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define LINKS_MAX 64
 #define WINDOW_MAX 256
@@ -184,145 +181,5 @@ int load_ldap(const struct options *options) {
     bool failed = bare.figures.failed > 0;
     figures_free(&bare.figures);
     free(bare.users.list);
-    return failed;
-}
-
-/* --- through the directory program --- */
-
-struct client {
-    int to, from;
-    pid_t pid;
-    char out[65536], in[65536]; /* questions of one write, answers of one read */
-    size_t out_length, in_length, taken;
-};
-
-static void start_client(const struct options *options, struct client *client) {
-    int in[2], out[2];
-    if (pipe(in) != 0 || pipe(out) != 0 || (client->pid = fork()) < 0) {
-        give_up("cannot start the client");
-    }
-    if (client->pid == 0) {
-        dup2(in[0], 0);
-        dup2(out[1], 1);
-        close(in[1]);
-        close(out[0]);
-        const char *path = option_text(options, "client", NULL);
-        execl(path, path, option_text(options, "program", NULL), option_text(options, "conf", NULL),
-              (char *)NULL);
-        _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    client->to = in[1];
-    client->from = out[0];
-}
-
-static void read_more(struct client *client) {
-    memmove(client->in, client->in + client->taken, client->in_length - client->taken);
-    client->in_length -= client->taken;
-    client->taken = 0;
-    ssize_t n = read(client->from, client->in + client->in_length, sizeof client->in - client->in_length);
-    if (n <= 0) {
-        give_up("the directory program has ended");
-    }
-    client->in_length += (size_t)n;
-}
-
-/* A line that is here already, with its newline replaced; NULL: there is none. */
-static char *next_line(struct client *client) {
-    char *line = client->in + client->taken;
-    char *end = memchr(line, '\n', client->in_length - client->taken);
-    if (end != NULL) {
-        *end = '\0';
-        client->taken = (size_t)(end + 1 - client->in);
-    }
-    return end != NULL ? line : NULL;
-}
-
-/* The tag of an answer whose last line this is; -1: more of it follows. */
-static long answer_tag(const char *line) {
-    size_t len = strlen(line);
-    return len > 2 && strcmp(line + len - 2, " .") == 0 ? strtol(line, NULL, 10) : -1;
-}
-
-static void wait_ready(struct client *client) {
-    char *line;
-    do {
-        while ((line = next_line(client)) == NULL) {
-            read_more(client);
-        }
-    } while (strstr(line, "ready") == NULL);
-    usleep(300000); /* its connections */
-}
-
-static void ask_one(struct client *client, const struct users *users, long tag, bool binds) {
-    const struct user *user = &users->list[(size_t)tag % users->count];
-    char *at = client->out + client->out_length;
-    size_t room = sizeof client->out - client->out_length;
-    int n = binds ? snprintf(at, room, "%ld auth %s %s imap\n", tag, user->login, user->password)
-                  : snprintf(at, room, "%ld resolve %s\n", tag, user->address);
-    client->out_length += (size_t)n;
-}
-
-static void flush(struct client *client) {
-    for (size_t done = 0; done < client->out_length;) {
-        ssize_t n = write(client->to, client->out + done, client->out_length - done);
-        if (n <= 0) {
-            give_up("the directory program has ended");
-        }
-        done += (size_t)n;
-    }
-    client->out_length = 0;
-}
-
-/* All answers that are here; how many. */
-static long take_answers(struct client *client, struct figures *figures, const double *from, long count) {
-    char *line;
-    long done = 0;
-    while ((line = next_line(client)) != NULL) {
-        long tag = answer_tag(line);
-        if (tag <= 0 || tag > count) {
-            continue;
-        }
-        if (strstr(line, " yes ") == NULL) {
-            figures_fail(figures, line);
-        }
-        figures_add(figures, now_ms() - from[tag]);
-        done++;
-    }
-    return done;
-}
-
-int load_directory(const struct options *options) {
-    long window = option_number(options, "window", 20), count = option_number(options, "count", 1000);
-    bool binds = option_number(options, "binds", 0) != 0;
-    double *from = calloc((size_t)count + 1, sizeof *from);
-    static struct client client;
-    struct users users;
-    struct figures figures;
-    if (window > WINDOW_MAX) {
-        give_up("too large a window");
-    }
-    users_read(&users, options);
-    start_client(options, &client);
-    wait_ready(&client);
-    figures_begin(&figures);
-    for (long asked = 0, done = 0; done < count;) {
-        for (; asked < count && asked - done < window; asked++) {
-            from[asked + 1] = now_ms();
-            ask_one(&client, &users, asked + 1, binds);
-        }
-        flush(&client);
-        read_more(&client);
-        done += take_answers(&client, &figures, from, count);
-    }
-    figures_end(&figures);
-    figures_print(&figures, "");
-    close(client.to);
-    waitpid(client.pid, NULL, 0);
-    bool failed = figures.failed > 0;
-    figures_free(&figures);
-    free(users.list);
-    free(from);
     return failed;
 }

@@ -4,10 +4,10 @@ EXTRA_PROGRAMS += %reldir%/load
 CLEANFILES += %reldir%/load$(EXEEXT)
 %canon_reldir%_load_SOURCES = %reldir%/load.c %reldir%/load.h %reldir%/loop.c %reldir%/loop.h \
 	%reldir%/figures.c %reldir%/load_smtp.c %reldir%/load_imap.c %reldir%/load_mixed.c \
-	%reldir%/load_limit.c %reldir%/load_ldap.c
-%canon_reldir%_load_LDADD = $(OPENSSL_LIBS) $(LDAP_LIBS) -lpthread
+	%reldir%/load_limit.c %reldir%/load_ldap.c %reldir%/load_directory.c
+%canon_reldir%_load_LDADD = $(TESTMASTER_LIBS) $(OPENSSL_LIBS) $(LDAP_LIBS) -lpthread
 
-bench: all dirclient$(EXEEXT) %reldir%/load$(EXEEXT)
+bench: all %reldir%/load$(EXEEXT)
 	FACTEUR_SRCDIR='$(abs_top_srcdir)' FACTEUR_BUILDDIR='$(abs_top_builddir)' \
 		BENCH_LOAD="$(abs_builddir)/%reldir%/load$(EXEEXT)" \
 		python3 $(srcdir)/%reldir%/bench.py $(BENCH_ROWS)

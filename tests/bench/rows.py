@@ -260,8 +260,8 @@ def program_of(bench, slapd, **options):
                                    virtual_mailbox_domains="$myhostname", virtual_mailbox_base=bench.vmail,
                                    auth_bind_userdn="uid=%u," + slapd.mail_base, **options))
     program.write()
-    return program, dict(client=BUILD + "/dirclient", program=BUILD + "/directory",
-                         conf=program.dir + "/facteur.conf", window=20)
+    return program, dict(program=BUILD + "/directory", conf=program.dir + "/facteur.conf",
+                         log=program.dir + "/log", window=20)
 
 
 def bare_of(slapd, users):

@@ -186,51 +186,6 @@ static void on_close(struct channel *ch, void *arg)
 
 /* --- starting the program --- */
 
-static int add_file(struct buf *bundle, struct str path)
-{
-    AUTO_BUF name = {0};
-    AUTO_BUF bytes = {0};
-    FILE *f = fopen((buf_str(&name, path), buf_z(&name)), "r");
-    if (!f || fd_read_all(fileno(f), &bytes, 1 << 20) != 0) {
-        perror(name.p);
-        return -1;
-    }
-    fclose(f);
-    AUTO_BUF piece = {0};
-    buf_printf(&piece, "map:%s", name.p);
-    bundle_add(bundle, buf_view(&piece), buf_view(&bytes));
-    return 0;
-}
-
-static int add_maps(struct buf *bundle, const struct config *cfg)
-{
-    for (size_t i = 0; i < config_option_count; i++) {
-        struct str rest = cfg->value[i], piece;
-        if (strcmp(config_options[i].type, "MAP") != 0)
-            continue;
-        while (str_token(&rest, ", \t", &piece))
-            if (str_starts(piece, STR("ldap:")) && add_file(bundle, str_skip(piece, 5)) != 0)
-                return -1;
-    }
-    return 0;
-}
-
-static int configure(struct client *c, bool reload)
-{
-    struct config *cfg;
-    struct err e = {0};
-    if (config_load(c->conf, &cfg, &e) != 0) {
-        fprintf(stderr, "dirclient: %s\n", e.log);
-        return -1;
-    }
-    AUTO_BUF text = {0};
-    config_export(cfg, DIRECTORY, &text);
-    AUTO_BUF bundle = testmaster_bundle(buf_view(&text));
-    int r = add_maps(&bundle, cfg);
-    config_free(cfg);
-    return r == 0 ? testmaster_configure(&c->child, &bundle, reload) : -1;
-}
-
 static void join(struct client *c, int i)
 {
     static const struct channel_ops ops = {on_message, on_close};
@@ -389,7 +344,7 @@ static void tell_status(struct client *c, const struct question *q)
 
 static void tell_reload(struct client *c, const struct question *q)
 {
-    bool good = configure(c, true) == 0;
+    bool good = testmaster_configure_directory(&c->child, c->conf, true) == 0;
     printf("%llu %s", (unsigned long long)q->tag, good ? "reloaded" : "refused");
     put_value("error", str_from(c->child.error));
     printf(" .\n");
@@ -461,7 +416,7 @@ int main(int argc, char **argv)
     c.conf = argv[2];
     if (testmaster_start(&c.child, DIRECTORY, argv[1], 0, 0, 0) != 0)
         return 1;
-    if (configure(&c, false) != 0) {
+    if (testmaster_configure_directory(&c.child, c.conf, false) != 0) {
         printf("0 refused");
         put_value("error", str_from(c.child.error));
         printf(" .\n");

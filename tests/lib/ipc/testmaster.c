@@ -93,6 +93,53 @@ int testmaster_configure(struct testmaster_child *c, const struct buf *bundle, b
     return reply.ready.error.n ? -1 : 0;
 }
 
+/* --- the directory program --- */
+
+static int add_file(struct buf *bundle, struct str path)
+{
+    AUTO_BUF name = {0};
+    AUTO_BUF bytes = {0};
+    FILE *f = fopen((buf_str(&name, path), buf_z(&name)), "r");
+    if (!f || fd_read_all(fileno(f), &bytes, 1 << 20) != 0) {
+        perror(name.p);
+        return -1;
+    }
+    fclose(f);
+    AUTO_BUF piece = {0};
+    buf_printf(&piece, "map:%s", name.p);
+    bundle_add(bundle, buf_view(&piece), buf_view(&bytes));
+    return 0;
+}
+
+static int add_maps(struct buf *bundle, const struct config *cfg)
+{
+    for (size_t i = 0; i < config_option_count; i++) {
+        struct str rest = cfg->value[i], piece;
+        if (strcmp(config_options[i].type, "MAP") != 0)
+            continue;
+        while (str_token(&rest, ", \t", &piece))
+            if (str_starts(piece, STR("ldap:")) && add_file(bundle, str_skip(piece, 5)) != 0)
+                return -1;
+    }
+    return 0;
+}
+
+int testmaster_configure_directory(struct testmaster_child *c, const char *conf, bool reload)
+{
+    struct config *cfg;
+    struct err e = {0};
+    if (config_load(conf, &cfg, &e) != 0) {
+        fprintf(stderr, "testmaster: %s\n", e.log);
+        return -1;
+    }
+    AUTO_BUF text = {0};
+    config_export(cfg, DIRECTORY, &text);
+    AUTO_BUF bundle = testmaster_bundle(buf_view(&text));
+    int r = add_maps(&bundle, cfg);
+    config_free(cfg);
+    return r == 0 ? testmaster_configure(c, &bundle, reload) : -1;
+}
+
 static int send_link(struct testmaster_child *c, unsigned peer, unsigned index, int fd)
 {
     struct err e = {0};

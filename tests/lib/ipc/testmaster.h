@@ -26,6 +26,9 @@ int testmaster_configure(struct testmaster_child *c, const struct buf *bundle, b
 /* A bundle with the piece "facteur.conf" alone; free it. */
 struct buf testmaster_bundle(struct str conf);
 
+/* The directory program, with a configuration file and the tables that it names. */
+int testmaster_configure_directory(struct testmaster_child *c, const char *conf, bool reload);
+
 /* Gives the child one end of a new channel to peer; returns the other end, or -1. */
 int testmaster_link(struct testmaster_child *c, unsigned peer, unsigned index);
 /* Links two children with each other. */
