@@ -300,6 +300,7 @@ def logins(bench, slapd, what, users, count, program, through):
     bind = load("ldap", count=count, links=20, window=1, binds=1, **bare)
     login = load("directory", count=count, binds=1, users=users, **through)
     compare(bench, what, 1 / (1 / rate(search) + 1 / rate(bind)), rate(login))
+    bench.record(Row("directory: %s, the program's CPU" % what, "ms", COST), 1e3 * login["program_cpu"] / count)
 
 
 def argon2_logins(bench):
