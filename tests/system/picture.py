@@ -194,7 +194,7 @@ def attributes_learnt():
             has(d.log(), "the server has learnt attributes")
             same(d.auth("amelie", "amelie-secret").verdict, "yes")
             change(server, AMELIE, "add: pwdAccountLockedTime", "pwdAccountLockedTime: 000001010000Z")
-            wait_for(lambda: d.logins_ended() == ["amelie:20001"], 10, "the locked one's session goes on")
+            wait_for(lambda: "amelie:20001" in d.logins_ended(), 10, "the locked one's session goes on")
             same(d.auth("amelie", "amelie-secret").verdict, "no")
             wait_sync(d)
             same(d.log().count("ldap-sync watching=yes"), 2, "nothing new was learnt since")
@@ -274,7 +274,7 @@ def outage_ends_no_login():
             same(d.logins_ended(), [], "the directory's end is not the user's")
             server.start()
             change(server, AMELIE, "add: description", "description: disabled")
-            wait_for(lambda: d.logins_ended() == ["amelie:20001"], 20, "what happened meanwhile is found")
+            wait_for(lambda: "amelie:20001" in d.logins_ended(), 20, "what happened meanwhile is not found")
 
 
 def sync_comes_and_goes():
