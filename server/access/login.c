@@ -152,7 +152,8 @@ enum sasl_event login_begin(struct client *c, struct str mechanism, const struct
 {
     bool relayed = relayed_is(c->settings->cfg, mechanism);
     c->guess.counted = false;
-    return (relayed ? sasl_relay_start : sasl_start)(&c->sasl, mechanism, initial);
+    return (relayed ? sasl_relay_start : sasl_start)(&c->sasl, c->access->front.secrets, mechanism,
+                                                     initial);
 }
 
 void login_relay_end(struct client *c)

@@ -175,6 +175,7 @@ void front_deafen(struct front *f)
 
 void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg)
 {
+    f->secrets = secret_pool_new();
     f->listeners = MEM_NEW(struct front_listeners);
     *f->listeners = (struct front_listeners){.base = base, .settings = &f->settings, .fn = fn,
                                              .arg = arg, .behind = behind_new(base, fn, arg),
@@ -201,4 +202,5 @@ void front_free(struct front *f)
     front_settings_drop(f->settings);
     counters_close(f->counters);
     rates_close(f->rates);
+    secret_pool_free(f->secrets);
 }

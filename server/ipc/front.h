@@ -34,6 +34,7 @@ struct front {
     struct counters *counters; /* NULL until the master gave them */
     unsigned row;              /* ours in the counters */
     struct rates *rates;       /* NULL until the master gave them */
+    struct secret_pool *secrets; /* for passwords on their way to the directory */
 };
 
 /* fn is called for every connection accepted, after a load balancer's header where one is expected by

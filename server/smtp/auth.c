@@ -234,7 +234,8 @@ static void begin(struct session *s, struct str mechanism, const struct str *ini
 {
     bool relayed = relayed_is(session_cfg(s), mechanism);
     s->guess.counted = false;
-    go_on(s, (relayed ? sasl_relay_start : sasl_start)(&s->sasl, mechanism, initial));
+    go_on(s, (relayed ? sasl_relay_start : sasl_start)(&s->sasl, s->smtpd->front.secrets, mechanism,
+                                                     initial));
 }
 
 void command_auth(struct session *s, struct str args)

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool relayed = data[0] & 1, initial = data[0] & 2;
     enum sasl_expects expects = (enum sasl_expects)((data[0] >> 2) % 3);
     enum sasl_event event =
-        (relayed ? sasl_relay_start : sasl_start)(&s, mechanism, initial ? &line : NULL);
+        (relayed ? sasl_relay_start : sasl_start)(&s, NULL, mechanism, initial ? &line : NULL);
     while (check(&s, event) && str_line(&all, &line))
         event = event == SASL_RELAY ? sasl_relay_challenge(&s, line, expects) : sasl_step(&s, line);
     sasl_free(&s);

@@ -45,7 +45,7 @@ static void parse(struct str line, unsigned offered)
     smtp_has_status(line, '5');
     if (smtp_parse_auth(args, &auth, &e) == 0) {
         struct sasl s;
-        if (sasl_start(&s, auth.mechanism, auth.initial.p ? &auth.initial : NULL) == SASL_DONE)
+        if (sasl_start(&s, NULL, auth.mechanism, auth.initial.p ? &auth.initial : NULL) == SASL_DONE)
             check(s.user.n && s.password.n);
         sasl_free(&s);
     }

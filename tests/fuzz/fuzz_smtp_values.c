@@ -67,7 +67,7 @@ static void sasl(struct str s)
         return;
     ptrdiff_t blank = str_find(line, ' ');
     struct str initial = str_skip(line, (size_t)blank + 1);
-    enum sasl_event e = sasl_start(&x, str_head(line, blank < 0 ? line.n : (size_t)blank),
+    enum sasl_event e = sasl_start(&x, NULL, str_head(line, blank < 0 ? line.n : (size_t)blank),
                                    blank < 0 ? NULL : &initial);
     while (e == SASL_CONTINUE) {
         assert(x.challenge);

@@ -17,7 +17,7 @@ static enum sasl_event plain(struct sasl *s, struct str message)
 {
     char text[20000];
     struct str initial = encode(text, sizeof text, message);
-    return sasl_start(s, STR("PLAIN"), &initial);
+    return sasl_start(s, NULL, STR("PLAIN"), &initial);
 }
 
 static enum sasl_event step(struct sasl *s, struct str message)
@@ -47,13 +47,33 @@ static void test_plain(void)
     CU_ASSERT_PTR_NULL(s.password.p);
     CU_ASSERT_EQUAL(plain(&s, STR("alice\0alice\0x")), SASL_DONE);
     sasl_free(&s);
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("plain"), NULL), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("plain"), NULL), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "");
     CU_ASSERT_EQUAL(step(&s, STR("\0b\xc3\xb6rn@x\0p\xff")), SASL_DONE);
     UNIT_STR(GOT(s.user), "b\xc3\xb6rn@x");
     UNIT_STR(GOT(s.password), "p\xff");
     CU_ASSERT_EQUAL(step(&s, STR("\0again\0x")), SASL_WRONG);
     sasl_free(&s);
+}
+
+/* What was used once is used again, and is empty by then. */
+static void test_pool(void)
+{
+    struct secret_pool *pool = secret_pool_new();
+    struct str initial = STR("AGFsaWNlAHNlIGNyZXQ="), message = STR("AWI=");
+    struct sasl s;
+    CU_ASSERT_EQUAL(sasl_start(&s, pool, STR("PLAIN"), &initial), SASL_DONE);
+    UNIT_STR(GOT(s.user), "alice");
+    UNIT_STR(GOT(s.password), "se cret");
+    const char *first = s.password.p, *end = first + s.password.n;
+    sasl_free(&s);
+    for (const char *p = first; p < end; p++)
+        CU_ASSERT_EQUAL(*p, 0);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, pool, STR("X"), &message), SASL_RELAY);
+    UNIT_STR(GOT(s.message), "\001b");
+    CU_ASSERT_PTR_EQUAL(s.message.p + s.message.n, end);
+    sasl_free(&s);
+    secret_pool_free(pool);
 }
 
 static void test_plain_sad(void)
@@ -72,7 +92,7 @@ static void test_plain_sad(void)
 static void test_login(void)
 {
     struct sasl s;
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("LOGIN"), NULL), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("LOGIN"), NULL), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "VXNlcm5hbWU6");
     CU_ASSERT_EQUAL(step(&s, STR("alice")), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "UGFzc3dvcmQ6");
@@ -81,11 +101,11 @@ static void test_login(void)
     UNIT_STR(GOT(s.password), "secret");
     sasl_free(&s);
     struct str initial = STR("YWxpY2U=");
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("login"), &initial), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("login"), &initial), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "UGFzc3dvcmQ6");
     CU_ASSERT_EQUAL(step(&s, STR("")), SASL_REFUSED);
     sasl_free(&s);
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("LOGIN"), NULL), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("LOGIN"), NULL), SASL_CONTINUE);
     CU_ASSERT_EQUAL(step(&s, STR("")), SASL_REFUSED);
     sasl_free(&s);
 }
@@ -93,16 +113,16 @@ static void test_login(void)
 static void test_cancel(void)
 {
     struct sasl s;
-    sasl_start(&s, STR("PLAIN"), NULL);
+    sasl_start(&s, NULL, STR("PLAIN"), NULL);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("*")), SASL_CANCELLED);
     sasl_free(&s);
-    sasl_start(&s, STR("LOGIN"), NULL);
+    sasl_start(&s, NULL, STR("LOGIN"), NULL);
     step(&s, STR("alice"));
     CU_ASSERT_EQUAL(sasl_step(&s, STR("*")), SASL_CANCELLED);
     sasl_free(&s);
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("CRAM-MD5"), NULL), SASL_UNKNOWN);
-    CU_ASSERT_EQUAL(sasl_start(&s, STR(""), NULL), SASL_UNKNOWN);
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("PLAINX"), NULL), SASL_UNKNOWN);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("CRAM-MD5"), NULL), SASL_UNKNOWN);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR(""), NULL), SASL_UNKNOWN);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("PLAINX"), NULL), SASL_UNKNOWN);
     sasl_free(&s);
 }
 
@@ -121,14 +141,14 @@ static void test_base64(void)
     };
     struct sasl s;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        sasl_start(&s, STR("PLAIN"), NULL);
+        sasl_start(&s, NULL, STR("PLAIN"), NULL);
         CU_ASSERT_EQUAL(sasl_step(&s, str_from(wrong[i])), SASL_WRONG);
         sasl_free(&s);
     }
     struct str empty = STR("=");
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("PLAIN"), &empty), SASL_WRONG);
-    CU_ASSERT_EQUAL(sasl_start(&s, STR("LOGIN"), &empty), SASL_REFUSED);
-    sasl_start(&s, STR("PLAIN"), NULL);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("PLAIN"), &empty), SASL_WRONG);
+    CU_ASSERT_EQUAL(sasl_start(&s, NULL, STR("LOGIN"), &empty), SASL_REFUSED);
+    sasl_start(&s, NULL, STR("PLAIN"), NULL);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("AGFsaWNlAHNlY3JldA==")), SASL_DONE);
     sasl_free(&s);
 }
@@ -148,7 +168,7 @@ static void test_limits(void)
     buf_clear(&b);
     while (b.n <= SASL_LINE_MAX)
         buf_str(&b, STR("AAAA"));
-    sasl_start(&s, STR("LOGIN"), NULL);
+    sasl_start(&s, NULL, STR("LOGIN"), NULL);
     CU_ASSERT_EQUAL(sasl_step(&s, buf_view(&b)), SASL_WRONG);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("QUFB")), SASL_WRONG);
     sasl_free(&s);
@@ -193,7 +213,7 @@ static void test_claim(void)
 static void test_relay(void)
 {
     struct sasl s;
-    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("scram-sha-1"), NULL), SASL_RELAY);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, NULL, STR("scram-sha-1"), NULL), SASL_RELAY);
     UNIT_STR(str_from(s.mechanism), "SCRAM-SHA-1");
     CU_ASSERT(!s.has_message);
     CU_ASSERT_EQUAL(sasl_relay_challenge(&s, STR(""), SASL_EXPECTS_MORE), SASL_CONTINUE);
@@ -217,16 +237,16 @@ static void test_relay_sad(void)
 {
     struct sasl s;
     struct str wrong = STR("x"), empty = STR("=");
-    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("X"), &wrong), SASL_WRONG);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, NULL, STR("X"), &wrong), SASL_WRONG);
     sasl_free(&s);
-    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("A-NAME-OF-TWENTY-FOUR-XX"), NULL), SASL_UNKNOWN);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, NULL, STR("A-NAME-OF-TWENTY-FOUR-XX"), NULL), SASL_UNKNOWN);
     sasl_free(&s);
-    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("CRAM-MD5"), &empty), SASL_RELAY);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, NULL, STR("CRAM-MD5"), &empty), SASL_RELAY);
     CU_ASSERT(s.has_message && s.message.n == 0);
     sasl_relay_challenge(&s, STR("<1@x>"), SASL_EXPECTS_MORE);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("*")), SASL_CANCELLED);
     sasl_free(&s);
-    sasl_relay_start(&s, STR("CRAM-MD5"), NULL);
+    sasl_relay_start(&s, NULL, STR("CRAM-MD5"), NULL);
     sasl_relay_challenge(&s, STR("v"), SASL_EXPECTS_NOTHING);
     CU_ASSERT_EQUAL(step(&s, STR("more")), SASL_WRONG);
     sasl_free(&s);
@@ -349,7 +369,7 @@ static void test_bearer_refusals(void)
 static void test_bearer_exchange(void)
 {
     struct sasl s;
-    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("OAUTHBEARER"), NULL), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, NULL, STR("OAUTHBEARER"), NULL), SASL_CONTINUE);
     UNIT_STR(str_from(s.challenge), "");
     CU_ASSERT_EQUAL(step(&s, STR(OAUTH_EXAMPLE)), SASL_RELAY);
     UNIT_STR(GOT(s.user), "user@example.com");
@@ -358,7 +378,7 @@ static void test_bearer_exchange(void)
     CU_ASSERT_EQUAL(step(&s, STR("\1")), SASL_RELAYED);
     CU_ASSERT_EQUAL(step(&s, STR("\1")), SASL_WRONG);
     sasl_free(&s);
-    CU_ASSERT_EQUAL(sasl_relay_start(&s, STR("XOAUTH2"), NULL), SASL_CONTINUE);
+    CU_ASSERT_EQUAL(sasl_relay_start(&s, NULL, STR("XOAUTH2"), NULL), SASL_CONTINUE);
     CU_ASSERT_EQUAL(step(&s, STR("x")), SASL_RELAY);
     sasl_relay_challenge(&s, STR("{}"), SASL_EXPECTS_ANYTHING);
     CU_ASSERT_EQUAL(sasl_step(&s, STR("")), SASL_RELAYED);
@@ -369,6 +389,7 @@ int main(void)
 {
     static const struct unit_test tests[] = {
         {"PLAIN gives user and password", test_plain},
+        {"a pool's guarded memory", test_pool},
         {"PLAIN that must not pass", test_plain_sad},
         {"LOGIN gives user and password", test_login},
         {"a client may cancel; unknown mechanisms", test_cancel},

@@ -31,10 +31,10 @@ static enum sasl_event ask(struct sasl *s, enum state state, const char *challen
     return SASL_CONTINUE;
 }
 
-static bool keep(struct secret *to, struct str from)
+static bool keep(const struct sasl *s, struct secret *to, struct str from)
 {
     secret_free(to);
-    *to = secret_copy(from);
+    *to = secret_pool_copy(s->pool, from);
     return to->p != NULL;
 }
 
@@ -50,7 +50,7 @@ static enum sasl_event take(struct sasl *s, struct str user, struct str password
         return over(s, SASL_REFUSED, "user name or password too long");
     if (str_find(password, '\0') >= 0 || !str_is_utf8(user))
         return over(s, SASL_WRONG, "bytes that no user name or password has");
-    if (!keep(&s->user, user) || !keep(&s->password, password))
+    if (!keep(s, &s->user, user) || !keep(s, &s->password, password))
         return over(s, SASL_NO_MEMORY, "no guarded memory");
     return over(s, SASL_DONE, NULL);
 }
@@ -76,7 +76,7 @@ static enum sasl_event login_user(struct sasl *s, struct str user)
 {
     if (user.n == 0 || user.n > SASL_USER_MAX)
         return over(s, SASL_REFUSED, user.n ? "user name too long" : "no user name");
-    if (!keep(&s->user, user))
+    if (!keep(s, &s->user, user))
         return over(s, SASL_NO_MEMORY, "no guarded memory");
     return ask(s, STATE_LOGIN_PASSWORD, "UGFzc3dvcmQ6"); /* Password: */
 }
@@ -97,7 +97,7 @@ static enum sasl_event relay(struct sasl *s, struct str message)
     if (!s->user.p)
         user = sasl_claim(str_from(s->mechanism), message, room);
     s->has_message = true;
-    if ((message.n && !keep(&s->message, message)) || (user.n && !keep(&s->user, user)))
+    if ((message.n && !keep(s, &s->message, message)) || (user.n && !keep(s, &s->user, user)))
         return over(s, SASL_NO_MEMORY, "no guarded memory");
     return SASL_RELAY;
 }
@@ -139,9 +139,10 @@ static enum sasl_event decode(struct sasl *s, struct str line)
     return e;
 }
 
-enum sasl_event sasl_start(struct sasl *s, struct str mechanism, const struct str *initial)
+enum sasl_event sasl_start(struct sasl *s, struct secret_pool *pool, struct str mechanism,
+                           const struct str *initial)
 {
-    *s = (struct sasl){.state = STATE_OVER};
+    *s = (struct sasl){.pool = pool, .state = STATE_OVER};
     if (str_caseeq(mechanism, STR("PLAIN")))
         ask(s, STATE_PLAIN, "");
     else if (str_caseeq(mechanism, STR("LOGIN")))
@@ -154,9 +155,10 @@ enum sasl_event sasl_start(struct sasl *s, struct str mechanism, const struct st
     return decode(s, str_eq(*initial, STR("=")) ? (struct str){"", 0} : *initial);
 }
 
-enum sasl_event sasl_relay_start(struct sasl *s, struct str mechanism, const struct str *initial)
+enum sasl_event sasl_relay_start(struct sasl *s, struct secret_pool *pool, struct str mechanism,
+                                 const struct str *initial)
 {
-    *s = (struct sasl){.state = STATE_RELAY};
+    *s = (struct sasl){.pool = pool, .state = STATE_RELAY};
     if (mechanism.n >= sizeof s->mechanism)
         return over(s, SASL_UNKNOWN, "no such mechanism");
     for (size_t i = 0; i < mechanism.n; i++)

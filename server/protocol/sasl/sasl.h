@@ -32,6 +32,7 @@ enum sasl_event {
 };
 
 struct sasl {
+    struct secret_pool *pool;
     struct secret user, password; /* neither is empty nor with a NUL inside after SASL_DONE */
     const char *challenge;        /* for SASL_CONTINUE; valid until the next step */
     struct secret message;        /* SASL_RELAY: the client's, decoded; user is who it says it is */
@@ -43,11 +44,14 @@ struct sasl {
 };
 
 /* Begins. initial: the initial response as it stands in the command (base64; "=" is an empty one),
- * or NULL when the command has none. *s need not be initialised; sasl_free it whatever comes. */
-enum sasl_event sasl_start(struct sasl *s, struct str mechanism, const struct str *initial);
+ * or NULL when the command has none. pool: where guarded memory comes from, or NULL. *s need not be
+ * initialised; sasl_free it whatever comes. */
+enum sasl_event sasl_start(struct sasl *s, struct secret_pool *pool, struct str mechanism,
+                           const struct str *initial);
 
 /* The same for a mechanism that is not known here and relayed: SASL_RELAY, or an error. */
-enum sasl_event sasl_relay_start(struct sasl *s, struct str mechanism, const struct str *initial);
+enum sasl_event sasl_relay_start(struct sasl *s, struct secret_pool *pool, struct str mechanism,
+                                 const struct str *initial);
 /* What the other side answered: the challenge for the client. Where that is the last word, SASL_RELAYED
  * follows the client's answer. */
 enum sasl_expects {
