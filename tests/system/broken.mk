@@ -1,6 +1,6 @@
 # Broken on purpose. BROKEN_TESTS are short in `make check`; `make soak` and `make torment` are long.
 BROKEN_TESTS = %reldir%/kills.py %reldir%/scarce.py %reldir%/network_cut.py %reldir%/overload.py \
-	%reldir%/slapd_trouble.py %reldir%/soak.py
+	%reldir%/slapd_trouble.py %reldir%/soak.py %reldir%/power_cut.py
 TESTS += $(BROKEN_TESTS)
 EXTRA_DIST += $(BROKEN_TESTS) tests/lib/load.py tests/lib/watch.py
 
