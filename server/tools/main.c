@@ -61,6 +61,20 @@ int tool_config(const char *name, const char *file, struct config **out)
     return -1;
 }
 
+bool tool_is_below(struct str path, struct str base)
+{
+    struct str rest, part;
+    bool any = false;
+    while (base.n && base.p[base.n - 1] == '/')
+        base.n--;
+    if (!str_starts(path, base) || path.n <= base.n || path.p[base.n] != '/')
+        return false;
+    for (rest = str_skip(path, base.n); str_token(&rest, "/", &part); any = true)
+        if (str_eq(part, STR("..")) || str_eq(part, STR(".")))
+            return false;
+    return any;
+}
+
 int main(int argc, char **argv)
 {
     const char *file = SYSCONFDIR "/facteur/facteur.conf";

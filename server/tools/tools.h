@@ -24,6 +24,11 @@ int tool_fail(const char *name, const char *fmt, ...) __attribute__((format(prin
 /* Loads the configuration: 0, or -1 after telling why. */
 int tool_config(const char *name, const char *file, struct config **out);
 
+#define TOOL_ID_MAX 4294967294u /* the largest uid and gid */
+
+/* Does a path lie below a directory, with no part that leads elsewhere? */
+bool tool_is_below(struct str path, struct str base);
+
 /* Asks the running facteurd over its control socket and reads the whole answer, at most 4 MiB: 0,
  * or -1 after telling why. */
 int tool_ask(const char *name, const char *file, const char *line, struct buf *answer);

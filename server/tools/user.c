@@ -2,6 +2,7 @@
  * facteur user: people as entries. Each change is printed as LDIF, and applied unless --dry-run stands
  * before it; what an entry looks like follows the article's schema (postfixUser) and facteur.conf.
  */
+#include "mail/address.h"
 #include "tools/access.h"
 #include "tools/prompt.h"
 #include "tools/schema.h"
@@ -15,6 +16,7 @@
 #define ADDRESSES_MAX 32
 #define CHANGES_MAX 64
 #define LOCK "pwdAccountLockedTime" /* draft-behera-ldap-password-policy section 5.3.3 */
+#define NS_LOCK "nsAccountLock"     /* of 389 Directory Server, and so of FreeIPA */
 
 struct user_command {
     struct access_options access;
@@ -50,6 +52,12 @@ static const char *filter_for(struct user_command *u, const char *attr, struct s
     ldapmap_escape_filter(&b, value);
     buf_byte(&b, ')');
     return arena_strz(u->arena, buf_view(&b));
+}
+
+/* That value in a person's entry: others may lead to it. */
+static const char *filter_for_person(struct user_command *u, const char *attr, struct str value)
+{
+    return arena_printf(u->arena, "(&%s(uidNumber=*))", filter_for(u, attr, value)).p;
 }
 
 static struct str first_value(const struct ldapmap_entry *entry, const char *name)
@@ -119,37 +127,46 @@ static int apply(struct user_command *u, const char *dn, bool is_new, const stru
                   : ldapmap_client_modify(u->client, dn, v, n, &u->err);
 }
 
-static int set_password(struct user_command *u, const char *dn)
+/* Asked for before anything is changed. */
+static int read_password(struct user_command *u, struct secret *out)
 {
-    struct secret first = {0}, second = {0};
-    printf("# The password of %s is set by the password modify operation (RFC 3062).\n", dn);
+    struct secret second = {0};
     if (u->dry_run)
         return 0;
-    int r = prompt_password("New password: ", &first);
+    int r = prompt_password("New password: ", out);
     if (r == 0 && isatty(STDIN_FILENO))
         r = prompt_password("Again: ", &second);
-    if (r != 0 || first.n == 0)
-        err_perm(&u->err, "no password came");
-    else if (second.p && !secret_eq((struct str){first.p, first.n}, (struct str){second.p, second.n}))
-        err_perm(&u->err, "the two passwords differ");
-    else
-        r = ldapmap_client_password(u->client, dn, &first, &u->err) == 0 ? 0 : -2;
-    bool failed = r == -2 || u->err.log[0];
-    secret_free(&first);
+    bool differ = second.p && !secret_eq((struct str){out->p, out->n}, (struct str){second.p, second.n});
     secret_free(&second);
-    return failed ? -1 : 0;
+    if (r == 0 && out->n && !differ)
+        return 0;
+    secret_free(out);
+    return err_perm(&u->err, differ ? "the two passwords differ" : "no password came");
+}
+
+static int set_password(struct user_command *u, const char *dn, struct secret *password)
+{
+    printf("# The password of %s is set by the password modify operation (RFC 3062).\n", dn);
+    int r = u->dry_run ? 0 : ldapmap_client_password(u->client, dn, password, &u->err);
+    secret_free(password);
+    return r;
 }
 
 /* --- add --- */
 
-static int refuse_taken(struct user_command *u, const char *attr, struct str value)
+static int refuse_found(struct user_command *u, const char *filter, const char *attr, struct str value)
 {
     struct people p;
-    if (look(u, filter_for(u, attr, value), &p) < 0)
+    if (look(u, filter, &p) < 0)
         return -1;
     if (p.count == 0)
         return 0;
     return err_perm(&u->err, "%s %.*s is taken by %.*s", attr, STR_FMT(value), STR_FMT(p.dn));
+}
+
+static int refuse_taken(struct user_command *u, const char *attr, struct str value)
+{
+    return refuse_found(u, filter_for(u, attr, value), attr, value);
 }
 
 static const char *mailbox_address(struct user_command *u)
@@ -164,22 +181,42 @@ static const char *mailbox_address(struct user_command *u)
     return arena_printf(u->arena, "%s@%.*s", u->name, STR_FMT(host)).p;
 }
 
+static int check_id(struct user_command *u, const char *what, uint64_t id)
+{
+    if (id >= (uint64_t)u->cfg->virtual_minimum_uid && id <= TOOL_ID_MAX)
+        return 0;
+    return err_perm(&u->err, "%s %llu lies outside virtual_minimum_uid and %u", what,
+                    (unsigned long long)id, TOOL_ID_MAX);
+}
+
 /* The free one above all that are in use, and above the floor. */
 static int choose_uid(struct user_command *u)
 {
     struct people p;
-    struct str text;
     if (u->uid == 0) {
         if (look(u, "(uidNumber=*)", &p) < 0)
             return -1;
         uint64_t floor = (uint64_t)u->cfg->virtual_minimum_uid;
         u->uid = p.top_uid >= floor ? p.top_uid + 1 : floor;
     }
-    if (u->uid < (uint64_t)u->cfg->virtual_minimum_uid || u->uid > 4294967294)
-        return err_perm(&u->err, "uid %llu lies outside virtual_minimum_uid and 4294967294",
-                        (unsigned long long)u->uid);
-    text = arena_printf(u->arena, "%llu", (unsigned long long)u->uid);
-    return refuse_taken(u, "uidNumber", text);
+    if (u->gid == 0)
+        u->gid = u->uid;
+    if (check_id(u, "uid", u->uid) != 0 || check_id(u, "gid", u->gid) != 0)
+        return -1;
+    return refuse_taken(u, "uidNumber",
+                        arena_printf(u->arena, "%llu", (unsigned long long)u->uid));
+}
+
+/* One that mail can be sent to; "@example.com" stands for all of a domain. */
+static int check_address(struct user_command *u, const char *text)
+{
+    struct str address = str_from(text), domain;
+    struct mail_address parts;
+    struct err e = {0};
+    int r = text[0] == '@'
+                ? mail_domain_parse(u->arena, str_skip(address, 1), MAIL_ADDRESS_UTF8, &domain, NULL, &e)
+                : mail_address_parse(u->arena, address, MAIL_ADDRESS_UTF8, &parts, &e);
+    return r == 0 ? 0 : err_perm(&u->err, "--mail %.200s is no address: %s", text, e.log);
 }
 
 static int check_name(struct user_command *u)
@@ -193,16 +230,44 @@ static int check_name(struct user_command *u)
                                u->name);
 }
 
+/* An address is taken where it is somebody's, be it that of his mailbox. */
+static int refuse_address(struct user_command *u, const char *text)
+{
+    struct str address = str_from(text);
+    if (check_address(u, text) != 0 || refuse_taken(u, "mailacceptinggeneralid", address) != 0)
+        return -1;
+    return refuse_found(u, filter_for_person(u, "maildrop", address), "maildrop", address);
+}
+
 static int refuse_collisions(struct user_command *u, const char *home, const char *mailbox)
 {
+    struct str at_home = str_from(home);
     if (refuse_taken(u, name_attr(u), str_from(u->name)) != 0 || choose_uid(u) != 0 ||
-        refuse_taken(u, "homeDirectory", str_from(home)) != 0 ||
-        refuse_taken(u, "maildrop", str_from(mailbox)) != 0)
+        refuse_taken(u, "homeDirectory", at_home) != 0 ||
+        refuse_taken(u, "homeDirectory", arena_concat(u->arena, at_home, STR("/"))) != 0 ||
+        refuse_taken(u, "maildrop", str_from(mailbox)) != 0 ||
+        refuse_taken(u, "mailacceptinggeneralid", str_from(mailbox)) != 0)
         return -1;
     for (size_t i = 0; i < u->addresses; i++)
-        if (refuse_taken(u, "mailacceptinggeneralid", str_from(u->address[i])) != 0)
+        if (refuse_address(u, u->address[i]) != 0)
             return -1;
     return 0;
+}
+
+/* Without slashes at its end; NULL and an error where it lies outside. */
+static const char *choose_home(struct user_command *u)
+{
+    struct str base = u->cfg->virtual_mailbox_base, home = str_from(u->home ? u->home : "");
+    while (base.n && base.p[base.n - 1] == '/')
+        base.n--;
+    if (!u->home)
+        home = arena_printf(u->arena, "%.*s/%s", STR_FMT(base), u->name);
+    while (home.n > 1 && home.p[home.n - 1] == '/')
+        home.n--;
+    if (tool_is_below(home, base))
+        return arena_strz(u->arena, home);
+    err_perm(&u->err, "home %.*s does not lie below %.*s", STR_FMT(str_head(home, 200)), STR_FMT(base));
+    return NULL;
 }
 
 static const char *number(struct user_command *u, uint64_t n)
@@ -215,13 +280,8 @@ static int user_add(struct user_command *u)
     struct ldapmap_change v[CHANGES_MAX];
     size_t n = 0;
     const char *mailbox = mailbox_address(u), *name = u->name;
-    struct str base = u->cfg->virtual_mailbox_base;
-    const char *home = u->home ? u->home : arena_printf(u->arena, "%.*s/%s", STR_FMT(base), name).p;
-    if (check_name(u) != 0)
-        return -1;
-    if (!str_starts(str_from(home), base) || home[base.n] != '/' || strstr(home, "/../"))
-        return err_perm(&u->err, "home %.200s does not lie below %.*s", home, STR_FMT(base));
-    if (refuse_collisions(u, home, mailbox) != 0)
+    const char *home = check_name(u) == 0 ? choose_home(u) : NULL;
+    if (!home || refuse_collisions(u, home, mailbox) != 0)
         return -1;
 #define PUT(a, x) v[n++] = (struct ldapmap_change){LDAPMAP_ADD, (a), (x)}
     PUT("objectClass", "top");
@@ -231,27 +291,37 @@ static int user_add(struct user_command *u)
     PUT("uid", name);
     PUT("cn", u->full_name ? u->full_name : name);
     PUT("uidNumber", number(u, u->uid));
-    PUT("gidNumber", number(u, u->gid ? u->gid : u->uid));
+    PUT("gidNumber", number(u, u->gid));
     PUT("homeDirectory", home);
     for (size_t i = 0; i < u->addresses; i++)
         PUT("mailacceptinggeneralid", u->address[i]);
     PUT("maildrop", mailbox);
 #undef PUT
     const char *dn = arena_printf(u->arena, "uid=%s,%s", name, u->settings.search_base.p).p;
-    if (apply(u, dn, true, v, n) != 0)
+    struct secret password = {0};
+    if (!u->no_password && read_password(u, &password) != 0)
         return -1;
-    return u->no_password ? 0 : set_password(u, dn);
+    if (apply(u, dn, true, v, n) == 0)
+        return u->no_password ? 0 : set_password(u, dn, &password);
+    secret_free(&password);
+    return -1;
 }
 
 /* --- disable, enable, passwd --- */
 
-/* An entry that has nothing yet to say it with: the lock of OpenLDAP's ppolicy overlay where the server
- * knows it, else the class facteurAccount. Fills v; the number of changes, or -1. */
+/* An entry that has nothing yet to say it with: the lock that the server itself heeds, 389 Directory
+ * Server's or that of OpenLDAP's ppolicy overlay, where it knows one; else the class facteurAccount.
+ * Fills v; the number of changes, or -1. */
 static int first_state(struct user_command *u, bool off, struct ldapmap_change v[2])
 {
-    struct schema_name names[] = {{LOCK, false}, {"facteurAccountStatus", false}};
-    if (schema_look(u->client, names, 2, &u->err) != 0)
+    struct schema_name names[] = {{LOCK, false}, {"facteurAccountStatus", false}, {NS_LOCK, false}};
+    if (schema_look(u->client, names, 3, &u->err) != 0)
         return -1;
+    if (names[2].known) {
+        v[0] = (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, NS_LOCK,
+                                       off ? "TRUE" : NULL};
+        return 1;
+    }
     if (names[0].known) {
         v[0] = (struct ldapmap_change){off ? LDAPMAP_REPLACE : LDAPMAP_DELETE, LOCK,
                                        off ? "000001010000Z" : NULL};
@@ -349,7 +419,10 @@ static int user_enable(struct user_command *u)
 static int user_passwd(struct user_command *u)
 {
     struct people p;
-    return find_user(u, &p) == 0 ? set_password(u, arena_strz(u->arena, p.dn)) : -1;
+    struct secret password = {0};
+    if (find_user(u, &p) != 0 || read_password(u, &password) != 0)
+        return -1;
+    return set_password(u, arena_strz(u->arena, p.dn), &password);
 }
 
 /* --- show, list --- */
@@ -383,7 +456,7 @@ static int user_show(struct user_command *u)
         "objectClass", "uid", "cn", "uidNumber", "gidNumber", "homeDirectory", "mail",
         "mailacceptinggeneralid", "maildrop", LOCK, "accountStatus",
         "facteurAccountStatus", "facteurForward", "facteurQuota", "facteurVacationText",
-        "facteurVacationStart", "facteurVacationEnd", "userAccountControl", "nsAccountLock", NULL};
+        "facteurVacationStart", "facteurVacationEnd", "userAccountControl", NS_LOCK, NULL};
     size_t count;
     if (print_matching(u, filter_for(u, name_attr(u), str_from(u->name)), attrs, &count) != 0)
         return -1;
@@ -438,8 +511,8 @@ static int take_long(struct user_command *u, int c)
         u->home = optarg;
     else if (c == 'b')
         u->by = optarg;
-    else if (c == 'u' || c == 'g')
-        return str_u64(str_from(optarg), c == 'u' ? &u->uid : &u->gid);
+    else if (c == 'u' || c == 'g') /* 0 stands for "not given" */
+        return str_u64(str_from(optarg), c == 'u' ? &u->uid : &u->gid) != 0 || optarg[strspn(optarg, "0")] == 0;
     else
         return -1;
     return 0;

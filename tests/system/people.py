@@ -66,9 +66,28 @@ def collisions(mail, admin):
     admin.bad("virtual_minimum_uid", "user", "add", "--uid", "500", "fritz")
     admin.bad("does not lie below", "user", "add", "--home", "/etc/fritz", "fritz")
     admin.bad("does not lie below", "user", "add", "--home", mail.vmail + "/../fritz", "fritz")
+    for home in ("/..", "/", "/./x", "/x/../..", "x"):
+        admin.bad("does not lie below", "user", "add", "--home", mail.vmail + home, "fritz")
+    admin.bad("is taken by uid=chloe", "user", "add", "--home", mail.vmail + "/chloe/", "fritz")
+    admin.bad("gid 100 lies outside", "user", "add", "--gid", "100", "fritz")
+    for number in ("0", "00", "x"):
+        admin.bad("add|show", "user", "add", "--gid", number, "fritz")
+    # All that leads to Amelie ends in her mailbox's address: it would go to him.
+    admin.bad("maildrop amelie@mail.example.org is taken by uid=amelie", "user", "add", "--mail",
+              "amelie@mail.example.org", "fritz")
+    mail.slapd.modify("dn: uid=bruno,%s\nchangetype: modify\nadd: mailacceptinggeneralid\n"
+                      "mailacceptinggeneralid: fritz@mail.example.org\n" % mail.slapd.mail_base)
+    admin.bad("mailacceptinggeneralid fritz@mail.example.org is taken by uid=bruno", "user", "add", "fritz")
+    mail.slapd.modify("dn: uid=bruno,%s\nchangetype: modify\ndelete: mailacceptinggeneralid\n"
+                      "mailacceptinggeneralid: fritz@mail.example.org\n" % mail.slapd.mail_base)
+    for address in ("", "fritz", "a@b@c", "@", "fritz@", "fritz@example.com>", "a b@example.com"):
+        admin.bad("is no address", "user", "add", "--mail", address, "fritz")
+    tap.has(admin.good("user", "add", "--dry-run", "--mail", "@all.example", "--home", mail.vmail + "/x/", "fritz"),
+            "homeDirectory: %s/x\n" % mail.vmail)
     admin.bad("a name is made of", "user", "add", "fr,itz")
     admin.bad("needs an administrator", "user", "add", "fritz", rights=False)
     admin.bad("add|show", "user", "rename", "fritz")
+    admin.bad("no password came", "user", "add", "fritz", text="")
     tap.same(mail.slapd.search("(uid=fritz)", "dn"), "")
 
 
