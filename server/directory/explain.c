@@ -88,9 +88,13 @@ static void on_login(void *arg, const struct login_result *r)
 {
     struct explain *x = arg;
     bool found = r->box.login.n && r->box.dn.n;
-    if (found)
+    if (found && (x->what != EXPLAIN_SEND || r->verdict == VERDICT_CANNOT_SAY))
         x->login = arena_str(x->arena, r->box.login);
-    if (x->what == EXPLAIN_SEND && found)
+    bool asks = x->what == EXPLAIN_SEND && found && r->verdict == VERDICT_CANNOT_SAY;
+    if (asks && x->address.n == 0)
+        /* RFC 5321 section 4.5.5: receipts and reports have no sender. */
+        end(x, VERDICT_YES, "", "whoever has logged in may send without a sender");
+    else if (asks)
         sender_run(x->set, x->address, x->login, r->box.dn, on_sender, x);
     else
         end_with(x, r->verdict, r->state, "", r->why);

@@ -75,20 +75,30 @@ static void on_limit(void *arg)
         end(l, VERDICT_YES, "");
 }
 
-/* Only who knows the password is told of the account. A lock is looked at here too: slapd's ppolicy
- * heeds it under a policy with pwdLockout alone. */
-static void let_in(struct login *l)
+/* Only who knows the password, or explains it, is told of the account. A lock is looked at here too:
+ * slapd's ppolicy heeds it under a policy with pwdLockout alone. */
+static bool end_shut_out(struct login *l)
 {
     enum auth_state state;
     const char *why;
     enum verdict verdict = account_login(&l->box.account, &state, &why);
+    if (!l->broken && verdict == VERDICT_YES)
+        return false;
     if (l->broken) {
         cannot_say(l);
-    } else if (verdict != VERDICT_YES) {
+    } else {
         trace_decision(l->set->trace, "%s", why);
         l->state = state;
         end(l, verdict, why);
-    } else if (l->set->limit_maps.n) {
+    }
+    return true;
+}
+
+static void let_in(struct login *l)
+{
+    if (end_shut_out(l))
+        return;
+    if (l->set->limit_maps.n) {
         l->limit = (struct lookup_want){.map = &l->set->limit_maps};
         lookup_run(l->set, l->arena, &l->limit, 1, l->name, NULL, on_limit, l);
     } else {
@@ -240,12 +250,10 @@ static void bind_as_user(struct login *l)
         trace_decision(l->set->trace, "the password is checked by binding as %.*s",
                        STR_FMT(l->bind_as));
     }
-    if (l->password.n == 0 && l->broken)
-        cannot_say(l);
-    else if (l->password.n == 0)
-        end(l, VERDICT_CANNOT_SAY, "no password was given to explain with");
-    else
+    if (l->password.n)
         check_password(l);
+    else if (!end_shut_out(l))
+        end(l, VERDICT_CANNOT_SAY, "no password was given to explain with");
 }
 
 /* --- the entry --- */

@@ -5,6 +5,7 @@
  */
 #include "ipc/replies.h"
 #include "ipc/words.h"
+#include "mail/address.h"
 #include "protocol/smtp/refusal.h"
 #include "tools/output.h"
 #include "tools/prompt.h"
@@ -17,6 +18,7 @@
 struct question {
     const char *what, *login, *address;
     bool json, ask_password;
+    const char *syntax; /* what a client gets who writes the address so, be it whose it may; or NULL */
     struct secret password;
 };
 
@@ -69,7 +71,9 @@ static void put_reply(const struct question *q, const struct line *answer, struc
     str_u32(get(answer, "number"), &number);
     enum verdict v = (enum verdict)number;
     struct str login = get(answer, "login"), address = str_from(q->address);
-    if (strcmp(q->what, "rcpt") == 0) {
+    if (q->syntax) {
+        buf_str(smtp, str_from(q->syntax));
+    } else if (strcmp(q->what, "rcpt") == 0) {
         put_rcpt_reply(q, v, get(answer, "text"), smtp);
     } else if (strcmp(q->what, "send") == 0 && v == VERDICT_YES) {
         buf_str(smtp, STR(REPLY_MAIL_YES));
@@ -188,6 +192,16 @@ static int print(const struct question *q, struct str text)
     return status_of(&answer);
 }
 
+/* The directory is not asked: no client could. */
+static int print_syntax(const struct question *q, const struct err *e)
+{
+    AUTO_BUF text = {0};
+    buf_printf(&text, "answer\tnumber=%d\tverdict=no\ttext=not an address\twhy=", (int)VERDICT_NO);
+    for (const char *p = e->log; *p; p++)
+        buf_byte(&text, strchr("\t\r\n\\", *p) ? '?' : *p);
+    return print(q, buf_view(&text));
+}
+
 /* --- asking --- */
 
 static int ask(const char *file, const struct question *q)
@@ -206,6 +220,21 @@ static int ask(const char *file, const struct question *q)
     if (!str_ends(text, STR("\nok\n")))
         return tool_fail("explain", "%.*s", STR_FMT(str_trim(text)));
     return print(q, text);
+}
+
+/* Takes the brackets off, and looks whether SMTP has a place for the address. */
+static void read_address(struct question *q, struct arena *a, struct err *e)
+{
+    struct str text = str_from(q->address);
+    bool sender = strcmp(q->what, "send") == 0;
+    struct mail_address m;
+    if (text.n > 1 && text.p[0] == '<' && text.p[text.n - 1] == '>')
+        text = (struct str){text.p + 1, text.n - 2};
+    q->address = arena_strz(a, text);
+    if (strcmp(q->what, "login") == 0 || str_caseeq(text, STR("postmaster")) || (sender && text.n == 0) ||
+        mail_address_parse(a, text, MAIL_ADDRESS_UTF8 | MAIL_ADDRESS_LENIENT, &m, e) == 0)
+        return;
+    q->syntax = sender ? "501 5.1.7 Bad sender address syntax" : "501 5.1.3 Bad recipient address syntax";
 }
 
 static int take_arguments(struct question *q, int n, char **v)
@@ -244,7 +273,10 @@ int tool_explain(const char *file, int argc, char **argv)
         return tool_fail("explain", "rcpt ADDRESS, login [--password] NAME, or send LOGIN ADDRESS") + 1;
     if (q.ask_password && prompt_password("Password: ", &q.password) != 0)
         return tool_fail("explain", "no password came");
-    int status = ask(file, &q);
+    AUTO_ARENA a = arena_new(1024);
+    struct err e = {0};
+    read_address(&q, a, &e);
+    int status = q.syntax ? print_syntax(&q, &e) : ask(file, &q);
     secret_free(&q.password);
     return status;
 }

@@ -95,10 +95,15 @@ def recipients(mail):
     tap.true(all(len(set(maps)) == len(maps) for maps in named), "each map is named once: %s" % named)
     _, told = explain(mail, "rcpt", "broken@mail.example.org")
     tap.has(told["steps"][-1]["why"], "uid=broken")
-    _, told = explain(mail, "rcpt", "we(i*r\\d)@example.com")
+    _, told = explain(mail, "rcpt", "\"we(i*r\\\\d)\"@example.com")
     odd = [s["filter"] for s in searches(told) if "we" in s["filter"]]
     for one in odd:
         tap.same("(i" in one or "r\\d" in one, False, one)
+    for address in ("", "amelie", "a b@example.com", "amelie@", "amelie@-", "postmaster"):
+        status, told = explain(mail, "rcpt", address)
+        tap.same(told["smtp"], real_rcpt(mail, address), address)
+        tap.same(status, 0 if address == "postmaster" else 3)
+    tap.same(explain(mail, "rcpt", "<amelie@example.com>")[0], 0, "in brackets")
     _, text = explain(mail, "rcpt", "amelie@example.com", text=True)
     tap.has(text, 'filter="mailacceptinggeneralid=amelie@example.com"')
     tap.has(text, "smtp      250 2.1.5 Ok")
@@ -192,7 +197,8 @@ def logins(mail):
 def senders(mail):
     for login, address, want in (("amelie", "amelie.martin@example.com", 0),
                                  ("amelie", "bruno@example.com", 3),
-                                 ("amelie", "x@elsewhere.example", 3), ("nobody", "a@b.example", 3)):
+                                 ("amelie", "x@elsewhere.example", 3), ("nobody", "a@b.example", 3),
+                                 ("amelie", "", 0), ("amelie", "amelie", 3), ("amelie", "a b@example.com", 3)):
         status, told = explain(mail, "send", login, address)
         tap.same(status, want, address)
         if login == "nobody":
@@ -200,6 +206,23 @@ def senders(mail):
         with mail.submission(login) as client:
             code, text = client.docmd("MAIL FROM:<%s>" % address)
         tap.same(told["smtp"], "%d %s" % (code, text.decode()), address)
+
+
+def senders_who_may_not_log_in(mail):
+    """They get no further than that, and whoever explains it need not know the password."""
+    dn = "uid=amelie," + mail.slapd.mail_base
+    tap.same(explain(mail, "send", "amelie", "<>")[1]["smtp"], "250 2.1.0 Ok")
+    for state, answer in (("disabled", "525 5.7.13"), ("nologin", "535 5.7.8")):
+        mail.slapd.modify("dn: %s\nchangetype: modify\nreplace: facteurAccountStatus\nfacteurAccountStatus: %s\n"
+                          % (dn, state))
+        mail.facteur("directory", "flush")
+        for question in (("send", "amelie", "amelie@example.com"), ("send", "amelie", ""), ("login", "amelie")):
+            status, told = explain(mail, *question)
+            tap.same(status, 3, question)
+            tap.has(told["smtp"], answer)
+            tap.has(decisions(told), "the account is %s: nobody may log in" % state)
+    mail.slapd.modify("dn: %s\nchangetype: modify\ndelete: facteurAccountStatus\n" % dn)
+    mail.facteur("directory", "flush")
 
 
 def nothing_is_given_out(mail):
@@ -258,8 +281,8 @@ def main():
     with Instance(options={"group_maps": "ldap:ldap/groups.cf"}) as mail:
         mail.slapd.add(EXTRA.replace("@BASE@", mail.slapd.base))
         return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail)) for f in
-                        (recipients, states_of_accounts, mailing_lists, logins, senders, nothing_is_given_out,
-                         servers_are_told, mistakes, an_outage)])
+                        (recipients, states_of_accounts, mailing_lists, logins, senders,
+                         senders_who_may_not_log_in, nothing_is_given_out, servers_are_told, mistakes, an_outage)])
 
 
 sys.exit(main())
