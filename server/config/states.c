@@ -46,3 +46,18 @@ int account_state_of(const struct config *cfg, struct str value, enum account_st
             return 0;
     return -1;
 }
+
+int account_size_of(struct str text, uint64_t *out)
+{
+    struct str s = str_trim(text);
+    uint64_t n, factor = 1;
+    char unit = s.n > 1 ? (char)(s.p[s.n - 1] | 0x20) : 0;
+    if (unit == 'k' || unit == 'm' || unit == 'g') {
+        factor = unit == 'k' ? 1024 : unit == 'm' ? 1024 * 1024 : 1024 * 1024 * 1024;
+        s.n--;
+    }
+    if (str_u64(s, &n) != 0 || __builtin_mul_overflow(n, factor, &n))
+        return -1;
+    *out = n;
+    return 0;
+}

@@ -17,4 +17,7 @@ int account_check_map(const struct config *cfg, struct err *e);
 /* Case is ignored. 0, or -1 when account_state_map does not have the value. */
 int account_state_of(const struct config *cfg, struct str value, enum account_state *out);
 
+/* A size as entries write it: "51200000", "50m" (k, m, g; blanks around). 0, or -1: it is none. */
+int account_size_of(struct str text, uint64_t *out);
+
 #endif

@@ -99,28 +99,13 @@ static int read_id(const struct dirset *set, struct arena *a, const struct looku
     return mailbox_id_read(&set->mailboxes, what, value, out, e) == 0 ? 0 : blame(w, e);
 }
 
-/* "51200000", "50m" */
-static int read_size(struct str text, uint64_t *out)
-{
-    uint64_t n, factor = 1;
-    char unit = text.n > 1 ? (char)(text.p[text.n - 1] | 0x20) : 0;
-    if (unit == 'k' || unit == 'm' || unit == 'g') {
-        factor = unit == 'k' ? 1024 : unit == 'm' ? 1024 * 1024 : 1024 * 1024 * 1024;
-        text.n--;
-    }
-    if (str_u64(text, &n) != 0 || __builtin_mul_overflow(n, factor, &n))
-        return -1;
-    *out = n;
-    return 0;
-}
-
 int box_limit(const struct lookup_want *want, uint64_t *limit, struct err *e)
 {
     if (want->answer == LDAPMAP_CANNOT_SAY)
         return err_temp(e, "%s", want->why);
     if (want->answer == LDAPMAP_NO)
         return 0;
-    if (want->count != 1 || read_size(str_trim(want->values[0].value), limit) != 0) {
+    if (want->count != 1 || account_size_of(want->values[0].value, limit) != 0) {
         err_temp(e, "\"%.*s\" is not one size", STR_FMT(str_head(want->values[0].value, 50)));
         return blame(want, e);
     }
@@ -154,7 +139,7 @@ static int take_account(const struct dirset *set, const struct ldapmap_entry *en
     if (account_read(set->cfg, entry, &out->account, e) != 0)
         return -1;
     struct str quota = out->account.quota;
-    if (quota.p && read_size(str_trim(quota), &out->limit) != 0)
+    if (quota.p && account_size_of(quota, &out->limit) != 0)
         return err_temp(e, "%.*s: %.*s \"%.*s\" is no size", DN(entry->dn),
                         STR_FMT(set->cfg->account_quota_attribute), STR_FMT(str_head(quota, 50)));
     return 0;

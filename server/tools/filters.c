@@ -30,19 +30,42 @@ static bool is_attr_byte(char c)
            c == ';' || c == '.';
 }
 
+/* Where the attribute description that ends here begins. */
+static size_t attr_start(struct str filter, size_t end)
+{
+    while (end > 0 && is_attr_byte(filter.p[end - 1]))
+        end--;
+    return end;
+}
+
+/* An extensible match is ATTR[:dn][:RULE]:=VALUE (RFC 4515 section 3): the attribute comes first. */
+static size_t skip_rules(struct str filter, size_t end)
+{
+    for (;;) {
+        size_t from = attr_start(filter, end);
+        if (from == 0 || filter.p[from - 1] != ':')
+            return end;
+        end = from - 1;
+    }
+}
+
 void tool_filter_walk(struct str filter, tool_filter_fn fn, void *arg)
 {
     for (size_t i = 0; i < filter.n; i++) {
         if (filter.p[i] != '=')
             continue;
         size_t end = i, from, stop = i + 1;
+        bool extensible = end > 0 && filter.p[end - 1] == ':';
         while (end > 0 && strchr("<>~:", filter.p[end - 1]))
             end--;
-        for (from = end; from > 0 && is_attr_byte(filter.p[from - 1]);)
-            from--;
+        if (extensible)
+            end = skip_rules(filter, end);
+        from = attr_start(filter, end);
         while (stop < filter.n && filter.p[stop] != ')')
             stop++;
-        fn(arg, (struct str){filter.p + from, end - from}, (struct str){filter.p + i + 1, stop - i - 1});
+        struct str value = {filter.p + i + 1, stop - i - 1};
+        if (!extensible || str_find(value, '%') >= 0)
+            fn(arg, (struct str){filter.p + from, end - from}, value);
         i = stop;
     }
 }

@@ -27,7 +27,8 @@ int tool_tables_load(const struct config *cfg, const struct ldapmap_conn_setting
                      struct arena *a, struct tool_tables *out, struct err *e);
 void tool_tables_free(struct tool_tables *t);
 
-/* Calls fn for each comparison of an attribute in a filter (RFC 4515); pattern: with a "*" in it. */
+/* Calls fn for each comparison of an attribute in a filter (RFC 4515); of extensible matches only for
+ * those that a key goes into. */
 typedef void (*tool_filter_fn)(void *arg, struct str attr, struct str value);
 void tool_filter_walk(struct str filter, tool_filter_fn fn, void *arg);
 

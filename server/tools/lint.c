@@ -25,7 +25,7 @@ void lint_found(struct lint *l, const char *check, struct str dn, const struct b
                 const char *fmt, ...)
 {
     AUTO_BUF text = {0};
-    struct str record = ldif ? buf_view(ldif) : (struct str){"", 0};
+    struct str record = ldif && ldif->n ? buf_view(ldif) : STR("");
     va_list ap;
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
@@ -112,7 +112,7 @@ static int read_entries(struct lint *l)
 {
     const char *attrs[TOOL_ATTRS_MAX + 1] = {NULL};
     const char *const more[] = {l->home_attr, l->uid_attr, l->gid_attr, l->name_attr, "member",
-                                "uniqueMember", "memberUid"};
+                                "uniqueMember", "memberUid", "objectClass"};
     const char *const *lists[] = {l->tables.addresses, l->tables.targets,
                                   lint_account_attrs(l->cfg, l->arena)};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
@@ -133,7 +133,8 @@ static int look(struct lint *l)
     read_user_attrs(l);
     if (!l->home_attr || !l->uid_attr || !l->gid_attr)
         return err_perm(&l->err, "user_attrs: home, uid and gid must all be named");
-    if (ldapmap_client_open(&l->settings, &l->client, &l->err) != 0 || read_entries(l) != 0)
+    if (ldapmap_client_open(&l->settings, &l->client, &l->err) != 0 || lint_server(l) != 0 ||
+        read_entries(l) != 0)
         return -1;
     lint_addresses(l);
     lint_persons(l);
@@ -158,8 +159,8 @@ static void print(const struct lint *l)
 
 static void maps_each(struct lint *l, bool make)
 {
-    struct map **maps[] = {&l->by_dn, &l->by_name, &l->by_uid, &l->by_alias, &l->by_mailbox,
-                           &l->domains};
+    struct map **maps[] = {&l->by_dn, &l->by_name, &l->by_uid, &l->by_home, &l->by_alias,
+                           &l->by_mailbox, &l->domains};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
         if (make)
             *maps[i] = map_new();

@@ -26,10 +26,13 @@ struct lint {
     struct map *by_dn;      /* all entries */
     struct map *by_name;    /* persons */
     struct map *by_uid;     /* persons */
+    struct map *by_home;    /* persons */
     struct map *by_alias;   /* address to the first entry that has it */
     struct map *by_mailbox; /* mailbox address to the person */
     struct map *domains;    /* hosted ones */
     uint64_t top_uid;
+    bool is_openldap;       /* or another server, whose settings are not ours to write */
+    const char *database;   /* of cn=config, that holds search_base; a guess where it may not be read */
     bool json;
     size_t findings;
     struct buf out, notes;
@@ -49,9 +52,12 @@ struct str lint_value(const struct lint_entry *x, const char *name); /* the firs
 
 /* lint_entries.c: the entries, taken in one by one, then checked. */
 void lint_take(void *lint, const struct ldapmap_entry *entry);
-void lint_addresses(struct lint *l);
 void lint_persons(struct lint *l);
 int lint_members(struct lint *l);
+
+/* lint_addresses.c: whose they are, where they lead. Before the people. */
+void lint_addresses(struct lint *l);
+bool lint_has_alias(const struct lint *l, const struct lint_entry *x);
 
 /* The LDIF of one change to an entry, in place of what out held. */
 void lint_mend(struct lint *l, const struct lint_entry *x, enum ldapmap_change_kind kind,
@@ -62,7 +68,9 @@ void lint_accounts(struct lint *l);
 /* The attributes for that, NULL-terminated; the arena's. */
 const char *const *lint_account_attrs(const struct config *cfg, struct arena *a);
 
-/* lint_server.c: what the server lets be seen, and how it finds. Each 0, or -1 and l->err. */
+/* lint_server.c: what the server is, lets be seen, and how it finds. Each 0, or -1 and l->err; the
+ * first one goes before all others. */
+int lint_server(struct lint *l);
 int lint_indexes(struct lint *l);
 void lint_rights(struct lint *l);
 void lint_transport(struct lint *l);

@@ -8,7 +8,7 @@
 const char *const *lint_account_attrs(const struct config *cfg, struct arena *a)
 {
     const struct str names[] = {
-        cfg->account_state_attribute, cfg->account_forward_attribute,
+        cfg->account_state_attribute, cfg->account_forward_attribute, cfg->account_quota_attribute,
         cfg->account_vacation_text_attribute, cfg->account_vacation_subject_attribute,
         cfg->account_vacation_start_attribute, cfg->account_vacation_end_attribute};
     const char **v = arena_array(a, sizeof names / sizeof names[0] + 1, sizeof *v);
@@ -84,6 +84,18 @@ static void check_forward(struct lint *l, const struct lint_entry *x)
     }
 }
 
+static void check_quota(struct lint *l, const struct lint_entry *x)
+{
+    struct str attr = l->cfg->account_quota_attribute, text = value_of(l, x, attr);
+    uint64_t size;
+    AUTO_BUF ldif = {0};
+    if (!text.p || account_size_of(text, &size) == 0)
+        return;
+    lint_mend(l, x, LDAPMAP_DELETE, arena_strz(l->arena, attr), text, &ldif);
+    lint_found(l, "quota-bad", x->e.dn, &ldif, "%.*s \"%.*s\" is no size (50m): mail is put off",
+               STR_FMT(attr), STR_FMT(str_head(text, 60)));
+}
+
 /* --- absence --- */
 
 /* False: it is no date, and told. Without one *out stays. */
@@ -141,6 +153,7 @@ void lint_accounts(struct lint *l)
             continue;
         check_state(l, x);
         check_forward(l, x);
+        check_quota(l, x);
         check_dates(l, x);
         check_text(l, x);
     }

@@ -50,6 +50,14 @@ FAULTS = (
            facteurVacationEnd="20261224120000Z", facteurAccountStatus="NoLogin",
            facteurForward="x@elsewhere.example") +
     person("misled", uidNumber="30016", facteurForward="nobody") +
+    person("lowgroup", uidNumber="30017", gidNumber="12") +
+    person("lodger", uidNumber="30018", homeDirectory="@VMAIL@/amelie/") +
+    person("greedy", uidNumber="30019", mailacceptinggeneralid="bruno@mail.example.org") +
+    person("huge", uidNumber="30020", facteurQuota="much") +
+    person("aimless", uidNumber="30021", maildrop=None, mailacceptinggeneralid="aimless@example.com") +
+    ALIAS % {"cn": "copies", "from": "chloe@mail.example.org", "to": "chloe@mail.example.org"} +
+    ALIAS % {"cn": "wordy", "from": "wordy@example.com", "to": "to be done"} +
+    ALIAS % {"cn": "all", "from": "@all.example", "to": "x@all.example"} +
     ALIAS % {"cn": "round1", "from": "round1@example.com", "to": "round2@example.com"} +
     ALIAS % {"cn": "round2", "from": "round2@example.com", "to": "round1@example.com"} +
     ALIAS % {"cn": "self", "from": "self@example.com", "to": "self@example.com"} +
@@ -61,6 +69,21 @@ cn: list
 member: uid=amelie,ou=mail,@BASE@
 member: UID=Bruno, OU=mail,@BASE@
 member: uid=gone,ou=mail,@BASE@
+
+dn: cn=ghost,ou=mail,@BASE@
+objectClass: groupOfNames
+cn: ghost
+member: uid=gone,ou=mail,@BASE@
+
+dn: cn=nobody,ou=mail,@BASE@
+objectClass: groupOfNames
+cn: nobody
+member:
+
+dn: cn=bits,ou=mail,@BASE@
+objectClass: groupOfUniqueNames
+cn: bits
+uniqueMember: uid=amelie,ou=mail,@BASE@#'0101'B
 
 dn: cn=unix,ou=mail,@BASE@
 objectClass: posixGroup
@@ -74,7 +97,10 @@ WANT = {("address-twice", "uid=twice"), ("uid-low", "uid=lowly"), ("uid-shared",
         ("state-unknown", "uid=asleep"), ("forward-nowhere", "uid=forwards"),
         ("vacation-text", "uid=wordless"), ("vacation-order", "uid=backwards"),
         ("forward-bad", "uid=misled"), ("alias-loop", "cn=round2"), ("dangling-target", "cn=nowhere"),
-        ("dangling-member", "cn=list"), ("dangling-member", "cn=unix")}
+        ("dangling-member", "cn=list"), ("dangling-member", "cn=unix"), ("dangling-member", "cn=ghost"),
+        ("gid-low", "uid=lowgroup"), ("home-shared", "uid=lodger"), ("address-twice", "uid=greedy"),
+        ("quota-bad", "uid=huge"), ("lacking", "uid=aimless"), ("target-bad", "cn=wordy"),
+        ("dangling-target", "cn=self"), ("dangling-target", "cn=all")}
 
 
 def lint(mail, *arguments, text=False):
@@ -117,6 +143,20 @@ def faults_of_entries(mail):
     tap.same(found(told), set(), "after the LDIF was applied")
 
 
+def a_group_of_ghosts(mail):
+    """The last one cannot be taken out of a group that must have a member."""
+    dn = "cn=ghosts," + mail.slapd.mail_base
+    mail.slapd.add("dn: %s\nobjectClass: groupOfUniqueNames\ncn: ghosts\nuniqueMember: uid=x,%s\nuniqueMember: uid=y,%s\n"
+                   % (dn, mail.slapd.mail_base, mail.slapd.mail_base))
+    _, told = lint(mail)
+    tap.same([f["check"] for f in told["findings"]], ["dangling-member"] * 2)
+    done = apply(mail, "".join(f["ldif"] for f in told["findings"]), mail.slapd.admin_dn)
+    tap.same(done.returncode, 0, done.stderr)
+    _, told = lint(mail)
+    tap.same(told["findings"], [])
+    mail.slapd.delete(dn)
+
+
 def dates_that_are_none(mail):
     """slapd holds its own attribute to the syntax; a site may use another one."""
     mail.options.update(account_vacation_start_attribute="description")
@@ -140,7 +180,7 @@ def many_entries(mail):
                              % mail.slapd.reader_dn)
     mail.slapd.add("\n".join(
         (PERSON % {"uid": "many%d" % i, "more":
-                   "uidNumber: %d\ngidNumber: 1\nhomeDirectory: %s/many%d\nmaildrop: many%d@mail.example.org\n"
+                   "uidNumber: %d\ngidNumber: 20100\nhomeDirectory: %s/many%d\nmaildrop: many%d@mail.example.org\n"
                    % (40000 + i, mail.vmail, i, i)}).replace("@BASE@", mail.slapd.base)
         for i in range(1100)))
     mail.slapd.modify("dn: uid=many1099,%s\nchangetype: modify\nreplace: uidNumber\nuidNumber: 40000\n"
@@ -177,25 +217,71 @@ def indexes(mail):
     apply(mail, missing[0]["ldif"], mail.slapd.config_dn)
 
 
+def index_lines(mail):
+    """A line without kinds means the default ones; a pattern is served by a part of "sub"."""
+    rights = ("-D", mail.slapd.admin_dn, "-y", os.path.join(mail.slapd.dir, "admin.pw"))
+    usual = [line for line in database(mail, "olcDbIndex").splitlines() if line.startswith("olcDbIndex: ")]
+
+    def missing(*lines):
+        mail.slapd.modify_config("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nreplace: olcDbIndex\n"
+                                 + "".join(line + "\n" for line in lines))
+        _, told = lint(mail, *rights)
+        return [f for f in told["findings"] if f["check"] == "index-missing"]
+    others = ["olcDbIndex: objectClass eq", "olcDbIndex: mail,facteurListAddress eq"]
+    tap.same(missing("olcDbIndex: mailacceptinggeneralid eq,subfinal", "olcDbIndex: uid,maildrop eq", *others), [])
+    tap.same(len(missing("olcDbIndex: mailacceptinggeneralid eq,subinitial", "olcDbIndex: uid,maildrop eq",
+                         *others)), 1)
+    bare = ["olcDbIndex: mailacceptinggeneralid", "olcDbIndex: uid,maildrop"]
+    tap.same(missing("olcDbIndex: default eq,sub", *bare, *others), [])
+    found = missing("olcDbIndex: default pres", *bare, *others)
+    tap.same(len(found), 3, "each line and kind once")
+    for f in found:
+        done = apply(mail, f["ldif"], mail.slapd.config_dn)
+        tap.same(done.returncode, 0, f["ldif"] + done.stderr)
+    _, told = lint(mail, *rights)
+    tap.same([f for f in told["findings"] if f["check"] == "index-missing"], [])
+    missing(*usual)
+
+
+def database(mail, *attributes):
+    return mail.slapd._client("ldapsearch", mail.slapd.config_dn, None, "-LLL", "-o", "ldif-wrap=no", "-s", "base",
+                              "-b", "olcDatabase={1}mdb,cn=config", *attributes)
+
+
 def rights(mail):
-    mail.slapd.modify_config("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\ndelete: olcAccess\n-\n"
-                             "add: olcAccess\nolcAccess: to * by * read\n")
-    _, told = lint(mail)
-    checks = sorted(f["check"] + " " + f["text"].split()[0] for f in told["findings"])
-    tap.same(checks, ["anonymous anybody", "hash-readable anybody", "hash-readable the"])
-    for f in told["findings"]:
-        apply(mail, f["ldif"], mail.slapd.config_dn)
-    _, told = lint(mail)
-    tap.same(found(told), set(), "after the LDIF was applied")
+    """Whatever stands before: the rules that are told leave nobody out who may log in."""
+    root = "to * by dn.exact=gidNumber=0+uidNumber=0,cn=peercred,cn=external,cn=auth manage by * break"
+    passwords = "to attrs=userPassword by self write by anonymous auth by * none"
+    some = "to dn.subtree=%s attrs=entry,uid by * read" % mail.slapd.mail_base
+    hashes = ["hash-readable anybody", "hash-readable the"]
+    for rules, want in ((["to * by * read"], hashes), ([root, passwords, "to * by * read"], []),
+                        ([some, passwords, "to * by * read"], []), ([passwords, "to * by * read"], [])):
+        mail.slapd.modify_config("dn: olcDatabase={1}mdb,cn=config\nchangetype: modify\nreplace: olcAccess\n"
+                                 + "".join("olcAccess: {%d}%s\n" % rule for rule in enumerate(rules)))
+        _, told = lint(mail)
+        checks = sorted(f["check"] + " " + f["text"].split()[0] for f in told["findings"])
+        tap.same(checks, ["anonymous anybody"] + want)
+        done = apply(mail, "".join(f["ldif"] for f in told["findings"]), mail.slapd.config_dn)
+        tap.same(done.returncode, 0, done.stderr)
+        _, told = lint(mail)
+        tap.same(found(told), set(), "after the LDIF was applied")
+        mail.imap("amelie").logout()
 
 
 def clear_text(mail):
+    """What is told keeps passwords off the network, and lets who is on the machine in as before."""
     mail.options.update(ldap_start_tls="no")
     mail.write_config()
     _, told = lint(mail)
     tap.same([f["check"] for f in told["findings"]], ["clear-text"])
     mail.options.update(ldap_start_tls="yes", ldap_tls_require_cert="no")
     mail.write_config()
+    done = apply(mail, told["findings"][0]["ldif"], mail.slapd.config_dn)
+    tap.same(done.returncode, 0, done.stderr)
+    refused = subprocess.run(["ldapwhoami", "-x", "-H", mail.slapd.uri, "-D", mail.slapd.admin_dn, "-y",
+                              mail.slapd.dir + "/admin.pw"], capture_output=True)
+    tap.same(refused.returncode, 13, "confidentiality required")
+    tap.has(mail.slapd.search("(uid=amelie)", "uid"), "uid: amelie")
     _, told = lint(mail)
     tap.same([f["check"] for f in told["findings"]], ["clear-text"])
 
@@ -212,8 +298,8 @@ def failures(mail):
 def main():
     with Instance() as mail:
         return tap.run([(f.__name__.replace("_", " "), lambda f=f: f(mail)) for f in
-                        (a_sound_directory, faults_of_entries, dates_that_are_none, many_entries, indexes, rights,
-                         clear_text, failures)])
+                        (a_sound_directory, faults_of_entries, a_group_of_ghosts, dates_that_are_none, many_entries, indexes,
+                         index_lines, rights, clear_text, failures)])
 
 
 sys.exit(main())

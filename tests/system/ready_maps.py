@@ -4,6 +4,7 @@ through ldapmap and through a whole instance, by mail, login and sender; and the
 Directory Server, where Debian's 389-ds-base is installed."""
 import glob
 import imaplib
+import json
 import os
 import smtplib
 import subprocess
@@ -108,12 +109,21 @@ def whole(name, mail):
             tap.same(client.select()[1], [b"2"])
 
 
+def lint(name, mail):
+    """These are sound, but for what no rule of these servers is told of here."""
+    done = subprocess.run([os.path.join(BUILD, "facteur"), "-c", mail.conf, "directory", "lint", "--json"],
+                          capture_output=True, text=True)
+    found = [(f["check"], f["dn"], f["text"]) for f in json.loads(done.stdout)["findings"]]
+    tap.same([f for f in found if f[0] not in ("hash-readable", "clear-text")], [])
+
+
 def run(name, mail):
     copy_tables(name, mail)
     mail.options.update(options_of(name, mail))
     with mail:
         tables(name, mail)
         whole(name, mail)
+        lint(name, mail)
 
 
 def with_slapd(name):
