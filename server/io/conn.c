@@ -317,6 +317,12 @@ static void watch_input(struct conn *c)
         event_add(c->readable, NULL);
 }
 
+/* Less than was asked for, and nothing held by OpenSSL: the descriptor tells when there is more. */
+static bool was_all(const struct conn *c, size_t got, size_t room)
+{
+    return got < room && (c->phase == PHASE_PLAIN || !SSL_has_pending(c->ssl));
+}
+
 /* Reads for one turn. False: there is no more now; true: more may wait inside OpenSSL or the kernel. */
 static bool fill(struct conn *c)
 {
@@ -326,7 +332,7 @@ static bool fill(struct conn *c)
         if (r <= 0)
             return false;
         c->in.n += (size_t)r;
-        if ((size_t)r < room && c->phase == PHASE_PLAIN)
+        if (was_all(c, (size_t)r, room))
             return false;
     }
     return true;
@@ -355,8 +361,8 @@ static void handshake_step(struct conn *c)
         c->phase = PHASE_TLS;
         want_write(c, false);
         c->ops->on_tls(c, c->arg);
-        if (!c->dead && !c->closed)
-            event_active(c->readable, EV_READ, 0); /* data may have come with the last flight */
+        if (!c->dead && !c->closed && SSL_has_pending(c->ssl))
+            event_active(c->readable, EV_READ, 0); /* data came with the last flight */
         return;
     }
     int why = SSL_get_error(c->ssl, r);
@@ -376,6 +382,8 @@ static void start_handshake(struct conn *c)
     SSL_set_fd(c->ssl, c->fd);
     event_add(c->readable, NULL);
     handshake_step(c);
+    if (c->phase == PHASE_TLS && !c->dead && !c->closed && c->out.n)
+        want_write(c, true); /* a quick client was answered inside of flush() */
 }
 
 /* Reads and passes on for one turn. True as fill() says it. */

@@ -22,15 +22,6 @@ void output_free(struct output *o)
     buf_free(&o->packed);
 }
 
-/* What can be written now, without blocking: a pipe that poll calls writable takes 4096 bytes. */
-static ssize_t write_some(int fd, const char *p, size_t n)
-{
-    ssize_t r = send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (r < 0 && errno == ENOTSOCK)
-        r = write(fd, p, n < PIPE_PIECE ? n : PIPE_PIECE);
-    return r;
-}
-
 static int wait_writable(struct output *o)
 {
     struct pollfd p = {.fd = o->fd, .events = POLLOUT};
@@ -43,6 +34,24 @@ static int wait_writable(struct output *o)
         if (r == 0 || errno != EINTR)
             return -1;
     }
+}
+
+/* What can be written without blocking, at least 1; 0: try again; -1. A pipe that poll calls writable takes
+ * 4096 bytes. */
+static ssize_t write_some(struct output *o, const char *p, size_t n)
+{
+    ssize_t r = send(o->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    bool is_pipe = r < 0 && errno == ENOTSOCK;
+    if (r > 0)
+        return r;
+    if (r < 0 && errno == EINTR)
+        return 0;
+    if (r == 0 || (errno != EAGAIN && !is_pipe) || wait_writable(o) != 0)
+        return -1;
+    if (!is_pipe)
+        return 0;
+    r = write(o->fd, p, n < PIPE_PIECE ? n : PIPE_PIECE);
+    return r > 0 ? r : r < 0 && (errno == EINTR || errno == EAGAIN) ? 0 : -1;
 }
 
 static void give_back(struct buf *b)
@@ -63,15 +72,11 @@ static void write_all(struct output *o, bool flush)
         from = &o->packed;
     }
     while (at < from->n && !o->failed) {
-        if (wait_writable(o) != 0) {
+        ssize_t r = write_some(o, from->p + at, from->n - at);
+        if (r < 0)
             o->failed = true;
-            break;
-        }
-        ssize_t r = write_some(o->fd, from->p + at, from->n - at);
-        if (r > 0)
+        else
             at += (size_t)r;
-        else if (r == 0 || (errno != EINTR && errno != EAGAIN))
-            o->failed = true;
     }
     o->written += at;
     give_back(from);
