@@ -4,21 +4,6 @@
 
 #define SESSION_IN_MAX 65536
 
-static void pass(struct conn *from, struct conn *to)
-{
-    struct str in = conn_in(from);
-    conn_write(to, in.p, in.n);
-    conn_consume(from, in.n);
-    if (conn_out_size(to) > CONN_BACKLOG)
-        conn_pause(from);
-}
-
-static void client_data(struct conn *conn, void *arg)
-{
-    struct client *c = arg;
-    pass(conn, c->session);
-}
-
 static void client_drained(struct conn *conn, void *arg)
 {
     struct client *c = arg;
@@ -48,7 +33,7 @@ static void on_close(struct conn *conn, void *arg, enum conn_end why, const char
 }
 
 static const struct conn_ops client_side = {
-    .on_data = client_data,
+    .on_data = never,
     .on_drained = client_drained,
     .on_tls = never,
     .on_timeout = never,
@@ -76,6 +61,9 @@ void relay_start(struct client *c, int fd)
     a->logging_in--;
     a->relaying++;
     c->state = CLIENT_RELAYED;
-    pass(c->conn, c->session);
+    struct str ahead = conn_in(c->conn);
+    conn_write(c->session, ahead.p, ahead.n);
+    conn_consume(c->conn, ahead.n);
+    conn_pass(c->conn, c->session, a->room);
     conn_resume(c->conn);
 }

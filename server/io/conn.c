@@ -117,9 +117,14 @@ static void closed(struct conn *c, enum conn_end why, const char *detail)
         c->ops->on_close(c, c->arg, why, detail);
 }
 
+static bool is_gone(int number)
+{
+    return number == ECONNRESET || number == EPIPE;
+}
+
 static void closed_by_errno(struct conn *c)
 {
-    closed(c, errno == ECONNRESET || errno == EPIPE ? CONN_EOF : CONN_ERROR, strerror(errno));
+    closed(c, is_gone(errno) ? CONN_EOF : CONN_ERROR, strerror(errno));
 }
 
 static void tls_error(char *text, size_t n)
@@ -175,6 +180,8 @@ static ssize_t write_some(struct conn *c, const char *p, size_t n)
         do
             r = send(c->fd, p, n, MSG_NOSIGNAL);
         while (r < 0 && errno == EINTR);
+        if (r < 0 && is_gone(errno) && c->to && !c->paused)
+            return (ssize_t)n; /* its last words may still be unread; the end is found behind them */
         if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
             closed_by_errno(c);
         return r;
@@ -284,7 +291,7 @@ static ssize_t read_some(struct conn *c, char *to, size_t n)
         if (r == 0)
             input_ended(c, CONN_EOF);
         else if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-            input_ended(c, errno == ECONNRESET ? CONN_EOF : CONN_ERROR);
+            input_ended(c, is_gone(errno) ? CONN_EOF : CONN_ERROR);
         return r;
     }
     ERR_clear_error();
@@ -382,8 +389,8 @@ static void start_handshake(struct conn *c)
     SSL_set_fd(c->ssl, c->fd);
     event_add(c->readable, NULL);
     handshake_step(c);
-    if (c->phase == PHASE_TLS && !c->dead && !c->closed && c->out.n)
-        want_write(c, true); /* a quick client was answered inside of flush() */
+    if (c->phase == PHASE_TLS && !c->dead && !c->closed)
+        event_active(c->writable, EV_WRITE, 0); /* flush(), which we are inside of, sends no more in this turn */
 }
 
 /* Reads and passes on for one turn. True as fill() says it. */
@@ -400,7 +407,7 @@ static bool pass(struct conn *c)
         mem_wipe(c->room, (size_t)r);
         if (conn_out_size(to) > CONN_BACKLOG)
             c->paused = true;
-        if ((size_t)r < CONN_ROOM && c->phase == PHASE_PLAIN)
+        if (was_all(c, (size_t)r, CONN_ROOM))
             break;
     }
     leave(to);
@@ -605,6 +612,8 @@ const char *conn_tls_server_name(const struct conn *c)
 
 void conn_pass(struct conn *from, struct conn *to, char *room)
 {
+    assert(in_size(from) == 0);
+    forget_input(from);
     from->to = to;
     from->room = room;
 }
@@ -618,6 +627,7 @@ void conn_finish(struct conn *c)
         return;
     }
     c->finishing = true;
+    c->to = NULL; /* it may be freed before this one is */
     conn_deadline(c, FINISH_MS);
     conn_pause(c);
     if (c->busy == 0)

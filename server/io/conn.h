@@ -50,8 +50,9 @@ void conn_printf(struct conn *c, const char *fmt, ...) __attribute__((format(pri
 size_t conn_out_size(const struct conn *c);
 
 /* From now on what `from` reads goes straight to `to`, and on_data of `from` is not called; it is paused where
- * more than CONN_BACKLOG bytes wait there (resume it in on_drained of `to`). Nothing may wait in `from` yet. Both
- * are freed together. room: CONN_ROOM bytes, borrowed; nothing stays in it, so that all of a loop can share it. */
+ * more than CONN_BACKLOG bytes wait there (resume it in on_drained of `to`). Nothing may wait in `from` yet. When
+ * one is freed the other is freed or finished. room: CONN_ROOM bytes, borrowed; nothing stays in it, so that all of
+ * a loop can share it. */
 #define CONN_ROOM ((size_t)65536)
 #define CONN_BACKLOG ((size_t)65536)
 void conn_pass(struct conn *from, struct conn *to, char *room);

@@ -239,6 +239,43 @@ static void passed_on_to_nobody(void)
     free(room);
 }
 
+/* Where each passes to the other, the one whose last words are still to be sent outlives its target. */
+static void finish_the_source(struct conn *c, void *arg, enum conn_end why, const char *detail)
+{
+    struct passing *p = arg;
+    (void)c;
+    (void)why;
+    (void)detail;
+    p->ended = true;
+    conn_free(p->to);
+    conn_finish(p->from);
+    p->from = p->to = NULL;
+}
+
+static void passed_on_both_ways(void)
+{
+    static const struct conn_ops both = {on_data, NULL, on_tls, on_timeout, finish_the_source};
+    struct passing p;
+    char *room = mem_alloc(CONN_ROOM), text[8] = {0};
+    int peers[2];
+    pass_start(&p, room, peers);
+    conn_pass(p.to, p.from, room);
+    conn_set_ops(p.from, &both, &p);
+    conn_set_ops(p.to, &both, &p);
+    CU_ASSERT(write(peers[0], "one", 3) == 3 && write(peers[1], "two", 3) == 3);
+    event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(read(peers[1], text, sizeof text) == 3 && memcmp(text, "one", 3) == 0);
+    CU_ASSERT(read(peers[0], text, sizeof text) == 3 && memcmp(text, "two", 3) == 0);
+    CU_ASSERT(write(peers[0], "more", 4) == 4 && write(peers[1], "bye", 3) == 3); /* "more" is too late */
+    close(peers[1]);
+    for (int i = 0; i < 3; i++)
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(p.ended && read(peers[0], text, sizeof text) == 3 && memcmp(text, "bye", 3) == 0);
+    close(peers[0]);
+    event_base_free(p.base);
+    free(room);
+}
+
 static void freed_inside_its_callback(void)
 {
     struct side s = {.free_in_data = true};
@@ -392,6 +429,16 @@ static void take_nothing(struct conn *c, void *arg)
     (void)arg;
 }
 
+/* Of ten bytes each, in memory that is ssl's. */
+static long hundred_records(SSL *ssl, char **bytes)
+{
+    BIO *sent = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(ssl, sent);
+    for (int i = 0; i < 100; i++)
+        CU_ASSERT(SSL_write(ssl, "0123456789", 10) == 10);
+    return BIO_get_mem_data(sent, bytes);
+}
+
 /* What OpenSSL has read ahead is given although the descriptor says nothing more of it; a record that
  * is not whole keeps nobody busy. */
 static void tls_records_read_ahead(void)
@@ -405,12 +452,14 @@ static void tls_records_read_ahead(void)
     SSL *ssl = client(peer, &ctx, 0);
     turn(&s, ssl);
     CU_ASSERT_FATAL(s.tls);
-    BIO *sent = BIO_new(BIO_s_mem());
     char *bytes;
-    SSL_set0_wbio(ssl, sent);
+    long n = hundred_records(ssl, &bytes);
+    CU_ASSERT(write(peer, bytes, (size_t)n) == n);
     for (int i = 0; i < 100; i++)
-        CU_ASSERT(SSL_write(ssl, "0123456789", 10) == 10);
-    long n = BIO_get_mem_data(sent, &bytes);
+        event_base_loop(s.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(s.got.n == 1000);
+    buf_clear(&s.got);
+    n = hundred_records(ssl, &bytes);
     conn_set_in_max(s.conn, 25);
     conn_set_ops(s.conn, &from_outside, &s);
     CU_ASSERT(write(peer, bytes, (size_t)n - 7) == n - 7);
@@ -431,6 +480,44 @@ static void tls_records_read_ahead(void)
     SSL_CTX_free(ctx);
     close(peer);
     end(&s);
+    tls_server_drop(t);
+}
+
+/* So it is with what is passed on; what is left over is waited for without reading again and again. */
+static void tls_records_are_passed_on(void)
+{
+    static const struct conn_ops source = {take_nothing, NULL, take_nothing, on_timeout, end_both};
+    struct passing p;
+    char *room = mem_alloc(CONN_ROOM), *bytes, got[1001];
+    struct tls_server *t = server();
+    int peers[2];
+    SSL_CTX *ctx;
+    pass_start(&p, room, peers);
+    conn_set_ops(p.from, &source, &p);
+    conn_start_tls(p.from, t);
+    SSL *ssl = client(peers[0], &ctx, 0);
+    for (int i = 0; i < 20; i++) {
+        SSL_do_handshake(ssl);
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+    }
+    CU_ASSERT_FATAL(conn_is_tls(p.from));
+    long n = hundred_records(ssl, &bytes);
+    CU_ASSERT(write(peers[0], bytes, (size_t)n - 7) == n - 7);
+    for (int i = 0; i < 100; i++)
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(read(peers[1], got, sizeof got) == 990);
+    CU_ASSERT(event_base_get_num_events(p.base, EVENT_BASE_COUNT_ACTIVE) == 0);
+    CU_ASSERT(write(peers[0], bytes + n - 7, 7) == 7);
+    event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(read(peers[1], got, sizeof got) == 10);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(peers[0]);
+    event_base_loop(p.base, EVLOOP_NONBLOCK);
+    CU_ASSERT(p.ended);
+    close(peers[1]);
+    event_base_free(p.base);
+    free(room);
     tls_server_drop(t);
 }
 
@@ -493,12 +580,14 @@ int main(void)
         {"consuming moves nothing", consuming_moves_nothing},
         {"passed on in order", passed_on_in_order},
         {"passed on to nobody", passed_on_to_nobody},
+        {"passed on both ways", passed_on_both_ways},
         {"a conn freed inside its callback", freed_inside_its_callback},
         {"deadline", deadline},
         {"finish sends what is queued", finish_sends_what_is_queued},
         {"nothing pipelined before TLS survives", nothing_pipelined_before_tls_survives},
         {"TLS carries bytes", tls_carries_bytes},
         {"TLS records read ahead", tls_records_read_ahead},
+        {"TLS records are passed on", tls_records_are_passed_on},
         {"TLS 1.1 is refused", old_tls_is_refused},
         {"a wrong PEM file is named", wrong_pem_is_named},
         {"every key must fit its certificate", every_key_must_fit},
