@@ -275,6 +275,18 @@ int fdatasync(int fd)
     return sync_call(fd, REAL(fdatasync));
 }
 
+/* Of bytes without what tells where they lie: nothing that a power cut has to spare. */
+int sync_file_range(int fd, off_t from, off_t n, unsigned flags)
+{
+    bool after;
+    if (strikes(FAULT_FSYNC, &after))
+        return -1;
+    int done = REAL(sync_file_range)(fd, from, n, flags);
+    if (after)
+        die();
+    return done;
+}
+
 /* --- names --- */
 
 static void moved(enum fault_call call, int from_at, const char *from, int to_at, const char *to,
@@ -444,6 +456,32 @@ long syscall(long number, ...)
     if (number == SYS_openat2)
         return opens((int)a[0], (const char *)a[1], ((const struct open_how *)a[2])->flags, open_how, a);
     return raw(number, a[0], a[1], a[2], a[3], a[4]);
+}
+
+/* --- what takes a descriptor or a process --- */
+
+#define TAKES(KIND, CALL)                                                                          \
+    bool after;                                                                                    \
+    if (strikes(KIND, &after))                                                                     \
+        return -1;                                                                                 \
+    int done = (CALL);                                                                             \
+    if (after && ((KIND) != FAULT_FORK || done > 0)) /* a child lives on */                         \
+        die();                                                                                     \
+    return done
+
+int accept4(int fd, struct sockaddr *from, socklen_t *n, int flags)
+{
+    TAKES(FAULT_ACCEPT, REAL(accept4)(fd, from, n, flags));
+}
+
+int memfd_create(const char *name, unsigned flags)
+{
+    TAKES(FAULT_MEMFD, REAL(memfd_create)(name, flags));
+}
+
+pid_t fork(void)
+{
+    TAKES(FAULT_FORK, REAL(fork)());
 }
 
 /* --- SQLite --- */

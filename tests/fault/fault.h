@@ -14,13 +14,16 @@
 
 enum fault_call {
     FAULT_WRITE,  /* to a regular file */
-    FAULT_FSYNC,
+    FAULT_FSYNC,  /* of whatever kind */
     FAULT_RENAME,
     FAULT_LINK,
     FAULT_UNLINK,
     FAULT_OPEN,   /* one that may create */
     FAULT_SEND,   /* to a socket */
     FAULT_COMMIT, /* of SQLite */
+    FAULT_ACCEPT,
+    FAULT_FORK,
+    FAULT_MEMFD,
     FAULT_MALLOC,
     FAULT_CALLS
 };

@@ -9,8 +9,9 @@ import ctypes
 import mmap
 import os
 
-CALLS = ("write", "fsync", "rename", "link", "unlink", "open", "send", "commit", "malloc")
-WRITE, FSYNC, RENAME, LINK, UNLINK, OPEN, SEND, COMMIT, MALLOC = range(len(CALLS))
+CALLS = ("write", "fsync", "rename", "link", "unlink", "open", "send", "commit", "accept", "fork", "memfd",
+         "malloc")
+WRITE, FSYNC, RENAME, LINK, UNLINK, OPEN, SEND, COMMIT, ACCEPT, FORK, MEMFD, MALLOC = range(len(CALLS))
 FAIL, KILL, KILL_AFTER, POWER = 1, 2, 3, 4
 PROGRAMS = ("smtp", "access", "directory", "queue", "relay", "filter", "deliver", "session", "facteurd")
 NAME, EVENTS = 192, 400000
