@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct imap_limits limits = {
     .line = 200, .literal = 100, .literals = 150, .nesting = 5, .items = 10};
@@ -214,6 +215,7 @@ static void passwords_are_wiped(void)
     struct imap_line line;
     imap_reader_init(&r, &login);
     const char *before = r.cmd.p;
+    memset(r.cmd.p, 'x', r.cmd.cap); /* all of it is read below */
     struct str in = STR("a LOGIN me geheim\r\n");
     CU_ASSERT(imap_reader_feed(&r, &in, &line) == IMAP_COMMAND);
     imap_reader_next(&r);

@@ -3,13 +3,17 @@
 
 #include <CUnit/TestRun.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static unsigned tap_number;
+static const char *skipped; /* why this one is */
 
 static void on_test_done(const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord first)
 {
-    printf("%sok %u - %s %s\n", first ? "not " : "", ++tap_number, suite->pName, test->pName);
+    printf("%sok %u - %s %s%s%s\n", first ? "not " : "", ++tap_number, suite->pName, test->pName,
+           skipped ? " # SKIP " : "", skipped ? skipped : "");
+    skipped = NULL;
     for (CU_pFailureRecord f = first; f; f = f->pNext)
         printf("# %s:%u: %s\n", f->strFileName, f->uiLineNumber, f->strCondition);
     fflush(stdout);
@@ -30,6 +34,12 @@ int unit_main(const char *suite_name, const struct unit_test *tests)
     int failed = CU_get_number_of_failures() > 0;
     CU_cleanup_registry();
     return failed;
+}
+
+bool unit_not_under_valgrind(const char *why)
+{
+    skipped = getenv("UNIT_UNDER_VALGRIND") ? why : NULL;
+    return skipped != NULL;
 }
 
 void unit_str(const char *p, size_t n, const char *want, const char *file, unsigned line)

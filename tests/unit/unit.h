@@ -3,6 +3,7 @@
 #define FACTEUR_TESTS_UNIT_H
 
 #include <CUnit/CUnit.h>
+#include <stdbool.h>
 
 struct unit_test {
     const char *name;
@@ -11,6 +12,10 @@ struct unit_test {
 
 /* tests ends with {NULL, NULL}; returns the exit status for main. */
 int unit_main(const char *suite, const struct unit_test *tests);
+
+/* True under `make check-valgrind`: this test cannot hold there, for the reason why (a literal), and is told as
+ * one that was skipped. */
+bool unit_not_under_valgrind(const char *why);
 
 /* Asserts that a struct str equals a string literal, and shows both when not. */
 #define UNIT_STR(got, want)                                                                        \
