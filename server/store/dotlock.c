@@ -12,6 +12,9 @@
 
 /* A lock younger than this is not looked into: its holder may not have written its pid yet. */
 #define YOUNG_SECONDS 2
+/* Who writes his pid does so at once. One that has none after this long was left by somebody who died between
+ * both steps, and nobody has to wait for it as for one without a pid. */
+#define PID_SECONDS 10
 
 static void host_name(char out[256])
 {
@@ -49,8 +52,8 @@ static int64_t last_change(const struct stat *st, int64_t now)
     return st->st_mtime <= now && st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
 }
 
-/* Whether the holder of this lock is dead, by the rules Dovecot goes by. */
-static bool is_stale(const struct store_dotlock *l, const struct stat *st, int stale_seconds)
+/* Whether the holder of this lock is dead, by the rules Dovecot goes by, and by PID_SECONDS. */
+static bool is_stale(const struct store_dotlock *l, const struct stat *st, int stale_seconds, bool with_pid)
 {
     struct stat target;
     int64_t now = clock_real_us() / 1000000;
@@ -62,6 +65,8 @@ static bool is_stale(const struct store_dotlock *l, const struct stat *st, int s
     if (pid > 0)
         return kill(pid, 0) < 0 && errno == ESRCH;
     int64_t changed = last_change(st, now);
+    if (with_pid && st->st_size == 0 && now > changed + PID_SECONDS)
+        return true;
     if (fstatat(l->dir_fd, l->target, &target, AT_SYMLINK_NOFOLLOW) == 0 &&
         last_change(&target, now) > changed)
         changed = last_change(&target, now);
@@ -127,7 +132,7 @@ int store_dotlock_take(struct store_dotlock *l, int dir_fd, const char *name, in
         if (r < 0)
             return store_errno(e, "lock %s", l->path);
         if (fstatat(dir_fd, l->path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            is_stale(l, &st, stale_seconds)) {
+            is_stale(l, &st, stale_seconds, with_pid)) {
             take_over(l, &st);
             continue;
         }

@@ -2,8 +2,8 @@
  * Lock files "<name>.lock" as Dovecot 2.3 takes them, so that both can work on one maildir.
  *
  * The lock is a file created with O_EXCL that holds "pid:host". One left by a dead process of this
- * host, or untouched (like the file it guards) for stale_seconds, is taken over; a living holder is
- * waited for.
+ * host, or untouched (like the file it guards) for stale_seconds, is taken over, and one that its holder
+ * died in before he wrote his pid after 10 seconds; a living holder is waited for.
  */
 #ifndef FACTEUR_STORE_DOTLOCK_H
 #define FACTEUR_STORE_DOTLOCK_H
