@@ -179,7 +179,8 @@ void child_start(struct child *c)
     set_timer(c, READY_MS);
     child_configure(c, c->m->now, false);
     links_counters(c);
-    links_connect(c);
+    if (links_connect(c) != 0)
+        child_end(c); /* one whom nobody can ask: the next one may find what this one lacked */
 }
 
 /* When all ends, its whole group: the session parent's forks hear it too. Else they outlive it. */

@@ -12,25 +12,29 @@ static bool send_link(struct child *to, const struct child *peer, int fd)
     return child_send(to, &msg);
 }
 
-static void connect_two(struct child *a, struct child *b)
+static int connect_two(struct child *a, struct child *b)
 {
     int pair[2];
     if (channel_pair(pair) != 0) {
-        log_error("link", LZ("why", strerror(errno)));
-        return;
+        log_error("link", LZ("program", kind_name(a->kind)), LZ("to", kind_name(b->kind)),
+                  LZ("why", strerror(errno)));
+        return -1;
     }
     send_link(a, b, pair[0]);
     send_link(b, a, pair[1]);
     fd_closep(&pair[0]);
     fd_closep(&pair[1]);
+    return 0;
 }
 
-void links_connect(struct child *c)
+int links_connect(struct child *c)
 {
     struct master *m = c->m;
     for (size_t i = 0; i < m->children; i++)
-        if (m->child[i].ch && kinds_linked(c->kind, m->child[i].kind))
-            connect_two(c, &m->child[i]);
+        if (m->child[i].ch && kinds_linked(c->kind, m->child[i].kind) &&
+            connect_two(c, &m->child[i]) != 0)
+            return -1;
+    return 0;
 }
 
 void links_counters(struct child *c)

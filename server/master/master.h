@@ -91,8 +91,9 @@ pid_t spawn_child(const struct child *c, int channel_fd);
 pid_t spawn_trial(const struct material *mat, enum kind k, int out);
 
 /* --- links.c --- */
-/* Gives a child new channels to every live child it is linked to. */
-void links_connect(struct child *c);
+/* Gives a child new channels to every live child it is linked to. -1: there are no descriptors for one, and
+ * the child would not be asked, or could not ask. */
+int links_connect(struct child *c);
 /* Hands the child its table of counts. */
 void links_counters(struct child *c);
 /* Sends it every open port that is its own; tells all who are ready of the ports not told yet. */

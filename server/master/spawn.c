@@ -84,12 +84,22 @@ static void arrange_descriptors(int given, int out)
     close_range(GIVEN_FD + 1, ~0u, 0);
 }
 
+/* What the master would hear, told here, would still reach it: libevent's handler writes to a socket of both. */
+static void forget_handlers(void)
+{
+    sigset_t none;
+    struct sigaction act;
+    for (int number = 1; number < NSIG; number++)
+        if (sigaction(number, NULL, &act) == 0 && act.sa_handler != SIG_IGN)
+            signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* In the child; only calls that are safe between fork and exec. */
 static void become_program(const struct recipe *r, int given, int out)
 {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    forget_handlers();
     arrange_descriptors(given, out);
     setpgid(0, 0);
     umask(077);
@@ -100,9 +110,15 @@ static void become_program(const struct recipe *r, int given, int out)
 
 static pid_t begin(const struct recipe *r, int given, int out)
 {
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
         become_program(r, given, out);
+    int why = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = why;
     if (pid > 0)
         setpgid(pid, pid); /* here too, so that it is done whoever runs first */
     return pid;

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Under mixed load: the disk of the mailboxes fills up, then the queue's; each program in turn has no
-descriptor left, or no memory; the clock is set forward and back. Good mail is put off and never refused, what
-was acknowledged is there, and all goes on when it is over."""
+descriptor left, or no memory, and the master no descriptor; the clock is set forward and back. Good mail is put
+off and never refused, what was acknowledged is there, and all goes on when it is over."""
 import os
 import re
+import resource
 import shutil
+import signal
+import smtplib
 import struct
 import subprocess
 import sys
@@ -127,17 +130,20 @@ class Scarce:
             tap.same(code, 452, text)
         return code == 452
 
-    def short(self, load, program, limits):
-        """The program has so little of everything for a while: limits is for ulimit. Returns how often one of
-        its processes ended."""
+    def limited(self, limits):
+        """Starts anew: limits is what these programs say to the shell that starts them."""
         os.makedirs(self.mail.dir + "/short", exist_ok=True)
         for name in PROGRAMS:
             script = "%s/short/%s" % (self.mail.dir, name)
             with open(script, "w") as out:
-                out.write("#!/bin/sh\n%s\nexec %s/%s \"$@\"\n" % (limits if name == program else "", BUILD, name))
+                out.write("#!/bin/sh\n%s\nexec %s/%s \"$@\"\n" % (limits.get(name, ""), BUILD, name))
             os.chmod(script, 0o755)
         self.mail.options["daemon_directory"] = self.mail.dir + "/short"
         self.mail.restart()
+
+    def short(self, load, program, limits):
+        """The program has so little of everything for a while. Returns how often one of its processes ended."""
+        self.limited({program: limits})
         since = len(self.mail.log())
         goal = load.ledger.deeds + load.ledger.trouble + 20
         tap.wait_for(lambda: load.ledger.deeds + load.ledger.trouble >= goal, 90,
@@ -163,6 +169,29 @@ class Scarce:
     def descriptors(self):
         ended = self.every(lambda pids: "ulimit -n %d" % (busy_descriptors(pids) + 3))
         tap.same(sum(ended.values()), 0, "programs that ended for want of a descriptor")
+
+    def master(self):
+        """The master has a descriptor for its channel to a new program, and none for others' channels to it."""
+        pid = self.mail.master.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        taken = [int(fd) for fd in os.listdir("/proc/%d/fd" % pid)]
+        free = min(set(range(len(taken) + 1)) - set(taken))
+        since = len(self.mail.log())
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free + 1, before[1]))
+            os.kill(self.mail.pids("directory")[0], signal.SIGKILL)
+            tap.wait_for(lambda: " link " in self.mail.log()[since:], 30, "no link failed")
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+        def delivered():
+            try:
+                return self.mail.deliver("bruno@example.net", message("linked")) == {}
+            except smtplib.SMTPException:
+                return False
+        tap.wait_for(delivered, 40, "the directory program that was started then is never asked")
+        self.mail.imap("bruno").logout()
+        tap.same(self.mail.master.poll(), None)
 
     def memory(self):
         self.every(lambda pids: "ulimit -v %d" % (address_space(pids[0]) + 256))
@@ -202,7 +231,8 @@ def main(mail, outside):
     if os.geteuid() == 0:  # who may mount a small disk, and limit others
         tests[:0] = [("the disk of the mailboxes is full", scarce.mailboxes),
                      ("the disk of the queue is full", scarce.spool),
-                     ("descriptors run out, in each program", scarce.descriptors)]
+                     ("descriptors run out, in each program", scarce.descriptors),
+                     ("descriptors run out in the master while a program is started again", scarce.master)]
     chosen = os.environ.get("SCARCE")
     return [t for t in tests if not chosen or chosen in t[0]]
 
