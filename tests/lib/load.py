@@ -383,7 +383,8 @@ class Load:
             reader.select(folder)
             held = set(reader.look().values()) if imap.untagged_responses.get("EXISTS") != [b"0"] else set()
         ledger = self.ledger
+        gone = ledger.deleted | ledger.moved
         for who, token in list(ledger.places):
-            if who == user and folder == "INBOX" and (who, token) not in ledger.deleted | ledger.moved:
+            if who == user and folder == "INBOX" and (who, token) not in gone:
                 if token not in held:
                     ledger.wrong("%s was in the mailbox of %s and is gone" % (token, user))
