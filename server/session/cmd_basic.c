@@ -128,7 +128,7 @@ void imap_cmd_enable(struct imap_session *s, struct imap_cursor *args)
 {
     AUTO_BUF line = {0};
     struct str name;
-    unsigned before = s->enabled;
+    unsigned bits = 0;
     buf_str(&line, STR("* ENABLED"));
     do {
         if (imap_get_space(args) != 0 || imap_get_atom(args, &name) != 0) {
@@ -140,14 +140,15 @@ void imap_cmd_enable(struct imap_session *s, struct imap_cursor *args)
             unsigned bit = capabilities[i].enable;
             if (!bit || !str_caseeq(name, str_from(capabilities[i].name)))
                 continue;
-            s->enabled |= bit;
+            bits |= bit;
             buf_printf(&line, " %s", capabilities[i].name);
         }
     } while (!imap_at_end(args));
     output_str(&s->out, buf_view(&line));
     output_z(&s->out, "\r\n");
-    if (s->mailbox && (s->enabled & ~before & IMAP_ON_CONDSTORE))
-        imap_tell_highest(s);
+    if (bits & IMAP_ON_CONDSTORE)
+        imap_use_modseq(s);
+    s->enabled |= bits;
     imap_reply_done(s);
 }
 

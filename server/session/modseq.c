@@ -24,6 +24,8 @@ void imap_use_modseq(struct imap_session *s)
     if (s->enabled & IMAP_ON_CONDSTORE)
         return;
     s->enabled |= IMAP_ON_CONDSTORE;
+    if (s->mailbox) /* changes after the one that is told now have larger ones */
+        store_mailbox_settle(s->mailbox, false);
     if (s->mailbox && store_mailbox_highest(s->mailbox))
         imap_tell_highest(s);
 }
