@@ -92,9 +92,12 @@ static void child(struct parent *p, const struct msg_session_start *m, int strea
     struct session_settings settings;
     struct err e = {0};
     int maildir;
+    sigset_t none;
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     int high_stream = fcntl(stream, F_DUPFD, LOG + 1); /* so that no dup2 closes what is still wanted */
     int high_home = fcntl(home, F_DUPFD, LOG + 1);
     int high_log = fcntl(log_fd(), F_DUPFD, LOG + 1);
@@ -135,11 +138,17 @@ static pid_t start_session(struct parent *p, const struct msg_session_start *m, 
     AUTO_FD home = -1;
     if (check(p, m, e) != 0 || store_home_make(base, m->home, uid, gid, &home, e) != 0)
         return -1;
+    sigset_t all, before;
+    sigfillset(&all);
+    /* What the child hears before it has let go of our handlers would be told to this process, or lost. */
+    sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
         child(p, m, stream, home, uid, gid);
+    int why = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
-        return err_temp(e, "fork: %s", strerror(errno));
+        return err_temp(e, "fork: %s", strerror(why));
     map_put(p->sessions, pid_key(&pid), (void *)(uintptr_t)m->uid);
     p->started++;
     return pid;
