@@ -142,7 +142,12 @@ class Client(threading.Thread):
     def post(self, client, sender, to, word):
         """to: users, and addresses elsewhere."""
         token = self.ledger.token(word)
-        client.mail(sender)
+        code, text = client.mail(sender)
+        if code >= 500:
+            self.ledger.wrong("MAIL %s: %d %s" % (sender, code, text))
+        if code != 250:
+            self.put_off(text)
+            return
         taken = []
         for name in to:
             code, text = client.rcpt(ADDRESS.get(name, name))
