@@ -23,6 +23,7 @@ BUILD = os.environ.get("FACTEUR_BUILDDIR", SRC)
 SESSION = os.path.join(BUILD, "session")
 STEPS = int(os.environ.get("FACTEUR_MODEL_STEPS", "300"))
 SEEDS = [int(os.environ["FACTEUR_MODEL_SEED"])] if "FACTEUR_MODEL_SEED" in os.environ else [1, 2, 3]
+LOOKS = 3  # after so many that somebody else's work disturbed a session believes that a message is gone
 FLAGS = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "$Junk", "Todo"]
 
 
@@ -205,7 +206,8 @@ class Client:
     def picture(self):
         if self.idling:
             self.end_idle()
-        self.command("NOOP")
+        for _ in range(LOOKS):
+            self.command("NOOP")
         count = len(self.uids)
         self.command("UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (Message-ID)])")
         if count != len(self.uids) or None in self.uids:
