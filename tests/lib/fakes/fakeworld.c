@@ -579,6 +579,7 @@ int main(int argc, char **argv)
         channel_free(w.links[i].ch);
     event_base_free(w.base);
     buf_free(&w.input);
+    buf_free(&w.parts);
     free(w.grants);
     return 0;
 }
