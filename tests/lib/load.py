@@ -280,17 +280,21 @@ class Idler(Imap):
             tag = imap._new_tag()
             imap.send(tag + b" IDLE\r\n")
             end = time.monotonic() + random.uniform(0.5, 3)
-            while imap.readline()[:1] != b"+":
-                pass
+            if not self.until(imap, b"+", tag).startswith(b"+"):
+                raise imap.error("IDLE is refused")
             while time.monotonic() < end and not self.load.over:
                 time.sleep(0.1)
             imap.send(b"DONE\r\n")
-            while True:
-                line = imap.readline()
-                if not line:
-                    raise imap.abort("the connection ended")
-                if line.startswith(tag):
-                    break
+            self.until(imap, tag)
+
+    @staticmethod
+    def until(imap, *beginnings):
+        while True:
+            line = imap.readline()
+            if not line:
+                raise imap.abort("the connection ended")
+            if line.startswith(beginnings):
+                return line
 
 
 class Pop(Client):
