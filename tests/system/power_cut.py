@@ -45,7 +45,9 @@ class Disk:
         return ["mount", "-o", "loop", self.image, self.path]
 
     def cut(self):
-        with open(self.path + "/unsynced", "w") as file:
+        # A new one each time: ext4 writes early what takes the place of older content.
+        self.unsynced = "%s/unsynced-%s" % (self.path, os.urandom(4).hex())
+        with open(self.unsynced, "w") as file:
             file.write("x" * 5000)
         fd = os.open(self.path, os.O_RDONLY)
         fcntl.ioctl(fd, SHUTDOWN, NO_LAST_WRITES)
@@ -59,8 +61,7 @@ class Disk:
     def power(self):
         self.unmount()
         subprocess.run(self.mounting(), check=True)
-        unsynced = self.path + "/unsynced"
-        tap.true(not os.path.exists(unsynced) or os.path.getsize(unsynced) == 0,
+        tap.true(not os.path.exists(self.unsynced) or os.path.getsize(self.unsynced) == 0,
                  "what was never synced is there: this was no power cut")
 
 
