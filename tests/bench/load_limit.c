@@ -6,6 +6,7 @@
 #include "load.h"
 
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -31,6 +31,7 @@ struct task {
     void (*run)(struct loop *, void *);
     void *arg;
     void *stack;
+    bool hung_up; /* its connection told that nothing more will come: it tells so once */
     struct task *next;
 };
 
@@ -48,19 +49,14 @@ void loop_init(struct loop *loop) {
     *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC), .patience_ms = PATIENCE_MS};
     loop->last = &loop->ready;
     loop->context = calloc(1, sizeof(ucontext_t));
-    loop->tls = SSL_CTX_new(TLS_client_method());
-    if (loop->epoll < 0 || loop->context == NULL || loop->tls == NULL) {
+    loop->tls = tls_shared_new();
+    if (loop->epoll < 0 || loop->context == NULL) {
         give_up("no memory");
     }
-    /* Every handshake is a full one, and what the generator itself costs stays small. */
-    SSL_CTX_set_session_cache_mode(loop->tls, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(loop->tls, SSL_OP_NO_TICKET);
-    SSL_CTX_set_mode(loop->tls, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_verify(loop->tls, SSL_VERIFY_NONE, NULL);
 }
 
 void loop_free(struct loop *loop) {
-    SSL_CTX_free(loop->tls);
+    tls_shared_free(loop->tls);
     free(loop->context);
     close(loop->epoll);
 }
@@ -129,13 +125,16 @@ void loop_run(struct loop *loop) {
                     loop->tasks);
         }
         for (int i = 0; i < count; i++) {
-            resume(loop, events[i].data.ptr);
+            struct task *task = events[i].data.ptr;
+            task->hung_up = task->hung_up || (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+            resume(loop, task);
         }
     }
 }
 
 int conn_open(struct conn *conn, struct loop *loop, int port) {
     *conn = (struct conn){.loop = loop, .size = FIRST_BUFFER};
+    loop->now->hung_up = false;
     conn->in = malloc(conn->size);
     conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (conn->in == NULL || conn->fd < 0) {
@@ -159,55 +158,46 @@ int conn_open(struct conn *conn, struct loop *loop, int port) {
     return getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0 ? -1 : 0;
 }
 
-/* 1: try again after a wake-up; 0: gone. */
-static int again(struct conn *conn, int result) {
-    int error = SSL_get_error(conn->ssl, result);
-    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
-        ERR_clear_error();
-        return 0;
+/* What is there, at least one octet; 0 or -1: gone. */
+static ssize_t carrier_read(void *arg, void *to, size_t room) {
+    struct conn *conn = arg;
+    for (;;) {
+        if (conn->drained && !conn->loop->now->hung_up) {
+            loop_pause(conn->loop);
+        }
+        ssize_t got = recv(conn->fd, to, room, 0);
+        conn->drained = got < (ssize_t)room;
+        if (got >= 0 || (errno != EAGAIN && errno != EINTR)) {
+            return got;
+        }
     }
-    loop_pause(conn->loop);
-    return 1;
 }
 
-int conn_tls(struct conn *conn) {
-    conn->ssl = SSL_new(conn->loop->tls);
-    SSL_set_fd(conn->ssl, conn->fd);
-    SSL_set_connect_state(conn->ssl);
-    int result;
-    while ((result = SSL_do_handshake(conn->ssl)) != 1) {
-        if (!again(conn, result)) {
+static int carrier_write(void *arg, const void *from, size_t n) {
+    struct conn *conn = arg;
+    for (const char *p = from; n > 0;) {
+        ssize_t done = send(conn->fd, p, n, MSG_NOSIGNAL);
+        if (done >= 0) {
+            p += done;
+            n -= (size_t)done;
+        } else if (errno == EAGAIN) {
+            conn->drained = false; /* this wake-up may be for what came meanwhile */
+            loop_pause(conn->loop);
+        } else if (errno != EINTR) {
             return -1;
         }
     }
     return 0;
 }
 
+int conn_tls(struct conn *conn) {
+    const struct tls_carrier carrier = {carrier_read, carrier_write, conn};
+    conn->tls = tls_new(conn->loop->tls, &carrier);
+    return tls_handshake(conn->tls);
+}
+
 int conn_write(struct conn *conn, const char *data, size_t len) {
-    while (len > 0) {
-        ssize_t done;
-        if (conn->ssl != NULL) {
-            done = SSL_write(conn->ssl, data, len > 1 << 30 ? 1 << 30 : (int)len);
-            if (done <= 0) {
-                if (!again(conn, (int)done)) {
-                    return -1;
-                }
-                continue;
-            }
-        } else {
-            done = send(conn->fd, data, len, MSG_NOSIGNAL);
-            if (done < 0) {
-                if (errno != EAGAIN && errno != EINTR) {
-                    return -1;
-                }
-                loop_pause(conn->loop);
-                continue;
-            }
-        }
-        data += done;
-        len -= (size_t)done;
-    }
-    return 0;
+    return conn->tls != NULL ? tls_write(conn->tls, data, len) : carrier_write(conn, data, len);
 }
 
 int conn_printf(struct conn *conn, const char *format, ...) {
@@ -239,30 +229,14 @@ static int fill(struct conn *conn) {
         }
     }
     size_t room = conn->size - conn->end;
-    for (;;) {
-        ssize_t got;
-        if (conn->ssl != NULL) {
-            got = SSL_read(conn->ssl, conn->in + conn->end, room > 1 << 30 ? 1 << 30 : (int)room);
-            if (got <= 0) {
-                if (!again(conn, (int)got)) {
-                    return -1;
-                }
-                continue;
-            }
-        } else {
-            got = recv(conn->fd, conn->in + conn->end, room, 0);
-            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-                return -1;
-            }
-            if (got < 0) {
-                loop_pause(conn->loop);
-                continue;
-            }
-        }
-        conn->end += (size_t)got;
-        conn->received += (uint64_t)got;
-        return 0;
+    ssize_t got = conn->tls != NULL ? tls_read(conn->tls, conn->in + conn->end, room)
+                                    : carrier_read(conn, conn->in + conn->end, room);
+    if (got <= 0) {
+        return -1;
     }
+    conn->end += (size_t)got;
+    conn->received += (uint64_t)got;
+    return 0;
 }
 
 int conn_line(struct conn *conn, char **line, size_t *len) {
@@ -304,9 +278,7 @@ int conn_skip(struct conn *conn, size_t len) {
 }
 
 void conn_close(struct conn *conn) {
-    if (conn->ssl != NULL) {
-        SSL_free(conn->ssl);
-    }
+    tls_free(conn->tls);
     if (conn->fd >= 0) {
         close(conn->fd);
     }
