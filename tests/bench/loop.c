@@ -1,13 +1,15 @@
 /*
- * Tasks and connections on one epoll loop. A task is a ucontext with a stack; it is woken by the one
+ * Tasks and connections on one epoll loop. A task has a stack of its own; it is woken by the one
  * connection it has open (edge-triggered, so a wake-up may be for nothing and callers try again).
  */
+#undef _FORTIFY_SOURCE /* its longjmp() takes a jump to another stack for one into a frame that is gone */
 #include "loop.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +28,9 @@ enum {
 };
 
 struct task {
-    ucontext_t context;
+    ucontext_t start; /* until it runs for the first time */
+    jmp_buf context;
+    bool runs;
     struct loop *loop;
     void (*run)(struct loop *, void *);
     void *arg;
@@ -48,7 +52,7 @@ void give_up(const char *format, ...) {
 void loop_init(struct loop *loop) {
     *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC), .patience_ms = PATIENCE_MS};
     loop->last = &loop->ready;
-    loop->context = calloc(1, sizeof(ucontext_t));
+    loop->context = calloc(1, sizeof(jmp_buf));
     loop->tls = tls_shared_new();
     if (loop->epoll < 0 || loop->context == NULL) {
         give_up("no memory");
@@ -61,6 +65,20 @@ void loop_free(struct loop *loop) {
     close(loop->epoll);
 }
 
+/* Leaves off here, to go on from there. swapcontext() would ask the kernel twice for signal masks that nobody has. */
+static void change(jmp_buf *from, jmp_buf *to) {
+    if (_setjmp(*from) == 0) {
+        _longjmp(*to, 1);
+    }
+}
+
+static void start(jmp_buf *from, struct task *task) {
+    task->runs = true;
+    if (_setjmp(*from) == 0) {
+        setcontext(&task->start);
+    }
+}
+
 /* makecontext passes ints only: a pointer goes in two halves. */
 static void task_main(unsigned high, unsigned low) {
     struct task *task = (struct task *)(((uintptr_t)high << 32) | (uintptr_t)low);
@@ -68,7 +86,7 @@ static void task_main(unsigned high, unsigned low) {
     task->run(loop, task->arg);
     loop->tasks--;
     loop->ended = task;
-    swapcontext(&task->context, loop->context);
+    change(&task->context, loop->context);
 }
 
 void loop_spawn(struct loop *loop, void (*run)(struct loop *, void *), void *arg) {
@@ -79,11 +97,11 @@ void loop_spawn(struct loop *loop, void (*run)(struct loop *, void *), void *arg
         give_up("no memory for a task");
     }
     *task = (struct task){.loop = loop, .run = run, .arg = arg, .stack = stack};
-    getcontext(&task->context);
-    task->context.uc_stack.ss_sp = stack;
-    task->context.uc_stack.ss_size = STACK;
+    getcontext(&task->start);
+    task->start.uc_stack.ss_sp = stack;
+    task->start.uc_stack.ss_size = STACK;
     uintptr_t address = (uintptr_t)task;
-    makecontext(&task->context, (void (*)(void))task_main, 2, (unsigned)(address >> 32),
+    makecontext(&task->start, (void (*)(void))task_main, 2, (unsigned)(address >> 32),
                 (unsigned)address);
     *loop->last = task;
     loop->last = &task->next;
@@ -92,7 +110,11 @@ void loop_spawn(struct loop *loop, void (*run)(struct loop *, void *), void *arg
 
 static void resume(struct loop *loop, struct task *task) {
     loop->now = task;
-    swapcontext(loop->context, &task->context);
+    if (task->runs) {
+        change(loop->context, &task->context);
+    } else {
+        start(loop->context, task);
+    }
     loop->now = NULL;
     if (loop->ended != NULL) {
         munmap(loop->ended->stack, STACK);
@@ -102,7 +124,7 @@ static void resume(struct loop *loop, struct task *task) {
 }
 
 void loop_pause(struct loop *loop) {
-    swapcontext(&loop->now->context, loop->context);
+    change(&loop->now->context, loop->context);
 }
 
 void loop_run(struct loop *loop) {
