@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import tap  # noqa: E402
 from directory import BUILD, Directory, connection  # noqa: E402
 from slapd import PrivateSlapd  # noqa: E402
+from listener import Listener  # noqa: E402
 from slowproxy import SlowProxy  # noqa: E402
 from tap import has, same, true, wait_for  # noqa: E402
 
@@ -29,34 +30,18 @@ def ask(d):
     return [d.wait(tag, 60).verdict for tag in tags]
 
 
-class Impostor:
+class Impostor(Listener):
     """Accepts connections and answers the first request on each with the result code, or never (None);
     what it is told is kept."""
 
     def __init__(self, code):
-        self.code, self.told, self.sockets = code, [], []
+        super().__init__()
+        self.code, self.told = code, []
 
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
-        self.uri = "ldap://127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for s in self.sockets:
-            s.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            self.sockets.append(client)
-            self.told.append(b"")
-            threading.Thread(target=self._serve, args=(client, len(self.told) - 1), daemon=True).start()
+    def accepted(self, client):
+        self.keep(client)
+        self.told.append(b"")
+        threading.Thread(target=self._serve, args=(client, len(self.told) - 1), daemon=True).start()
 
     def _serve(self, client, number):
         try:
