@@ -9,21 +9,28 @@
 #include "directory/trace.h"
 #include "directory/visit.h"
 
-/* The alias that counts: 1 and *out; 0 when there is none; -1 when the directory cannot say. */
-static int find_alias(struct visit *v, size_t *out)
+/* The first of the keys by which there is something: 1 and *out; 0 when there is nothing; -1 when the directory
+ * cannot say. */
+static int find_key(struct visit *v, const struct lookup_want *wants, const bool *asked, size_t n, size_t *out)
 {
-    for (size_t i = 0; i < KEYS; i++) {
-        const struct lookup_want *w = &v->aliases[i];
-        if (!v->alias_asked[i] || w->answer == LDAPMAP_NO)
+    for (size_t i = 0; i < n; i++) {
+        if (!asked[i] || wants[i].answer == LDAPMAP_NO)
             continue;
-        if (w->answer == LDAPMAP_CANNOT_SAY)
-            return err_temp(&v->r->err, "%s", w->why);
+        if (wants[i].answer == LDAPMAP_CANNOT_SAY)
+            return err_temp(&v->r->err, "%s", wants[i].why);
         *out = i;
         return 1;
     }
-    if (v->alias_asked[KEY_DOMAIN] && v->class == DOMAIN_MAILBOX)
-        domains_keep_no_catch_all(v->r->set->domains, v->node->addr.domain, clock_mono_ms());
     return 0;
+}
+
+/* The alias that counts, as find_key. */
+static int find_alias(struct visit *v, size_t *out)
+{
+    int found = find_key(v, v->aliases, v->alias_asked, KEYS, out);
+    if (found == 0 && v->alias_asked[KEY_DOMAIN] && v->class == DOMAIN_MAILBOX)
+        domains_keep_no_catch_all(v->r->set->domains, v->node->addr.domain, clock_mono_ms());
+    return found;
 }
 
 static int follow_value(struct visit *v, size_t key, const struct ldapmap_value *value)
@@ -223,19 +230,14 @@ static void on_group(void *arg, const struct group_result *found)
 /* 1: a group of this address was found and is followed; 0: there is none; -1: r->err. */
 static int find_group(struct visit *v)
 {
-    for (size_t i = 0; i < KEY_OWN_FULL; i++) {
-        const struct lookup_want *w = &v->groups[i];
-        if (!v->group_asked[i] || w->answer == LDAPMAP_NO)
-            continue;
-        if (w->answer == LDAPMAP_CANNOT_SAY)
-            return err_temp(&v->r->err, "%s", w->why);
-        struct group_post post = {v->r->sender, v->r->flags & RESOLVE_AUTHENTICATED,
-                                  v->node->addr.domain};
-        trace_decision(v->r->set->trace, "%.*s is a group", STR_FMT(v->node->addr.key));
-        group_run(v->r->set, v->r->arena, w, &post, &v->r->stale, on_group, v);
-        return 1;
-    }
-    return 0;
+    size_t i;
+    int found = find_key(v, v->groups, v->group_asked, KEY_OWN_FULL, &i);
+    if (found <= 0)
+        return found;
+    struct group_post post = {v->r->sender, v->r->flags & RESOLVE_AUTHENTICATED, v->node->addr.domain};
+    trace_decision(v->r->set->trace, "%.*s is a group", STR_FMT(v->node->addr.key));
+    group_run(v->r->set, v->r->arena, &v->groups[i], &post, &v->r->stale, on_group, v);
+    return 1;
 }
 
 static void answer_domain(struct visit *v)

@@ -2,8 +2,8 @@
 #include "directory/explain.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "directory/directory.h"
 #include "directory/login.h"
+#include "directory/question.h"
 #include "directory/resolve.h"
 #include "directory/sender.h"
 #include "directory/trace.h"
@@ -45,17 +45,16 @@ static void last_line(void *arg, struct str line)
 static void end_with(struct explain *x, enum verdict verdict, enum auth_state state,
                      const char *text, const char *why)
 {
-    static const char *const names[] = {"cannot-say", "yes", "no", "not-here", "remote", "full",
-                                        "refused"};
+    const char *name = question_verdict_name(verdict);
     char number[8], state_number[8];
     snprintf(state_number, sizeof state_number, "%d", state);
     AUTO_BUF us = {0};
     buf_printf(&us, "%lld", (long long)(clock_real_us() - x->began));
     snprintf(number, sizeof number, "%d", verdict);
-    log_info("explain", LS("address", x->address), LZ("verdict", names[verdict]));
+    log_info("explain", LS("address", x->address), LZ("verdict", name));
     trace_listen(x->set, last_line);
     TRACE(x->set->trace, "answer", {"number", str_from(number)}, {"state", str_from(state_number)},
-          {"verdict", str_from(names[verdict])}, {"text", str_from(text)}, {"why", str_from(why)},
+          {"verdict", str_from(name)}, {"text", str_from(text)}, {"why", str_from(why)},
           {"login", x->login}, {"us", buf_view(&us)});
     trace_silence(x->set);
     dirset_release(x->set);

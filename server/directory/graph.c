@@ -9,7 +9,7 @@ struct graph {
     unsigned depth_limit;
     size_t size_limit;
     struct map *by_key; /* "a" or "f" (final) and the address's key, to its node */
-    struct graph_node *root, **last, *todo; /* todo: NULL when all were looked at */
+    struct graph_node *root, **last, *waiting; /* waiting: the first that nobody has looked at, or NULL */
     size_t nodes, ends; /* ends: nodes that lead nowhere so far, which is what recipients become */
 };
 
@@ -39,8 +39,8 @@ static struct graph_node *node_get(struct graph *g, const struct name_address *a
     map_put(g->by_key, key, n);
     *g->last = n;
     g->last = &n->next;
-    if (!g->todo)
-        g->todo = n;
+    if (!g->waiting)
+        g->waiting = n;
     g->nodes++;
     g->ends++;
     return n;
@@ -97,11 +97,11 @@ int graph_edge(struct graph *g, struct graph_node *from, const struct name_addre
     return check_limits(g, from, e);
 }
 
-struct graph_node *graph_todo(struct graph *g)
+struct graph_node *graph_next(struct graph *g)
 {
-    struct graph_node *n = g->todo;
+    struct graph_node *n = g->waiting;
     if (n)
-        g->todo = n->next;
+        g->waiting = n->next;
     return n;
 }
 

@@ -34,7 +34,7 @@ struct graph_node *graph_root(struct graph *g, const struct name_address *addr, 
 int graph_edge(struct graph *g, struct graph_node *from, const struct name_address *addr,
                struct err *e);
 /* The next node that nobody has looked at, or NULL. */
-struct graph_node *graph_todo(struct graph *g);
+struct graph_node *graph_next(struct graph *g);
 /* The first of all nodes; the others follow by their next. */
 struct graph_node *graph_first(const struct graph *g);
 

@@ -24,7 +24,7 @@ struct group {
     size_t errors_rank; /* the place of the owner's entry that errors_to is from */
     const char *const *attrs; /* of members */
     struct map *seen; /* DNs, and user names */
-    struct entry *todo, **last;
+    struct entry *waiting, **last;
     size_t entries, under_way;
     struct name_address *members;
     size_t count, cap;
@@ -65,7 +65,7 @@ const char *const *group_attrs(const struct dirset *set, struct arena *a)
 static void fail(struct group *g)
 {
     g->failed = true;
-    g->todo = NULL;
+    g->waiting = NULL;
 }
 
 /* --- addresses --- */
@@ -312,11 +312,11 @@ static void on_entry(void *arg, const struct search_result *r)
 
 static void read_more(struct group *g)
 {
-    while (g->todo && g->under_way < AT_ONCE) {
-        struct entry *e = g->todo;
-        g->todo = e->next;
-        if (!g->todo)
-            g->last = &g->todo;
+    while (g->waiting && g->under_way < AT_ONCE) {
+        struct entry *e = g->waiting;
+        g->waiting = e->next;
+        if (!g->waiting)
+            g->last = &g->waiting;
         g->under_way++;
         e->began = g->set->trace ? clock_real_us() : 0;
         picture_search(g->set->picture, g->searcher, g->arena, &e->search, 0, on_entry, e);
@@ -378,7 +378,7 @@ void group_run(struct dirset *set, struct arena *a, const struct lookup_want *fo
                         .stale = stale, .seen = map_new(), .attrs = group_attrs(set, a),
                         .vouched = post->vouched};
     const struct ldapmap_entry *e = lookup_entry(found, 0);
-    g->last = &g->todo;
+    g->last = &g->waiting;
     g->has_sender = post->sender.n && read_address(g, post->sender, &g->sender) &&
                     (post->vouched || !str_caseeq(g->sender.domain, post->domain));
     for (size_t i = 1; e && i < found->count; i++)

@@ -30,7 +30,7 @@ struct opener {
     struct servers *servers; /* the event loop's */
     pthread_mutex_t lock; /* guards all down to stopping */
     pthread_cond_t work;
-    struct queue todo, done;
+    struct queue waiting, done;
     size_t idle;
     bool stopping;
     pthread_t threads[THREADS_MAX]; /* the event loop's alone, from here on */
@@ -75,7 +75,7 @@ static void *helper(void *arg)
     uint64_t one = 1;
     pthread_mutex_lock(&o->lock);
     while (!o->stopping) {
-        struct job *j = queue_take(&o->todo);
+        struct job *j = queue_take(&o->waiting);
         if (!j) {
             o->idle++;
             pthread_cond_wait(&o->work, &o->lock);
@@ -142,7 +142,7 @@ struct opener *opener_new(struct event_base *base)
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->work, NULL);
     o->servers = servers_new(base);
-    o->todo.last = &o->todo.first;
+    o->waiting.last = &o->waiting.first;
     o->done.last = &o->done.first;
     o->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     o->event = event_new(base, o->wake, EV_READ | EV_PERSIST, on_done, o);
@@ -175,7 +175,7 @@ static struct job *job_new(const struct ldapmap_conn_settings *settings, opener_
 static void start(struct opener *o, struct job *j)
 {
     pthread_mutex_lock(&o->lock);
-    queue_put(&o->todo, j);
+    queue_put(&o->waiting, j);
     bool more = o->idle == 0 && o->thread_count < THREADS_MAX;
     pthread_cond_signal(&o->work);
     pthread_mutex_unlock(&o->lock);
@@ -224,7 +224,7 @@ bool opener_free(struct opener *o)
         return false;
     for (size_t i = 0; i < o->thread_count; i++)
         pthread_join(o->threads[i], NULL);
-    end_jobs(&o->todo);
+    end_jobs(&o->waiting);
     end_jobs(&o->done);
     servers_free(o->servers);
     event_free(o->event);

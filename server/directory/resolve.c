@@ -155,7 +155,7 @@ static void visit_next(struct resolve *r)
     if (r->starting)
         return;
     r->starting = true;
-    while (!r->answered && r->under_way < AT_ONCE && (node = graph_todo(r->graph)))
+    while (!r->answered && r->under_way < AT_ONCE && (node = graph_next(r->graph)))
         visit_start(r, node);
     r->starting = false;
     if (r->under_way > 0)

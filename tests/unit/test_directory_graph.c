@@ -44,10 +44,10 @@ static int leads(struct fixture *f, const char *x, const char *to)
     return r;
 }
 
-static size_t todo(struct fixture *f)
+static size_t count_nodes(struct fixture *f)
 {
     size_t n = 0;
-    while (graph_todo(f->g))
+    while (graph_next(f->g))
         n++;
     return n;
 }
@@ -58,7 +58,7 @@ void test_graph_duplicates(void)
     CU_ASSERT(leads(&f, "a", "bcb") == 0);
     CU_ASSERT(leads(&f, "b", "d") == 0);
     CU_ASSERT(leads(&f, "c", "db") == 0);
-    CU_ASSERT(todo(&f) == 4);
+    CU_ASSERT(count_nodes(&f) == 4);
     CU_ASSERT(graph_check_loops(f.g, &f.e) == 0);
     UNIT_STR(graph_first(f.g)->next->addr.key, "b");
     UNIT_STR(graph_first(f.g)->next->next->addr.key, "c");
@@ -69,7 +69,7 @@ void test_graph_keeps(void)
 {
     struct fixture f = begin(10, 10);
     CU_ASSERT(leads(&f, "a", "ab") == 0);
-    struct graph_node *first = graph_todo(f.g), *second = graph_todo(f.g);
+    struct graph_node *first = graph_next(f.g), *second = graph_next(f.g);
     CU_ASSERT(first->keeps && !first->is_final);
     CU_ASSERT(second->is_final);
     UNIT_STR(second->addr.key, "a");
@@ -96,7 +96,7 @@ void test_graph_mutual(void)
     struct fixture f = begin(10, 10);
     CU_ASSERT(leads(&f, "a", "ab") == 0 && leads(&f, "b", "ba") == 0);
     CU_ASSERT(graph_check_loops(f.g, &f.e) == 0);
-    CU_ASSERT(todo(&f) == 4);
+    CU_ASSERT(count_nodes(&f) == 4);
     end(&f);
     f = begin(10, 10);
     CU_ASSERT(leads(&f, "a", "b") == 0 && leads(&f, "b", "ba") == 0);
