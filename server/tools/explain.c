@@ -122,6 +122,22 @@ static void put_text(struct buf *out, const struct line *l)
     buf_byte(out, '\n');
 }
 
+/* Numbers and yes or no as such, all else as text. */
+static void put_json_pair(struct buf *out, const char *key, struct str value)
+{
+    static const char *const numbers[] = {"us", "entries", "number", "state"};
+    uint64_t number;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (strcmp(key, numbers[i]) == 0 && str_u64(value, &number) == 0) {
+            buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)number);
+            return;
+        }
+    if (strcmp(key, "remote") == 0)
+        buf_printf(out, ",\"%s\":%s", key, str_eq(value, STR("yes")) ? "true" : "false");
+    else
+        output_json_pair(out, key, value);
+}
+
 static void put_json(struct buf *out, const struct line *l)
 {
     if (out->p[out->n - 1] != '[')
@@ -130,13 +146,7 @@ static void put_json(struct buf *out, const struct line *l)
     output_json_pair(out, "step", l->kind);
     for (size_t i = 0; i < l->n; i++) {
         AUTO_FREE char *key = mem_strdup(l->v[i].key);
-        uint64_t number;
-        bool is_number = strcmp(key, "us") == 0 || strcmp(key, "entries") == 0 ||
-                         strcmp(key, "number") == 0;
-        if (is_number && str_u64(l->v[i].value, &number) == 0)
-            buf_printf(out, ",\"%s\":%llu", key, (unsigned long long)number);
-        else
-            output_json_pair(out, key, l->v[i].value);
+        put_json_pair(out, key, l->v[i].value);
     }
     buf_byte(out, '}');
 }

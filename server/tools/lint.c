@@ -5,6 +5,7 @@
 #include "tools/lint.h"
 #include "mail/address.h"
 #include "tools/output.h"
+#include "tools/schema.h"
 #include "tools/tools.h"
 
 #include <getopt.h>
@@ -75,6 +76,12 @@ struct str lint_fold(struct lint *l, struct str s)
     return (struct str){out, n};
 }
 
+const char *lint_real_name(struct lint *l, struct str attr)
+{
+    const char *name = map_get(l->names, lint_fold(l, attr));
+    return name ? name : arena_strz(l->arena, attr);
+}
+
 const struct ldapmap_attr *lint_attr(const struct lint_entry *x, const char *name)
 {
     return ldapmap_entry_attr(&x->e, name);
@@ -125,6 +132,25 @@ static int read_entries(struct lint *l)
     return r < 0 ? -1 : 0;
 }
 
+/* What filters compare is found in entries by the server's name for it, each attribute once. */
+static void real_names(struct lint *l, const char *list[TOOL_ATTRS_MAX + 1])
+{
+    const char *real[TOOL_ATTRS_MAX + 1] = {NULL};
+    for (const char **attr = list; *attr; attr++)
+        tool_attr_add(l->arena, real, str_from(lint_real_name(l, str_from(*attr))));
+    memcpy(list, real, sizeof real);
+}
+
+static int know_names(struct lint *l)
+{
+    if (schema_attributes(l->client, l->arena, l->names, &l->err) != 0)
+        return -1;
+    real_names(l, l->tables.aliases);
+    real_names(l, l->tables.mailboxes);
+    real_names(l, l->tables.addresses);
+    return 0;
+}
+
 static int look(struct lint *l)
 {
     if (access_settings(&l->access, l->cfg, l->arena, &l->settings, &l->err) != 0 ||
@@ -134,7 +160,7 @@ static int look(struct lint *l)
     if (!l->home_attr || !l->uid_attr || !l->gid_attr)
         return err_perm(&l->err, "user_attrs: home, uid and gid must all be named");
     if (ldapmap_client_open(&l->settings, &l->client, &l->err) != 0 || lint_server(l) != 0 ||
-        read_entries(l) != 0)
+        know_names(l) != 0 || read_entries(l) != 0)
         return -1;
     lint_addresses(l);
     lint_persons(l);
@@ -160,7 +186,7 @@ static void print(const struct lint *l)
 static void maps_each(struct lint *l, bool make)
 {
     struct map **maps[] = {&l->by_dn, &l->by_name, &l->by_uid, &l->by_home, &l->by_alias,
-                           &l->by_mailbox, &l->domains};
+                           &l->by_mailbox, &l->domains, &l->names};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
         if (make)
             *maps[i] = map_new();

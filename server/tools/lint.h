@@ -30,6 +30,7 @@ struct lint {
     struct map *by_alias;   /* address to the first entry that has it */
     struct map *by_mailbox; /* mailbox address to the person */
     struct map *domains;    /* hosted ones */
+    struct map *names;      /* of attributes, see schema_attributes */
     uint64_t top_uid;
     bool is_openldap;       /* or another server, whose settings are not ours to write */
     const char *database;   /* of cn=config, that holds search_base; a guess where it may not be read */
@@ -47,6 +48,8 @@ void lint_note(struct lint *l, const char *fmt, ...) __attribute__((format(print
 
 /* A DN or address in a form in which equal ones are equal bytes, as far as case and blanks go. */
 struct str lint_fold(struct lint *l, struct str s);
+/* The name that the server gives an attribute; as it is, where its schema is not shown. */
+const char *lint_real_name(struct lint *l, struct str attr);
 const struct ldapmap_attr *lint_attr(const struct lint_entry *x, const char *name);
 struct str lint_value(const struct lint_entry *x, const char *name); /* the first; or none */
 

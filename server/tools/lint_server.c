@@ -64,11 +64,12 @@ static struct str index_kinds(struct str line)
 /* The line that names the attribute, or none. */
 static struct str index_line(const struct database *d, struct str attr)
 {
+    struct str real = str_from(lint_real_name(d->l, attr));
     for (size_t i = 0; i < d->indexes.count; i++) {
         struct str rest = d->indexes.values[i], names, name;
         str_token(&rest, " \t", &names);
         while (str_token(&names, ",", &name))
-            if (str_caseeq(name, attr))
+            if (str_caseeq(str_from(lint_real_name(d->l, name)), real))
                 return d->indexes.values[i];
     }
     return (struct str){0};

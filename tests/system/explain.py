@@ -91,6 +91,9 @@ def recipients(mail):
     said = json.dumps([s for s in told["steps"] if s["step"] == "decision"])
     for part in ("leads to amelie@mail.example.org", "is a mailbox", "uid 20001"):
         tap.has(said, part)
+    tap.same([(s["address"], s["remote"]) for s in told["steps"] if s["step"] == "target"],
+             [("amelie@mail.example.org", False)])
+    tap.same((told["steps"][-1]["number"], told["steps"][-1]["state"]), (1, 0))
     named = [s["for"].split() for s in searches(told)]
     tap.true(all(len(set(maps)) == len(maps) for maps in named), "each map is named once: %s" % named)
     _, told = explain(mail, "rcpt", "broken@mail.example.org")
@@ -151,6 +154,7 @@ def mailing_lists(mail):
     mail.facteur("directory", "flush")
     _, told = explain(mail, "rcpt", "crew@example.com")
     tap.same(told["verdict"], "remote")
+    tap.has(str([s["remote"] for s in told["steps"] if s["step"] == "target"]), "True")
     for words in ("crew@example.com is a group", "errors of the list crew@example.com go to boss@remote.example",
                   "does not exist: left out", "only its members may post to this list",
                   "gone@mail.example.org does not exist: the list's owner is told",

@@ -231,6 +231,12 @@ def index_lines(mail):
     tap.same(missing("olcDbIndex: mailacceptinggeneralid eq,subfinal", "olcDbIndex: uid,maildrop eq", *others), [])
     tap.same(len(missing("olcDbIndex: mailacceptinggeneralid eq,subinitial", "olcDbIndex: uid,maildrop eq",
                          *others)), 1)
+    # Another name of the same attribute (RFC 4519 section 2.39).
+    mail.options.update(user_filter="(userid=%u)")
+    mail.write_config()
+    tap.same(missing("olcDbIndex: mailacceptinggeneralid eq,subfinal", "olcDbIndex: uid,maildrop eq", *others), [])
+    del mail.options["user_filter"]
+    mail.write_config()
     bare = ["olcDbIndex: mailacceptinggeneralid", "olcDbIndex: uid,maildrop"]
     tap.same(missing("olcDbIndex: default eq,sub", *bare, *others), [])
     found = missing("olcDbIndex: default pres", *bare, *others)
