@@ -12,8 +12,8 @@
 
 /* A lock younger than this is not looked into: its holder may not have written its pid yet. */
 #define YOUNG_SECONDS 2
-/* Who writes his pid does so at once. One that has none after this long was left by somebody who died between
- * both steps, and nobody has to wait for it as for one without a pid. */
+/* Who says his pid does so at once. Where all do, a lock that has none after this long was left by somebody who
+ * died between both steps. */
 #define PID_SECONDS 10
 
 static void host_name(char out[256])
@@ -53,7 +53,7 @@ static int64_t last_change(const struct stat *st, int64_t now)
 }
 
 /* Whether the holder of this lock is dead, by the rules Dovecot goes by, and by PID_SECONDS. */
-static bool is_stale(const struct store_dotlock *l, const struct stat *st, int stale_seconds, bool with_pid)
+static bool is_stale(const struct store_dotlock *l, const struct stat *st, int stale_seconds, bool all_say)
 {
     struct stat target;
     int64_t now = clock_real_us() / 1000000;
@@ -65,7 +65,7 @@ static bool is_stale(const struct store_dotlock *l, const struct stat *st, int s
     if (pid > 0)
         return kill(pid, 0) < 0 && errno == ESRCH;
     int64_t changed = last_change(st, now);
-    if (with_pid && st->st_size == 0 && now > changed + PID_SECONDS)
+    if (all_say && st->st_size == 0 && now > changed + PID_SECONDS)
         return true;
     if (fstatat(l->dir_fd, l->target, &target, AT_SYMLINK_NOFOLLOW) == 0 &&
         last_change(&target, now) > changed)
@@ -98,13 +98,13 @@ static int write_pid(struct store_dotlock *l)
 }
 
 /* 0 when created, 1 when somebody holds it, -1 and errno. */
-static int try_create(struct store_dotlock *l, bool with_pid)
+static int try_create(struct store_dotlock *l)
 {
     struct stat st;
     l->fd = openat(l->dir_fd, l->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (l->fd < 0)
         return errno == EEXIST ? 1 : -1;
-    if (fstat(l->fd, &st) < 0 || (with_pid && write_pid(l) < 0)) {
+    if (fstat(l->fd, &st) < 0 || write_pid(l) < 0) {
         int code = errno;
         unlinkat(l->dir_fd, l->path, 0);
         fd_closep(&l->fd);
@@ -117,7 +117,7 @@ static int try_create(struct store_dotlock *l, bool with_pid)
 }
 
 int store_dotlock_take(struct store_dotlock *l, int dir_fd, const char *name, int stale_seconds,
-                       bool with_pid, struct err *e)
+                       bool all_say, struct err *e)
 {
     *l = (struct store_dotlock)STORE_DOTLOCK_NONE;
     l->dir_fd = dir_fd;
@@ -126,13 +126,13 @@ int store_dotlock_take(struct store_dotlock *l, int dir_fd, const char *name, in
     int64_t deadline = clock_mono_ms() + (stale_seconds + 2) * 1000;
     for (long wait_ms = 2;; wait_ms = wait_ms < 100 ? wait_ms * 2 : 100) {
         struct stat st;
-        int r = try_create(l, with_pid);
+        int r = try_create(l);
         if (r == 0)
             return 0;
         if (r < 0)
             return store_errno(e, "lock %s", l->path);
         if (fstatat(dir_fd, l->path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            is_stale(l, &st, stale_seconds, with_pid)) {
+            is_stale(l, &st, stale_seconds, all_say)) {
             take_over(l, &st);
             continue;
         }
@@ -158,17 +158,9 @@ void store_dotlock_drop(struct store_dotlock *l)
     fd_closep(&l->fd);
 }
 
-int store_dotlock_replace(struct store_dotlock *l, struct err *e)
+int store_dotlock_replace(struct store_dotlock *l, struct str data, struct err *e)
 {
-    if (!store_dotlock_held(l)) {
-        fd_closep(&l->fd);
+    if (!store_dotlock_held(l))
         return err_temp(e, "%s: the lock was taken over by another program", l->path);
-    }
-    if (fsync(l->fd) < 0 || renameat(l->dir_fd, l->path, l->dir_fd, l->target) < 0) {
-        store_errno(e, "write %s", l->target);
-        store_dotlock_drop(l);
-        return -1;
-    }
-    fd_closep(&l->fd);
-    return store_dir_sync(l->dir_fd, e);
+    return store_file_replace_locked(l->dir_fd, l->target, data, NULL, e);
 }

@@ -70,19 +70,49 @@ int store_file_read(int at, const char *name, struct buf *b, size_t max, struct 
     return 0;
 }
 
-int store_file_replace(int at, const char *name, struct str data, struct err *e)
+/* Gives the file a later second than *seen has, where there is one, and *seen what it is then. */
+static int date_after(int fd, struct stat *seen)
 {
-    char tmp[64];
-    store_random_name(tmp, ".facteur-");
+    struct stat st;
+    if (!seen)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return -1;
+    struct timespec when[2] = {{.tv_nsec = UTIME_OMIT},
+                               {.tv_sec = seen->st_mtime + 1, .tv_nsec = st.st_mtim.tv_nsec}};
+    if (st.st_mtime <= seen->st_mtime && futimens(fd, when) < 0)
+        return -1;
+    return fstat(fd, seen);
+}
+
+static int replace_by(int at, const char *tmp, const char *name, struct str data, struct stat *seen,
+                      struct err *e)
+{
     AUTO_FD fd = store_file_open(at, tmp, O_WRONLY | O_CREAT | O_EXCL, NULL);
     if (fd < 0)
         return store_errno(e, "create %s for %s", tmp, name);
-    if (fd_write_all(fd, data.p, data.n) < 0 || fsync(fd) < 0 || renameat(at, tmp, at, name) < 0) {
+    if (fd_write_all(fd, data.p, data.n) < 0 || date_after(fd, seen) < 0 || fsync(fd) < 0 ||
+        renameat(at, tmp, at, name) < 0) {
         store_errno(e, "write %s", name);
         unlinkat(at, tmp, 0);
         return -1;
     }
     return store_dir_sync(at, e);
+}
+
+int store_file_replace(int at, const char *name, struct str data, struct err *e)
+{
+    char tmp[64];
+    store_random_name(tmp, ".facteur-");
+    return replace_by(at, tmp, name, data, NULL, e);
+}
+
+int store_file_replace_locked(int at, const char *name, struct str data, struct stat *seen, struct err *e)
+{
+    char tmp[STORE_NAME_MAX + 1];
+    snprintf(tmp, sizeof tmp, "%s.tmp", name);
+    unlinkat(at, tmp, 0);
+    return replace_by(at, tmp, name, data, seen, e);
 }
 
 int store_file_move(int from_dir, const char *from, int to_dir, const char *to)

@@ -29,6 +29,10 @@ int store_file_open(int at, const char *name, int flags, struct stat *st);
 int store_file_read(int at, const char *name, struct buf *b, size_t max, struct err *e);
 /* Writes name anew: temporary file, fsync, rename over name, fsync of the directory. */
 int store_file_replace(int at, const char *name, struct str data, struct err *e);
+/* The same for who is the only one to write it now: by way of name.tmp, so that nothing piles up where writers
+ * die. seen: what the file was when it was read; Dovecot tells a new one by the seconds of its modification
+ * time too, so they become larger; then the new file's. May be NULL. */
+int store_file_replace_locked(int at, const char *name, struct str data, struct stat *seen, struct err *e);
 
 /* Renames a file without replacing anything (EEXIST); by link and unlink where the file system has no
  * such rename. -1 and errno. */

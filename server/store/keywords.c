@@ -94,30 +94,14 @@ static bool is_atom(struct str name)
     return true;
 }
 
+/* Whoever holds the uidlist's lock is the only one to write here, in Dovecot too: there is no other lock. */
 static int write_file(struct store_keywords *k, int dir_fd, struct err *e)
 {
     AUTO_BUF text = BUF_MAX(MAX_BYTES);
-    AUTO_DOTLOCK lock = STORE_DOTLOCK_NONE;
-    struct stat st;
-    /* Whoever holds the uidlist's lock is the only one to write here: a lock file is a leftover. */
-    unlinkat(dir_fd, FILE_NAME ".lock", 0);
-    if (store_dotlock_take(&lock, dir_fd, FILE_NAME, STORE_LOCK_UIDLIST_STALE, false, e) != 0)
-        return -1;
     for (unsigned i = 0; i < STORE_KEYWORDS_MAX; i++)
         if (k->name[i])
             buf_printf(&text, "%u %s\n", i, k->name[i]);
-    if (fd_write_all(lock.fd, text.p, text.n) < 0 || fstat(lock.fd, &st) < 0)
-        return store_errno(e, "write " FILE_NAME);
-    /* Dovecot reads the file again only when the seconds of its mtime differ. */
-    if (st.st_mtime <= k->seen.st_mtime) {
-        struct timespec when[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = k->seen.st_mtime + 1}};
-        if (futimens(lock.fd, when) < 0 || fstat(lock.fd, &st) < 0)
-            return store_errno(e, "write " FILE_NAME);
-    }
-    if (store_dotlock_replace(&lock, e) != 0)
-        return -1;
-    k->seen = st;
-    return 0;
+    return store_file_replace_locked(dir_fd, FILE_NAME, buf_view(&text), &k->seen, e);
 }
 
 static int add_locked(struct store_keywords *k, int dir_fd, struct str name, unsigned *letter,

@@ -73,14 +73,12 @@ static int write_file(struct store_dotlock *lock, const struct store_uses *u, st
     for (size_t i = 0; i < STORE_USES; i++)
         if (u->folder[i].p)
             buf_printf(&out, "%s\t%.*s\n", names[i], STR_FMT(u->folder[i]));
-    if (fd_write_all(lock->fd, out.p, out.n) < 0)
-        return store_errno(e, "write " FILE_NAME);
-    return store_dotlock_replace(lock, e);
+    return store_dotlock_replace(lock, buf_view(&out), e);
 }
 
 static int take(struct store_dotlock *lock, int root_fd, struct err *e)
 {
-    return store_dotlock_take(lock, root_fd, FILE_NAME, STORE_LOCK_SUBSCRIPTIONS_STALE, false, e);
+    return store_dotlock_take(lock, root_fd, FILE_NAME, STORE_LOCK_SUBSCRIPTIONS_STALE, true, e);
 }
 
 int store_uses_set(int root_fd, struct str folder, unsigned uses, struct err *e)

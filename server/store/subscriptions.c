@@ -114,7 +114,5 @@ int store_subscriptions_set(int root_fd, struct str name, bool on, struct err *e
         return 0;
     if (on && (buf_str(&out, buf_view(&line)) != 0 || buf_byte(&out, '\n') != 0))
         return err_perm(e, "subscriptions: larger than %zu bytes", MAX_BYTES);
-    if (fd_write_all(lock.fd, out.p, out.n) < 0)
-        return store_errno(e, "write " FILE_NAME);
-    return store_dotlock_replace(&lock, e);
+    return store_dotlock_replace(&lock, buf_view(&out), e);
 }

@@ -3,7 +3,7 @@
  * names with their hierarchy parts tab-separated and escaped).
  *
  * Names here are IMAP names with '.' as separator, in modified UTF-7 as on disk. A changed file is
- * replaced through subscriptions.lock.
+ * replaced under subscriptions.lock.
  */
 #ifndef FACTEUR_STORE_SUBSCRIPTIONS_H
 #define FACTEUR_STORE_SUBSCRIPTIONS_H

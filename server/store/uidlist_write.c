@@ -9,8 +9,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define TMP "dovecot-uidlist.tmp"
-
 /* In decimal, with a blank behind it. There may be a million. */
 static void add_number(struct buf *out, uint32_t n)
 {
@@ -42,19 +40,6 @@ static void add_header(struct buf *out, const struct store_uidlist *u)
     buf_byte(out, '\n');
 }
 
-/* Dovecot tells a rewritten list by its modification time as well. */
-static int later_than(int fd, const struct stat *old)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return -1;
-    if (st.st_mtime > old->st_mtime)
-        return 0;
-    struct timespec when[2] = {{.tv_nsec = UTIME_OMIT},
-                               {.tv_sec = old->st_mtime + 1, .tv_nsec = st.st_mtim.tv_nsec}};
-    return futimens(fd, when);
-}
-
 static int write_anew(struct store_uidlist *u, struct err *e)
 {
     AUTO_BUF text = {0};
@@ -65,20 +50,11 @@ static int write_anew(struct store_uidlist *u, struct err *e)
     add_header(&text, u);
     for (size_t i = 0; i < u->count; i++)
         add_record(&text, u, &u->recs[i]);
-    unlinkat(u->dir_fd, TMP, 0);
-    AUTO_FD fd = store_file_open(u->dir_fd, TMP, O_WRONLY | O_CREAT | O_EXCL, NULL);
-    if (fd < 0)
-        return store_errno(e, "create " TMP);
-    if (fd_write_all(fd, text.p, text.n) < 0 || (u->readable && later_than(fd, &u->seen) < 0) ||
-        fsync(fd) < 0 || fstat(fd, &u->seen) < 0 ||
-        renameat(u->dir_fd, TMP, u->dir_fd, "dovecot-uidlist") < 0) {
-        store_errno(e, "write " TMP);
-        unlinkat(u->dir_fd, TMP, 0);
+    if (store_file_replace_locked(u->dir_fd, "dovecot-uidlist", buf_view(&text), &u->seen, e) != 0)
         return -1;
-    }
     u->have_guid = u->readable = true;
     u->lines = u->count;
-    return store_dir_sync(u->dir_fd, e);
+    return 0;
 }
 
 /* 0; 1: the file is not the one that was read, so it has to be written anew; -1. */

@@ -389,10 +389,14 @@ static void lock_replaces(void)
     struct store_dotlock l;
     struct err e;
     fixture_put(f.fd, "x", "old");
+    fixture_put(f.fd, "x.tmp", "left by somebody who died");
     CU_ASSERT_FATAL(store_dotlock_take(&l, f.fd, "x", 120, false, &e) == 0);
-    CU_ASSERT(write(l.fd, "new", 3) == 3 && store_dotlock_replace(&l, &e) == 0);
+    CU_ASSERT(store_dotlock_replace(&l, STR("new"), &e) == 0);
     UNIT_STR(fixture_get(f.fd, "x", &b), "new");
+    store_dotlock_drop(&l);
     CU_ASSERT(fixture_count(f.fd, ".") == 1);
+    CU_ASSERT(store_dotlock_replace(&l, STR("newer"), &e) == -1 && e.kind == ERR_TEMPORARY);
+    UNIT_STR(fixture_get(f.fd, "x", &b), "new");
 }
 
 /* ---- quota ---- */
@@ -497,7 +501,7 @@ int main(void)
         {"lock files", locks},
         {"a living holder is not robbed", lock_timeout},
         {"a lock without a pid is not waited for as long", lock_without_pid},
-        {"a lock becomes the file", lock_replaces},
+        {"a file is replaced while its lock is held", lock_replaces},
         {"quota", quota},
         {"quota counts anew", quota_stale},
         {NULL, NULL}};

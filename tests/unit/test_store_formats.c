@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -375,6 +377,34 @@ static void subscriptions(void)
     CU_ASSERT(fixture_count(f.fd, ".") == 1);
 }
 
+/* The lock of one who dies while he writes says so: the next one need not wait until it is old. */
+static void subscriptions_died(void)
+{
+    static const char names[] = "V\t2\n\nSome\nMore than a hundred bytes stand in this list of folders\n"
+                                "which the process that adds another one may not write\n";
+    FIXTURE f = fixture_new();
+    AUTO_BUF b = {0};
+    struct err e;
+    char holder[300], host[256];
+    int status = 0;
+    fixture_put(f.fd, "subscriptions", names);
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit bytes = {100, 100}, none = {0, 0};
+        if (setrlimit(RLIMIT_CORE, &none) == 0 && setrlimit(RLIMIT_FSIZE, &bytes) == 0)
+            store_subscriptions_set(f.fd, STR("New"), true, &e); /* dies of SIGXFSZ */
+        _exit(0);
+    }
+    CU_ASSERT(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    gethostname(host, sizeof host);
+    snprintf(holder, sizeof holder, "%d:%s", (int)child, host);
+    UNIT_STR(fixture_get(f.fd, "subscriptions.lock", &b), holder);
+    UNIT_STR(fixture_get(f.fd, "subscriptions", &b), names);
+    GOOD(store_subscriptions_set(f.fd, STR("New"), true, &e));
+    CU_ASSERT(str_ends(fixture_get(f.fd, "subscriptions", &b), STR("write\nNew\n")));
+    CU_ASSERT(fixture_count(f.fd, ".") == 1);
+}
+
 static void folder_names(void)
 {
     static const char *const bad[] = {"", ".", "..", ".a", "a.", "a..b", "a/b", "/", "../x", "a\x01", "\xc3\xa9",
@@ -411,6 +441,7 @@ int main(void)
         {"keywords are read and added", keywords},
         {"the 27th keyword is refused", keywords_full},
         {"subscriptions in both versions", subscriptions},
+        {"whoever dies while he writes subscriptions keeps nobody waiting", subscriptions_died},
         {"folder names lead nowhere else", folder_names},
         {NULL, NULL}};
     return unit_main("store-formats", tests);
