@@ -205,7 +205,7 @@ int store_save_commit(struct store_save *s, uint32_t *uidvalidity, uint32_t **ui
                       struct err *e)
 {
     uint32_t *given = mem_array(s->count + 1, sizeof *given);
-    int r = s->open ? err_temp(e, "a message was not ended") : store_uidlist_lock(&s->f->uids, e);
+    int r = s->open ? err_temp(e, "a message was not ended") : store_uidlist_lock_end(&s->f->uids, e);
     if (r == 0) {
         r = commit_locked(s, given, e);
         store_uidlist_unlock(&s->f->uids);

@@ -261,17 +261,23 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-int store_uidlist_identity(int dir_fd, uint32_t *uidvalidity, unsigned char guid[16])
+/* The first line alone. */
+static int read_header(struct store_uidlist *u, int fd)
 {
     char text[1024];
-    struct store_uidlist u;
-    struct str rest, line;
     unsigned version;
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    struct str rest = {text, n > 0 ? (size_t)n : 0}, line;
+    return str_find(rest, '\n') > 0 && str_line(&rest, &line) && parse_header(u, line, &version) == 0 &&
+           u->have_guid ? 0 : -1;
+}
+
+int store_uidlist_identity(int dir_fd, uint32_t *uidvalidity, unsigned char guid[16])
+{
+    struct store_uidlist u;
     AUTO_FD fd = store_file_open(dir_fd, "dovecot-uidlist", O_RDONLY, NULL);
-    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text, 0);
-    rest = (struct str){text, n > 0 ? (size_t)n : 0};
     store_uidlist_init(&u, -1, -1);
-    int r = str_line(&rest, &line) && parse_header(&u, line, &version) == 0 && u.have_guid ? 0 : -1;
+    int r = fd < 0 ? -1 : read_header(&u, fd);
     *uidvalidity = u.uidvalidity;
     memcpy(guid, u.guid, sizeof u.guid);
     store_uidlist_free(&u);
@@ -375,15 +381,62 @@ int store_uidlist_refresh(struct store_uidlist *u, struct err *e)
     return 0;
 }
 
-int store_uidlist_lock(struct store_uidlist *u, struct err *e)
+/* Which UID the last line has; 0 where it is none that can be added to. */
+static uint32_t last_uid(int fd, off_t size)
+{
+    char text[4096];
+    struct str ext, base;
+    uint32_t uid;
+    off_t from = size > (off_t)sizeof text ? size - (off_t)sizeof text : 0;
+    ssize_t n = pread(fd, text, sizeof text, from);
+    if (n < 2 || from + n != size || text[n - 1] != '\n')
+        return 0;
+    struct str rest = {text, (size_t)n - 1};
+    ptrdiff_t before = str_rfind(rest, '\n');
+    struct str line = str_skip(rest, (size_t)(before + 1));
+    bool good = before >= 0 && store_uidlist_split(3, line, &uid, &ext, &base) == 0 && uid < UINT32_MAX;
+    return good ? uid : 0;
+}
+
+/* Knows of the list what its first and its last line say. False: it has to be read. */
+static bool know_ends(struct store_uidlist *u)
+{
+    struct stat st;
+    struct store_uidlist ends;
+    AUTO_FD fd = store_file_open(u->dir_fd, "dovecot-uidlist", O_RDONLY, &st);
+    store_uidlist_init(&ends, -1, -1);
+    uint32_t last = fd < 0 || st.st_size > (off_t)STORE_UIDLIST_MAX_BYTES ? 0 : last_uid(fd, st.st_size);
+    bool known = last && read_header(&ends, fd) == 0;
+    if (known) {
+        struct store_uidlist_end end = {
+            .uidvalidity = ends.uidvalidity, .uidnext = ends.uidnext > last ? ends.uidnext : last + 1,
+            .ino = st.st_ino, .size = (uint64_t)st.st_size};
+        memcpy(end.guid, ends.guid, sizeof end.guid);
+        store_uidlist_resume(u, &end);
+    }
+    store_uidlist_free(&ends);
+    return known;
+}
+
+static int lock(struct store_uidlist *u, bool whole, struct err *e)
 {
     if (store_dotlock_take(&u->lock, u->dir_fd, "dovecot-uidlist", STORE_LOCK_UIDLIST_STALE, true,
                            e) != 0)
         return -1;
-    if (store_uidlist_refresh(u, e) == 0)
+    if ((!whole && !u->readable && !u->damaged && know_ends(u)) || store_uidlist_refresh(u, e) == 0)
         return 0;
     store_uidlist_unlock(u);
     return -1;
+}
+
+int store_uidlist_lock(struct store_uidlist *u, struct err *e)
+{
+    return lock(u, true, e);
+}
+
+int store_uidlist_lock_end(struct store_uidlist *u, struct err *e)
+{
+    return lock(u, false, e);
 }
 
 void store_uidlist_unlock(struct store_uidlist *u)

@@ -39,7 +39,7 @@ struct store_uidlist {
     size_t lines;    /* in the file, dead ones too */
     size_t saved;    /* records that are in the file; those after it are new */
     bool rewrite;    /* the file must be written anew */
-    bool tail;       /* recs hold only what was added since store_uidlist_resume */
+    bool tail;       /* recs hold only what was added since store_uidlist_resume or _lock_end */
     size_t before;   /* records that are not in recs, about; 0 unless tail */
     struct stat seen; /* of the file last read */
     struct buf window; /* lines that store_uidlist_seek came by */
@@ -54,6 +54,8 @@ void store_uidlist_free(struct store_uidlist *u); /* drops the lock too */
 int store_uidlist_refresh(struct store_uidlist *u, struct err *e);
 /* Takes the lock, then refreshes. Not recursive. */
 int store_uidlist_lock(struct store_uidlist *u, struct err *e);
+/* The same for who only adds: of a list that was not read yet no more than both ends are looked at. */
+int store_uidlist_lock_end(struct store_uidlist *u, struct err *e);
 void store_uidlist_unlock(struct store_uidlist *u);
 
 /* Reads only the first line. 0, or -1 when there is no list or it has no GUID. */

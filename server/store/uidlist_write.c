@@ -123,8 +123,8 @@ int store_uidlist_commit(struct store_uidlist *u, struct err *e)
         r = err_temp(e, "dovecot-uidlist.lock: taken over by another program");
     else if (u->readable && !u->rewrite && (u->tail || !too_many_lines(u)))
         r = write_end(u, e);
-    if (r == 1 && u->tail)
-        r = err_temp(e, "dovecot-uidlist changed under its lock");
+    if (r == 1 && u->tail && know_all(u, e) != 0)
+        r = -1;
     if (r == 1)
         r = write_anew(u, e);
     if (r == 0) {

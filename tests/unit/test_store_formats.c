@@ -175,6 +175,84 @@ static void uidlist_seek_in_vain(void)
     store_uidlist_free(&u);
 }
 
+/* Adds two messages; text: what the list is then. Says whether the list was read for that. */
+static bool add_two(int dir, int (*lock)(struct store_uidlist *, struct err *), uint32_t uid[2], struct buf *text)
+{
+    struct store_uidlist u;
+    struct err e;
+    store_uidlist_init(&u, dir, dir);
+    GOOD(lock(&u, &e));
+    uid[0] = store_uidlist_add(&u, STR("new"));
+    uid[1] = store_uidlist_add_as(&u, STR("copy"), STR("of-new"));
+    bool whole = u.count > 2 || !u.tail;
+    GOOD(store_uidlist_commit(&u, &e));
+    store_uidlist_free(&u);
+    fixture_get(dir, "dovecot-uidlist", text);
+    return whole;
+}
+
+/* Who looks at the ends alone leaves the list that one who reads it would. */
+static void check_added(const char *list, bool whole)
+{
+    FIXTURE f = fixture_new();
+    AUTO_BUF text = {0}, want = {0}, from = {0};
+    uint32_t uid[2], want_uid[2];
+    if (list)
+        fixture_put(f.fd, "dovecot-uidlist", list);
+    else
+        put_long_list(f.fd, 3000);
+    fixture_get(f.fd, "dovecot-uidlist", &from);
+    CU_ASSERT(add_two(f.fd, store_uidlist_lock, want_uid, &want));
+    fixture_put(f.fd, "dovecot-uidlist", buf_z(&from));
+    CU_ASSERT(add_two(f.fd, store_uidlist_lock_end, uid, &text) == whole);
+    CU_ASSERT(uid[0] == want_uid[0] && uid[1] == uid[0] + 1 && want_uid[1] == uid[1]);
+    CU_ASSERT(want.n > from.n && str_eq(buf_view(&text), buf_view(&want)));
+}
+
+#define HEADER "3 V100 N7 G00112233445566778899aabbccddeeff"
+
+static void uidlist_lock_end(void)
+{
+    AUTO_BUF list = {0};
+    check_added(NULL, false);
+    check_added(good_list, false);                        /* the header says more */
+    check_added(HEADER "\n2 :one\n9 :two\n", false);      /* the last line says more */
+    check_added(HEADER "\n", true);                       /* there is none */
+    check_added(HEADER "\n2 :one\n5 :tw", true); /* half of it is missing */
+    buf_printf(&list, HEADER "\n2 W%05000d :one\n", 1);
+    check_added(buf_z(&list), true);                      /* it is too long */
+}
+
+/* What no line can be added to gets a larger UIDVALIDITY, or the id that it lacks. */
+static void uidlist_lock_end_in_vain(void)
+{
+    static const char *const texts[] = {"", "1 1 7\n3 m1\n", "3 V1 N4\n3 :m1\n", HEADER "\nthree :m1\n",
+                                        HEADER "\n3 :\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        FIXTURE f = fixture_new();
+        AUTO_BUF text = {0};
+        uint32_t uid[2];
+        fixture_put(f.fd, "dovecot-uidlist", texts[i]);
+        CU_ASSERT(add_two(f.fd, store_uidlist_lock_end, uid, &text));
+        struct str list = buf_view(&text);
+        CU_ASSERT(str_starts(list, STR("3 V")) && str_ends(list, STR(" Gof-new :copy\n")));
+        CU_ASSERT(!str_starts(list, STR("3 V100 ")) && str_starts(list, STR("3 V1 ")) == (i == 1 || i == 2));
+    }
+}
+
+/* A list that may only be replaced is read for it. */
+static void uidlist_lock_end_read_only(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_BUF text = {0};
+    uint32_t uid[2];
+    fixture_put(f.fd, "dovecot-uidlist", HEADER " Ykept\n2 W12 S10 :one\n5 :two\n");
+    fixture_mode(f.fd, "dovecot-uidlist", 0400);
+    CU_ASSERT(!add_two(f.fd, store_uidlist_lock_end, uid, &text) && uid[0] == 7 && uid[1] == 8);
+    UNIT_STR(buf_view(&text), "3 V100 N9 G00112233445566778899aabbccddeeff Ykept\n2 W12 S10 :one\n5 :two\n"
+                              "7 :new\n8 Gof-new :copy\n");
+}
+
 /* Reads the text and says whether it was taken as whole. */
 static bool readable(const char *text, size_t *count)
 {
@@ -432,6 +510,9 @@ int main(void)
         {"uidlist is appended to and rewritten", uidlist_append},
         {"a message is found in a uidlist that is not read", uidlist_seek},
         {"and not where it is not", uidlist_seek_in_vain},
+        {"what is added needs the ends of a uidlist alone", uidlist_lock_end},
+        {"and more where they do not tell", uidlist_lock_end_in_vain},
+        {"or where nothing can be added", uidlist_lock_end_read_only},
         {"damaged uidlists are noticed", uidlist_damaged},
         {"every cut of a uidlist is harmless", uidlist_byte_by_byte},
         {"a damaged uidlist gets a larger UIDVALIDITY", uidlist_mended},
