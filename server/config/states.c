@@ -5,11 +5,6 @@ static const char *const names[] = {"active", "nologin", "disabled", "forward"};
 
 #define STATES (sizeof names / sizeof names[0])
 
-const char *account_state_name(enum account_state s)
-{
-    return names[s];
-}
-
 /* VALUE=STATE; VALUE may hold "=" itself. */
 static int read_row(struct str row, struct str *value, enum account_state *out, struct err *e)
 {

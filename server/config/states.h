@@ -11,7 +11,6 @@ enum account_state {
     ACCOUNT_FORWARD,  /* keeps nothing: mail goes to the addresses it is forwarded to */
 };
 
-const char *account_state_name(enum account_state s);
 /* Checks account_state_map: 0, or -1 with a permanent error. */
 int account_check_map(const struct config *cfg, struct err *e);
 /* Case is ignored. 0, or -1 when account_state_map does not have the value. */

@@ -524,11 +524,6 @@ void conn_consume(struct conn *c, size_t n)
     }
 }
 
-void conn_set_in_max(struct conn *c, size_t in_max)
-{
-    c->in_max = in_max;
-}
-
 void conn_pause(struct conn *c)
 {
     c->paused = true;

@@ -42,7 +42,6 @@ void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *arg);
 /* The unconsumed input. */
 struct str conn_in(const struct conn *c);
 void conn_consume(struct conn *c, size_t n);
-void conn_set_in_max(struct conn *c, size_t in_max);
 
 /* Output is queued without bound; watch conn_out_size and pause the source. */
 void conn_write(struct conn *c, const void *p, size_t n);

@@ -72,10 +72,6 @@ struct str mail_part_body(struct str message, const struct mail_part *p);
 
 /* A parameter by name, ASCII case ignored; NULL: not there. */
 const struct mail_param *mail_param_find(const struct mail_param *v, size_t n, struct str name);
-/* Its value in UTF-8: RFC 2231 extended values and, as many programs send them, RFC 2047 words. */
-struct str mail_param_decode(struct arena *a, struct mail_conv *c, const struct mail_param *p);
-/* The file name (Content-Disposition filename, else Content-Type name), p NULL: none. */
-struct str mail_part_filename(struct arena *a, struct mail_conv *c, const struct mail_part *p);
 
 /* Appends the body decoded (transfer encoding) and, for text, converted to UTF-8. 0, or -1 past the
  * buffer's bound (what fits is there). */

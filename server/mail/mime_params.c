@@ -215,36 +215,3 @@ const struct mail_param *mail_param_find(const struct mail_param *v, size_t n, s
             return &v[i];
     return NULL;
 }
-
-/* --- values in UTF-8 --- */
-
-static struct str percent_decode(struct arena *a, struct str s)
-{
-    char *p = arena_alloc(a, s.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        int code = s.p[i] == '%' ? str_hex_octet(str_skip(s, i + 1)) : -1;
-        p[n++] = code < 0 ? s.p[i] : (char)code;
-        i += code < 0 ? 0 : 2;
-    }
-    return (struct str){p, n};
-}
-
-struct str mail_param_decode(struct arena *a, struct mail_conv *c, const struct mail_param *p)
-{
-    if (!p->extended)
-        return mail_words_text(a, c, p->value);
-    struct str charset = {0}, text = p->value;
-    ptrdiff_t quote = str_find(text, '\'');
-    if (quote >= 0) { /* charset'language'text (RFC 2231 section 4) */
-        struct str behind = str_skip(text, (size_t)quote + 1);
-        ptrdiff_t second = str_find(behind, '\'');
-        if (second >= 0) {
-            charset = str_head(text, (size_t)quote);
-            text = str_skip(behind, (size_t)second + 1);
-        }
-    }
-    AUTO_BUF out = BUF_MAX(MAIL_FIELD_VALUE_MAX);
-    (void)mail_conv_utf8(c, charset, percent_decode(a, text), &out);
-    return arena_str(a, buf_view(&out));
-}

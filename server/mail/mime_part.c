@@ -49,19 +49,6 @@ const struct mail_part *mail_part_next(const struct mail_part *root, const struc
     return NULL;
 }
 
-struct str mail_part_filename(struct arena *a, struct mail_conv *c, const struct mail_part *p)
-{
-    const struct mail_param *v = NULL;
-    for (size_t i = 0; i < p->disposition_param_count; i++) {
-        const struct mail_param *one = &p->disposition_params[i];
-        if (str_caseeq(one->name, STR("filename")) && (!v || one->extended)) /* RFC 6266 4.3 */
-            v = one;
-    }
-    if (!v)
-        v = mail_param_find(p->params, p->param_count, STR("name"));
-    return v ? mail_param_decode(a, c, v) : (struct str){0};
-}
-
 static int decode(struct str body, enum mail_cte cte, struct buf *out)
 {
     if (cte != MAIL_CTE_BASE64 && cte != MAIL_CTE_QP)

@@ -33,7 +33,7 @@ void grant_drop(struct smtpd *d, const struct grant *g)
         rpc_tell(d->directory, &m);
 }
 
-void target_add(struct target_list *list, struct target *t)
+static void target_add(struct target_list *list, struct target *t)
 {
     if (list->n == list->cap) {
         list->cap = list->cap ? 2 * list->cap : 4;

@@ -280,7 +280,6 @@ void mail_reset(struct session *s); /* the transaction is over, however it ended
 void mail_free(struct session *s);
 
 /* --- rcpt.c --- */
-void target_add(struct target_list *list, struct target *t);
 /* Whom the directory named beside the recipients said becomes one of the mail's targets; original is
  * the caller's to set. NULL: it is there already, or unknown, and its grant is given back. */
 struct target *target_join(struct session *s, const struct msg_target *t, struct letter *letter);

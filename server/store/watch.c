@@ -88,18 +88,6 @@ static void expect(struct store_watch *w, uint64_t hash)
     w->own[w->own_n++] = hash;
 }
 
-void store_watch_own(struct store_watch *w, bool from_new, const char *from, bool to_new,
-                     const char *to)
-{
-    if (!w || w->fd < 0)
-        return;
-    expect(w, event_hash(from_new, false, from));
-    if (to)
-        expect(w, event_hash(to_new, true, to));
-    if (w->own_n - w->own_at >= OWN_READ)
-        store_watch_read(w);
-}
-
 /* Events come in the order in which things happened, so ours come in ours. */
 static bool is_own(struct store_watch *w, uint64_t hash)
 {
@@ -153,7 +141,8 @@ static void take(struct store_watch *w, const struct inotify_event *event)
     }
 }
 
-void store_watch_read(struct store_watch *w)
+/* Takes what has happened so far. */
+static void read_events(struct store_watch *w)
 {
     alignas(struct inotify_event) char chunk[8192];
     while (w->fd >= 0) {
@@ -170,15 +159,27 @@ void store_watch_read(struct store_watch *w)
     }
 }
 
+void store_watch_own(struct store_watch *w, bool from_new, const char *from, bool to_new,
+                     const char *to)
+{
+    if (!w || w->fd < 0)
+        return;
+    expect(w, event_hash(from_new, false, from));
+    if (to)
+        expect(w, event_hash(to_new, true, to));
+    if (w->own_n - w->own_at >= OWN_READ)
+        read_events(w);
+}
+
 bool store_watch_touched(struct store_watch *w)
 {
-    store_watch_read(w);
+    read_events(w);
     return w->pending || w->new_touched || w->rescan;
 }
 
 void store_watch_clear(struct store_watch *w)
 {
-    store_watch_read(w);
+    read_events(w);
     buf_clear(&w->names);
     w->pending = w->own_at = w->own_n = 0;
     w->new_touched = w->rescan = false;

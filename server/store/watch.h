@@ -36,8 +36,6 @@ int store_watch_leave(struct store_watch *w);
 /* Announces what this process has just done: a rename, or with to NULL a removal. */
 void store_watch_own(struct store_watch *w, bool from_new, const char *from, bool to_new,
                      const char *to);
-/* Takes what has happened so far. */
-void store_watch_read(struct store_watch *w);
 /* Did others change something that is not looked at yet? Reads first. */
 bool store_watch_touched(struct store_watch *w);
 /* Forgets what was touched so far: a look at everything is about to begin. */

@@ -34,7 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_part(m, p);
         buf_clear(&out);
         (void)mail_part_text(c, m, p, &out);
-        (void)mail_part_filename(a, c, p);
     }
     buf_clear(&out);
     int whole = mail_imap_body(&out, a, m, root, true, 0);

@@ -14,6 +14,7 @@ struct side {
     struct buf got;
     bool eof, tls, timed_out, drained;
     bool echo, free_in_data;
+    size_t in_max; /* 0: much */
 };
 
 static void on_data(struct conn *c, void *arg)
@@ -69,7 +70,7 @@ static int start(struct side *s)
     int fds[2];
     CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     s->base = event_base_new();
-    s->conn = conn_new(s->base, fds[0], 65536, &ops, s);
+    s->conn = conn_new(s->base, fds[0], s->in_max ? s->in_max : 65536, &ops, s);
     return fds[1];
 }
 
@@ -121,10 +122,9 @@ static void take_one(struct conn *c, void *arg)
 static void consuming_moves_nothing(void)
 {
     static const struct conn_ops one_by_one = {take_one, NULL, on_tls, on_timeout, on_close};
-    struct side s = {0};
+    struct side s = {.in_max = 8};
     int peer = start(&s);
     conn_set_ops(s.conn, &one_by_one, &s);
-    conn_set_in_max(s.conn, 8);
     CU_ASSERT(write(peer, "abcdefghijklmnopqrstuvwxyz", 26) == 26);
     for (int i = 0; i < 40; i++)
         event_base_loop(s.base, EVLOOP_NONBLOCK);
@@ -444,7 +444,7 @@ static long hundred_records(SSL *ssl, char **bytes)
 static void tls_records_read_ahead(void)
 {
     static const struct conn_ops from_outside = {take_nothing, NULL, on_tls, on_timeout, on_close};
-    struct side s = {0};
+    struct side s = {.in_max = 25};
     int peer = start(&s);
     struct tls_server *t = server();
     SSL_CTX *ctx;
@@ -460,7 +460,6 @@ static void tls_records_read_ahead(void)
     CU_ASSERT(s.got.n == 1000);
     buf_clear(&s.got);
     n = hundred_records(ssl, &bytes);
-    conn_set_in_max(s.conn, 25);
     conn_set_ops(s.conn, &from_outside, &s);
     CU_ASSERT(write(peer, bytes, (size_t)n - 7) == n - 7);
     for (int i = 0; i < 100 && s.conn; i++) {

@@ -113,22 +113,22 @@ static void wire_sizes(void)
 static void parameters(void)
 {
     static const struct {
-        const char *value, *name, *want;
+        const char *value, *name, *want; /* want: with a "*" in front where it is extended */
     } t[] = {
         {"message/external-body; access-type=URL; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/x.tar\"", "url",
          "ftp://cs.utk.edu/x.tar"},
         {"application/x-stuff; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A", "title",
-         "This is ***fun***"},
+         "*us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A"},
         {"application/x-stuff; title*0*=us-ascii'en'This%20is%20even%20more%20; "
          "title*1*=%2A%2A%2Afun%2A%2A%2A%20; title*2=\"isn't it!\"", "TITLE",
-         "This is even more ***fun*** isn't it!"},
-        {"a/b; n*=utf-8''%e2%82%ac%20rates", "n", "\xe2\x82\xac rates"},
-        {"a/b; n*=iso-8859-1'en'%A3%20rates", "n", "\xc2\xa3 rates"},
-        {"a/b; n*=''%zz%4", "n", "%zz%4"},
-        {"a/b; n*=plain", "n", "plain"},
+         "*us-ascii'en'This%20is%20even%20more%20%2A%2A%2Afun%2A%2A%2A%20isn't it!"},
+        {"a/b; n*=utf-8''%e2%82%ac%20rates", "n", "*utf-8''%e2%82%ac%20rates"},
+        {"a/b; n*=iso-8859-1'en'%A3%20rates", "n", "*iso-8859-1'en'%A3%20rates"},
+        {"a/b; n*=''%zz%4", "n", "*''%zz%4"},
+        {"a/b; n*=plain", "n", "*plain"},
         {"a/b; n*1=b; n*0=a; n*2=c", "n", "abc"},
         {"a/b; n*0=a; N*1=b", "n", "ab"},
-        {"a/b; n=\"=?utf-8?q?=C3=A9?=\"", "n", "\xc3\xa9"},
+        {"a/b; n=\"=?utf-8?q?=C3=A9?=\"", "n", "=?utf-8?q?=C3=A9?="},
         {"a/b; n=\"a\\\"b\"", "n", "a\"b"},
         {"a/b; n*1=b; n*2=c", "n*1", "b"},
         {"a/b; n*0=a; n*2=c", "n*2", "c"},
@@ -137,7 +137,6 @@ static void parameters(void)
         {"a/b; x; y=2; n=1", "n", "1"},
         {"a/b; n=\"unterminated", "n", NULL},
     };
-    struct mail_conv *c = mail_conv_new();
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         AUTO_ARENA a = arena_new(1024);
         struct str token;
@@ -147,24 +146,10 @@ static void parameters(void)
         const struct mail_param *p = mail_param_find(v, n, str_from(t[i].name));
         CU_ASSERT((p != NULL) == (t[i].want != NULL));
         if (p && t[i].want)
-            UNIT_STR(mail_param_decode(a, c, p), t[i].want);
+            UNIT_STR(arena_concat(a, p->extended ? STR("*") : STR(""), p->value), t[i].want);
         else if (t[i].want)
             printf("# %s\n", t[i].value);
     }
-    mail_conv_free(c);
-}
-
-static void file_names(void)
-{
-    struct mail_conv *c = mail_conv_new();
-    AUTO_ARENA a = arena_new(1024);
-    struct str m = STR("Content-Type: a/b; name=\"=?iso-8859-1?q?=E9?=\"\n\n");
-    UNIT_STR(mail_part_filename(a, c, mail_mime_parse(a, m)), "\xc3\xa9");
-    m = STR("Content-Type: a/b; name=x\nContent-Disposition: attachment; filename=e; "
-            "filename*=utf-8''%e2%82%ac\n\n");
-    UNIT_STR(mail_part_filename(a, c, mail_mime_parse(a, m)), "\xe2\x82\xac");
-    CU_ASSERT(mail_part_filename(a, c, mail_mime_parse(a, STR("X: y\n\n"))).p == NULL);
-    mail_conv_free(c);
 }
 
 static void decoded_text(void)
@@ -386,7 +371,6 @@ int main(void)
         {"sizes with LF and CR LF", wire_sizes},
         {"every prefix of a nested message", number_prefixes},
         {"parameters of RFC 2231", parameters},
-        {"file names", file_names},
         {"decoded text", decoded_text},
         {"more parts than allowed", many_parts},
         {"deeper than allowed", deep_parts},

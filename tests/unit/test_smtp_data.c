@@ -29,7 +29,7 @@ static void read_lines(struct str all, size_t step, bool lf_is_end, struct buf *
                 smtp_reader_next(&r);
         }
     }
-    if (!smtp_reader_idle(&r))
+    if (r.line.n || r.cr || r.nul || r.too_long) /* a line has begun */
         buf_str(said, STR("..."));
     smtp_reader_free(&r);
 }

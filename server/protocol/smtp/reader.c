@@ -20,11 +20,6 @@ void smtp_reader_next(struct smtp_reader *r)
     r->cr = r->nul = r->too_long = false;
 }
 
-bool smtp_reader_idle(const struct smtp_reader *r)
-{
-    return r->line.n == 0 && !r->cr && !r->nul && !r->too_long;
-}
-
 /* Room for a longer line, and the old place wiped. */
 static void move(struct smtp_reader *r, size_t room)
 {

@@ -42,7 +42,4 @@ enum smtp_line smtp_reader_feed(struct smtp_reader *r, struct str *in, struct st
 /* Wipes the line; the next one is awaited. */
 void smtp_reader_next(struct smtp_reader *r);
 
-/* True when no octet of a line has arrived yet. */
-bool smtp_reader_idle(const struct smtp_reader *r);
-
 #endif
