@@ -20,6 +20,11 @@ int64_t clock_real_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
+int64_t clock_boot_us(void)
+{
+    return read_us(CLOCK_REALTIME) - read_us(CLOCK_BOOTTIME);
+}
+
 /* n digits from the front. */
 static int take_digits(struct str *rest, size_t n, int *out)
 {

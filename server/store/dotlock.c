@@ -60,11 +60,12 @@ static bool is_stale(const struct store_dotlock *l, const struct stat *st, int s
     if (st->st_mtime >= now - YOUNG_SECONDS && st->st_mtime <= now)
         return false;
     pid_t pid = lock_pid(l->dir_fd, l->path);
-    if (pid == getpid())
+    int64_t changed = last_change(st, now);
+    bool before_boot = changed < clock_boot_us() / 1000000 && now > changed + stale_seconds;
+    if (pid == getpid() || (pid > 0 && before_boot))
         return true; /* left by an earlier process of this number */
     if (pid > 0)
         return kill(pid, 0) < 0 && errno == ESRCH;
-    int64_t changed = last_change(st, now);
     if (all_say && st->st_size == 0 && now > changed + PID_SECONDS)
         return true;
     if (fstatat(l->dir_fd, l->target, &target, AT_SYMLINK_NOFOLLOW) == 0 &&

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,6 +366,54 @@ static void lock_timeout(void)
     store_dotlock_drop(&l);
 }
 
+/* Here the machine has only just started, as after a power cut. False: the kernel does not let us say so. */
+static bool just_started(void)
+{
+    struct timespec up;
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    if ((getuid() == 0 && seteuid(0) < 0) ||
+        (unshare(CLONE_NEWTIME) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWTIME) < 0))
+        return false;
+    FILE *offsets = fopen("/proc/self/timens_offsets", "w");
+    return offsets && fprintf(offsets, "boottime -%ld 0\n", (long)up.tv_sec) > 0 && fclose(offsets) == 0;
+}
+
+/* What the child at the end of it says: 0 taken, 1 held, 2 cannot be tried. */
+static int take_after_start(int dir_fd, int stale_seconds)
+{
+    int status = 0;
+    pid_t first = fork();
+    if (first == 0) {
+        if (!just_started())
+            _exit(2);
+        pid_t child = fork(); /* the namespace is its children's */
+        if (child == 0) {
+            struct store_dotlock l;
+            struct err e;
+            _exit(store_dotlock_take(&l, dir_fd, "x", stale_seconds, true, &e) == 0 ? 0 : 1);
+        }
+        waitpid(child, &status, 0);
+        _exit(WEXITSTATUS(status));
+    }
+    waitpid(first, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+/* The number of one who died with the machine may be anybody's when it is up again. */
+static void lock_before_start(void)
+{
+    FIXTURE f = fixture_new();
+    char text[300], host[256];
+    gethostname(host, sizeof host);
+    snprintf(text, sizeof text, "%d:%s", getpid(), host);
+    fixture_put(f.fd, "x.lock", text);
+    sleep(2);
+    int result = take_after_start(f.fd, 2);
+    if (result == 2)
+        puts("# no time namespaces: a lock from before the start is not tried");
+    CU_ASSERT(result != 1);
+}
+
 /* Its holder died before he wrote his pid. What it guards is used by others meanwhile, so that alone tells. */
 static void lock_without_pid(void)
 {
@@ -500,6 +549,7 @@ int main(void)
         {"delivery by several at once", delivery_at_once},
         {"lock files", locks},
         {"a living holder is not robbed", lock_timeout},
+        {"a lock from before the machine's start is not the living one's", lock_before_start},
         {"a lock without a pid is not waited for as long", lock_without_pid},
         {"a file is replaced while its lock is held", lock_replaces},
         {"quota", quota},
