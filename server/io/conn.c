@@ -32,6 +32,7 @@ struct conn {
     struct addr peer;
     struct conn *to; /* where all that is read goes, by way of room; or NULL */
     char *room;
+    int64_t patience_ms; /* with who takes nothing there; 0: without end */
     unsigned busy;
     bool dead, closed, paused, finishing;
     bool ended; /* the peer sends no more; said after what it sent was given */
@@ -405,8 +406,10 @@ static bool pass(struct conn *c)
             break;
         write_now(to, c->room, (size_t)r);
         mem_wipe(c->room, (size_t)r);
-        if (conn_out_size(to) > CONN_BACKLOG)
+        if (conn_out_size(to) > CONN_BACKLOG) {
             c->paused = true;
+            conn_deadline(c, c->patience_ms);
+        }
         if (was_all(c, (size_t)r, CONN_ROOM))
             break;
     }
@@ -536,6 +539,8 @@ void conn_resume(struct conn *c)
     c->paused = false;
     if (c->closed || c->dead)
         return;
+    if (c->patience_ms)
+        conn_deadline(c, 0);
     event_active(c->readable, EV_READ, 0);
 }
 
@@ -605,12 +610,13 @@ const char *conn_tls_server_name(const struct conn *c)
     return name ? name : "";
 }
 
-void conn_pass(struct conn *from, struct conn *to, char *room)
+void conn_pass(struct conn *from, struct conn *to, char *room, int64_t patience_ms)
 {
     assert(in_size(from) == 0);
     forget_input(from);
     from->to = to;
     from->room = room;
+    from->patience_ms = patience_ms;
 }
 
 void conn_finish(struct conn *c)

@@ -50,11 +50,12 @@ size_t conn_out_size(const struct conn *c);
 
 /* From now on what `from` reads goes straight to `to`, and on_data of `from` is not called; it is paused where
  * more than CONN_BACKLOG bytes wait there (resume it in on_drained of `to`). Nothing may wait in `from` yet. When
- * one is freed the other is freed or finished. room: CONN_ROOM bytes, borrowed; nothing stays in it, so that all of
+ * one is freed the other is freed or finished. patience_ms: where that much has not been taken from `to` for so
+ * long, on_timeout of `from` is called, which has no other deadline then; 0: never. room: CONN_ROOM bytes, borrowed; nothing stays in it, so that all of
  * a loop can share it. */
 #define CONN_ROOM ((size_t)65536)
 #define CONN_BACKLOG ((size_t)65536)
-void conn_pass(struct conn *from, struct conn *to, char *room);
+void conn_pass(struct conn *from, struct conn *to, char *room, int64_t patience_ms);
 
 /* No on_data until resumed; resuming calls on_data from the loop when input waits. */
 void conn_pause(struct conn *c);

@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 struct side {
@@ -173,7 +174,7 @@ static void pass_start(struct passing *p, char *room, int peers[2])
     *p = (struct passing){.base = event_base_new()};
     p->from = conn_new(p->base, a[0], 4096, &source_ops, p);
     p->to = conn_new(p->base, b[0], 4096, &target_ops, p);
-    conn_pass(p->from, p->to, room);
+    conn_pass(p->from, p->to, room, 0);
     peers[0] = a[1];
     peers[1] = b[1];
 }
@@ -239,6 +240,49 @@ static void passed_on_to_nobody(void)
     free(room);
 }
 
+static void not_taken(struct conn *c, void *arg)
+{
+    struct passing *p = arg;
+    (void)c;
+    p->ended = true;
+    event_base_loopbreak(p->base);
+}
+
+/* The end of who sends is not seen while nobody takes what he sent; a time for that ends it. */
+static void passed_on_to_who_takes_nothing(void)
+{
+    static const struct conn_ops impatient = {on_data, NULL, on_tls, not_taken, end_both};
+    static char piece[50000];
+    struct passing p;
+    char *room = mem_alloc(CONN_ROOM);
+    int peers[2];
+    pass_start(&p, room, peers);
+    conn_set_ops(p.from, &impatient, &p);
+    conn_pass(p.from, p.to, room, 1);
+    while (write(peers[0], piece, sizeof piece) > 0)
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+    for (int i = 0; i < 10000 && !p.ended; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+    }
+    CU_ASSERT(p.ended);
+    /* Whoever takes it all is waited for without end. */
+    for (int idle = 0; idle < 5; event_base_loop(p.base, EVLOOP_NONBLOCK))
+        idle = read(peers[1], piece, sizeof piece) > 0 || conn_out_size(p.to) ? 0 : idle + 1;
+    p.ended = false;
+    for (int i = 0; i < 3; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        event_base_loop(p.base, EVLOOP_NONBLOCK);
+    }
+    CU_ASSERT(!p.ended);
+    conn_free(p.from);
+    conn_free(p.to);
+    close(peers[0]);
+    close(peers[1]);
+    event_base_free(p.base);
+    free(room);
+}
+
 /* Where each passes to the other, the one whose last words are still to be sent outlives its target. */
 static void finish_the_source(struct conn *c, void *arg, enum conn_end why, const char *detail)
 {
@@ -259,7 +303,7 @@ static void passed_on_both_ways(void)
     char *room = mem_alloc(CONN_ROOM), text[8] = {0};
     int peers[2];
     pass_start(&p, room, peers);
-    conn_pass(p.to, p.from, room);
+    conn_pass(p.to, p.from, room, 0);
     conn_set_ops(p.from, &both, &p);
     conn_set_ops(p.to, &both, &p);
     CU_ASSERT(write(peers[0], "one", 3) == 3 && write(peers[1], "two", 3) == 3);
@@ -579,6 +623,7 @@ int main(void)
         {"consuming moves nothing", consuming_moves_nothing},
         {"passed on in order", passed_on_in_order},
         {"passed on to nobody", passed_on_to_nobody},
+        {"passed on to who takes nothing", passed_on_to_who_takes_nothing},
         {"passed on both ways", passed_on_both_ways},
         {"a conn freed inside its callback", freed_inside_its_callback},
         {"deadline", deadline},
