@@ -1,5 +1,5 @@
 /*
- * The client's connection, and timers, in memory. As in io/conn.c an owner may free the connection in any
+ * The client's connection, the one to its session, and timers, in memory. As in io/conn.c an owner may free the connection in any
  * callback, and hears of its end only when everything was given.
  */
 #include "fake_world.h"
@@ -15,6 +15,7 @@ struct conn {
     size_t in_max;
     int64_t deadline;
     bool tls, waits_for_tls, paused, dead, closed;
+    struct conn *to; /* what is read goes there */
     struct addr peer;
 };
 
@@ -52,25 +53,40 @@ struct str fake_words(struct event_base *w, size_t max)
 
 /* --- the connection --- */
 
+static void said(struct conn *c)
+{
+    struct event_base *w = c->world;
+    if (c == w->session)
+        buf_str(&w->passed, buf_view(&c->out));
+    else
+        fake_heard(w, buf_view(&c->out));
+    buf_clear(&c->out);
+}
+
 static bool flush(struct conn *c)
 {
     if (c->out.n == 0 || c->dead || c->closed)
         return false;
-    fake_heard(c->world, buf_view(&c->out));
-    buf_clear(&c->out);
+    said(c);
     c->ops->on_drained(c, c->arg);
     return true;
 }
 
-static void sweep(struct event_base *w)
+static void sweep_one(struct conn **at)
 {
-    struct conn *c = w->conn;
+    struct conn *c = *at;
     if (!c || !c->dead)
         return;
-    w->conn = NULL;
+    *at = NULL;
     buf_free(&c->in);
     buf_free(&c->out);
     free(c);
+}
+
+static void sweep(struct event_base *w)
+{
+    sweep_one(&w->conn);
+    sweep_one(&w->session);
 }
 
 /* The next octets of the client; whether there were any. */
@@ -84,7 +100,7 @@ static bool take(struct conn *c)
     struct str piece = str_head(str_head(left, n), room);
     if (c->paused || (w->step == 0 && c->in.n))
         return false;
-    buf_str(&c->in, piece);
+    buf_str(c->to ? &c->to->out : &c->in, piece);
     w->said += piece.n;
     return piece.n > 0;
 }
@@ -123,10 +139,31 @@ static bool start_tls(struct conn *c)
     return true;
 }
 
+/* The session says something, or ends. */
+static bool session_step(struct conn *s)
+{
+    struct event_base *w = s->world;
+    struct str words;
+    bool flushed = flush(s);
+    if (s->dead || s->closed || s->paused)
+        return flushed;
+    words = fake_words(w, 200);
+    conn_write(s->to, words.p, words.n);
+    if (fake_dice(w, 8) != 7)
+        return flushed;
+    s->closed = true;
+    s->ops->on_close(s, s->arg, CONN_EOF, "closed");
+    return true;
+}
+
 bool fake_conn_step(struct event_base *w)
 {
     struct conn *c;
     sweep(w);
+    if (w->session && session_step(w->session)) {
+        sweep(w);
+        return true;
+    }
     c = w->conn;
     if (!c || c->closed)
         return false;
@@ -142,13 +179,15 @@ struct conn *conn_new(struct event_base *base, int fd, size_t in_max, const stru
 {
     struct conn *c = MEM_NEW(struct conn);
     *c = (struct conn){.world = base, .ops = ops, .arg = arg, .in_max = in_max};
-    REQUIRE(fd == -1 && !base->conn);
-    base->conn = c;
+    REQUIRE(fd == -1 && !base->session);
+    *(base->conn ? &base->session : &base->conn) = c;
     return c;
 }
 
 void conn_free(struct conn *c)
 {
+    if (c && c == c->world->session)
+        said(c); /* how much of it has left is not what is tried here */
     if (c)
         c->dead = true;
 }
@@ -156,8 +195,20 @@ void conn_free(struct conn *c)
 void conn_finish(struct conn *c)
 {
     if (!c->closed)
-        fake_heard(c->world, buf_view(&c->out));
+        said(c);
     c->dead = true;
+}
+
+void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *arg)
+{
+    c->ops = ops;
+    c->arg = arg;
+}
+
+void conn_pass(struct conn *from, struct conn *to, char *room)
+{
+    REQUIRE(from->in.n == 0 && room);
+    from->to = to;
 }
 
 struct str conn_in(const struct conn *c)

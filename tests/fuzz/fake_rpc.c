@@ -1,5 +1,5 @@
 /*
- * The programs that smtp asks: directory, deliver, queue, filter, relay. Every message goes through its
+ * The programs that smtp and access ask: directory, deliver, queue, filter, relay. Every message goes through its
  * encoding, so that one past its limits shows, and answers lie where they are gone afterwards.
  */
 #include "fake_world.h"
@@ -15,7 +15,7 @@
 
 struct rpc {
     struct event_base *world;
-    unsigned peer;
+    unsigned self, peer;
     uint64_t last_id;
 };
 
@@ -44,7 +44,7 @@ static struct grant grant_new(struct event_base *w, enum fake_grant kind)
     return g;
 }
 
-static uint8_t *grant_state(struct event_base *w, const struct grant *g)
+uint8_t *fake_grant_state(struct event_base *w, const struct grant *g)
 {
     unsigned n;
     memcpy(&n, g->b, sizeof n);
@@ -180,7 +180,7 @@ static void on_probe(struct event_base *w, struct arena *a, const struct msg *m,
     static const uint8_t verdicts[] = {VERDICT_YES, VERDICT_YES, VERDICT_YES, VERDICT_FULL, VERDICT_NO,
                                        VERDICT_CANNOT_SAY};
     (void)a;
-    REQUIRE(*grant_state(w, &m->probe_ask.grant) == GRANT_FOR_MAIL);
+    REQUIRE(*fake_grant_state(w, &m->probe_ask.grant) == GRANT_FOR_MAIL);
     reply->probe_reply.verdict = verdicts[fake_dice(w, 6)];
     reply->probe_reply.text = fake_words(w, 250);
 }
@@ -189,7 +189,7 @@ static void on_deliver(struct event_base *w, struct arena *a, const struct msg *
 {
     static const uint8_t verdicts[] = {VERDICT_YES, VERDICT_YES, VERDICT_CANNOT_SAY, VERDICT_NO,
                                        VERDICT_FULL};
-    uint8_t *grant = grant_state(w, &m->deliver_ask.grant);
+    uint8_t *grant = fake_grant_state(w, &m->deliver_ask.grant);
     (void)a;
     REQUIRE(*grant == GRANT_FOR_MAIL);
     *grant = GRANT_OVER;
@@ -211,11 +211,11 @@ static void on_spool(struct event_base *w, struct arena *a, const struct msg *m,
 static void check_remote(struct event_base *w, const struct msg_enqueue_ask *ask)
 {
     if (!grant_is_none(&ask->grant)) {
-        REQUIRE(*grant_state(w, &ask->grant) == GRANT_OF_LOGIN);
+        REQUIRE(*fake_grant_state(w, &ask->grant) == GRANT_OF_LOGIN);
         return;
     }
     for (size_t i = 0; i < ask->recipients.n; i++)
-        REQUIRE(*grant_state(w, &ask->recipients.v[i].grant) == GRANT_FOR_MAIL);
+        REQUIRE(*fake_grant_state(w, &ask->recipients.v[i].grant) == GRANT_FOR_MAIL);
 }
 
 static void check_enqueue(struct event_base *w, const struct msg *m)
@@ -393,12 +393,12 @@ static void answer(struct call *c)
     AUTO_BUF bytes = {0};
     struct msg ask, out, in;
     struct err e = {0};
-    unsigned peer = c->rpc->peer;
-    REQUIRE(msg_decode(buf_view(&c->bytes), SMTP, peer, a, &ask, &e) == 0);
+    unsigned self = c->rpc->self, peer = c->rpc->peer;
+    REQUIRE(msg_decode(buf_view(&c->bytes), self, peer, a, &ask, &e) == 0);
     ask.fd = c->fd;
     out = make_answer(w, a, &ask);
     REQUIRE(msg_encode(&out, &bytes, &e) == 0);
-    REQUIRE(msg_decode(buf_view(&bytes), peer, SMTP, a, &in, &e) == 0);
+    REQUIRE(msg_decode(buf_view(&bytes), peer, self, a, &in, &e) == 0);
     in.fd = out.fd;
     deliver_answer(c, &in);
     if (in.fd >= 0)
@@ -422,8 +422,7 @@ bool fake_rpc_step(struct event_base *w)
 struct rpc *rpc_new(struct event_base *base, unsigned self, unsigned peer)
 {
     struct rpc *r = MEM_NEW(struct rpc);
-    REQUIRE(self == SMTP);
-    *r = (struct rpc){.world = base, .peer = peer};
+    *r = (struct rpc){.world = base, .self = self, .peer = peer};
     return r;
 }
 
@@ -432,13 +431,13 @@ void rpc_free(struct rpc *r)
     free(r);
 }
 
-static void encode(const struct msg *m, unsigned peer, struct buf *out)
+static void encode(const struct rpc *r, const struct msg *m, struct buf *out)
 {
     struct err e = {0};
     struct msg back;
     AUTO_ARENA a = arena_new(1024);
     REQUIRE(msg_encode(m, out, &e) == 0);
-    REQUIRE(msg_decode(buf_view(out), SMTP, peer, a, &back, &e) == 0);
+    REQUIRE(msg_decode(buf_view(out), r->self, r->peer, a, &back, &e) == 0);
 }
 
 /* The first that is asked is answered first, where the dice have nothing against it. */
@@ -448,10 +447,10 @@ uint64_t rpc_call(struct rpc *r, struct msg *m, int64_t timeout_ms, rpc_fn fn, v
     *c = (struct call){.rpc = r, .id = ++r->last_id, .fn = fn, .arg = arg, .fd = -1};
     REQUIRE(timeout_ms > 0);
     msg_set_id(m, c->id);
-    encode(m, r->peer, &c->bytes);
+    encode(r, m, &c->bytes);
     /* Read by whom the grant's end is told too, later: now is when it must be good. */
     if (m->type == MSG_sender_ask)
-        REQUIRE(*grant_state(r->world, &m->sender_ask.grant) == GRANT_OF_LOGIN);
+        REQUIRE(*fake_grant_state(r->world, &m->sender_ask.grant) == GRANT_OF_LOGIN);
     if (m->fd >= 0)
         c->fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
     while (*at)
@@ -487,14 +486,14 @@ void rpc_abandon(struct rpc *r, uint64_t id, rpc_fn fn, void *arg)
 void rpc_tell(struct rpc *r, struct msg *m)
 {
     AUTO_BUF bytes = {0};
-    encode(m, r->peer, &bytes);
+    encode(r, m, &bytes);
     if (m->type == MSG_enqueue_ask) {
         REQUIRE(m->enqueue_ask.more);
         check_enqueue(r->world, m);
     }
     if (m->type != MSG_grant_drop)
         return;
-    uint8_t *grant = grant_state(r->world, &m->grant_drop.grant);
+    uint8_t *grant = fake_grant_state(r->world, &m->grant_drop.grant);
     REQUIRE(*grant == GRANT_FOR_MAIL || *grant == GRANT_OF_LOGIN);
     *grant = GRANT_OVER;
 }

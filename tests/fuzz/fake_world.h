@@ -1,7 +1,7 @@
 /*
- * A world for one SMTP session, without sockets, clocks and other programs: the connection (io/conn.h),
- * timers (libevent's), and those who answer (ipc/rpc.h) are played in memory. What comes when, and what
- * is answered, is a matter of dice that the input has loaded.
+ * A world for one client of smtp or access, without sockets, clocks and other programs: the connection
+ * (io/conn.h), timers (libevent's), and those who answer (ipc/rpc.h) are played in memory. What comes when,
+ * and what is answered, is a matter of dice that the input has loaded.
  */
 #ifndef FACTEUR_TESTS_FUZZ_FAKE_WORLD_H
 #define FACTEUR_TESTS_FUZZ_FAKE_WORLD_H
@@ -27,10 +27,11 @@ struct event_base {
     uint32_t luck;      /* the dice's state; 0: everything goes well */
     bool leaves_early;  /* it does not wait for answers at its end */
     bool falls_silent;  /* it does not leave at its end, but waits until its time is over */
-    struct conn *conn;
+    struct conn *conn, *session; /* session: what access passes the client on to */
     struct event *timers;
     struct call *calls;
     struct buf heard;   /* of the line that is being said to the client */
+    struct buf passed;  /* all that the session was told */
     uint8_t grants[FAKE_GRANTS]; /* by number: enum fake_grant */
     unsigned grant_count;
     char message[64];   /* the one that was handed on last */
@@ -44,6 +45,9 @@ enum fake_grant { GRANT_NEVER, GRANT_FOR_MAIL, GRANT_OF_LOGIN, GRANT_OVER };
 uint32_t fake_dice(struct event_base *w, uint32_t n);
 /* A piece of what the client says, at most so long: what others say may look like anything. */
 struct str fake_words(struct event_base *w, size_t max);
+
+/* What became of a grant that was given out in this world. */
+uint8_t *fake_grant_state(struct event_base *w, const struct grant *g);
 
 /* One thing happens, if there is any left: true when one did. */
 bool fake_conn_step(struct event_base *w);

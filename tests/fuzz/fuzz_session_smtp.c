@@ -1,8 +1,9 @@
 /*
  * Whole SMTP, submission and LMTP sessions in a world that is played (fake_world.h). The first
  * five octets choose service, configuration, how much the client says at once, its luck, and how it ends;
- * one more is passed over; the rest is what it says. Whatever that is: replies are lines, nothing is handed on that was not ended, nothing goes to
- * other servers without a right, grants of logins are given back, and in the end nothing is held.
+ * one more is passed over; the rest is what it says. Whatever that is: replies are lines, nothing is handed
+ * on that was not ended, nothing goes to other servers without a right, grants of logins are given back, and
+ * in the end nothing is held.
  */
 #include "fake_world.h"
 

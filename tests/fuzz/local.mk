@@ -6,7 +6,7 @@
 FUZZERS = fuzz_mime fuzz_address fuzz_header fuzz_imap_command fuzz_thread fuzz_pop3 fuzz_milter \
 	fuzz_smtp_command fuzz_smtp_data fuzz_smtp_values fuzz_config fuzz_message fuzz_relay \
 	fuzz_ldapmap fuzz_store fuzz_squeeze fuzz_session_imap fuzz_session_pop3 fuzz_proxy \
-	fuzz_session_smtp fuzz_policy fuzz_sasl fuzz_sts fuzz_token
+	fuzz_session_smtp fuzz_session_access fuzz_policy fuzz_sasl fuzz_sts fuzz_token
 FUZZ_SECONDS = 60
 FUZZ_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_LINK = -fsanitize=address,undefined
@@ -131,6 +131,13 @@ fuzz_session_smtp_SOURCES = %reldir%/fuzz_session_smtp.c %reldir%/fake_world.h %
 fuzz_session_smtp_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 fuzz_session_smtp_LDFLAGS = $(FUZZ_LINK)
 fuzz_session_smtp_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+
+# What of the access program a client meets before it has logged in.
+fuzz_session_access_SOURCES = %reldir%/fuzz_session_access.c %reldir%/fake_world.h %reldir%/fake_conn.c \
+	%reldir%/fake_rpc.c $(ACCESS_CLIENT_SOURCES)
+fuzz_session_access_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_session_access_LDFLAGS = $(FUZZ_LINK)
+fuzz_session_access_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
 
 FUZZ_DICTIONARIES = %reldir%/mail.dict %reldir%/imap.dict %reldir%/pop3.dict %reldir%/smtp.dict \
 	%reldir%/proxy.dict %reldir%/policy.dict %reldir%/sasl.dict %reldir%/sts.dict %reldir%/token.dict
