@@ -39,11 +39,22 @@ static void on_listener_close(struct program *p, unsigned number)
     front_unlisten(&a->front, number);
 }
 
+/* No descriptor was left for the session's stream; the session finds it closed and ends. */
+static void on_unread(struct access *a, const struct msg *m)
+{
+    struct msg none = MSG_INIT(session_reply);
+    none.session_reply.id = m->unread.id;
+    none.session_reply.verdict = VERDICT_CANNOT_SAY;
+    login_session_reply(a, &none);
+}
+
 static void on_message(struct program *p, struct msg *m)
 {
     struct access *a = p->arg;
     if (m->type == MSG_session_reply)
         login_session_reply(a, m);
+    else if (m->type == MSG_unread)
+        on_unread(a, m);
     else
         front_message(&a->front, m);
 }

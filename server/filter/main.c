@@ -119,10 +119,23 @@ static void on_link(struct program *program, unsigned peer, unsigned index, int 
     p->ch = channel_new(program->base, fd, FILTER, peer, &ops, p);
 }
 
+static void on_connected(struct filter *f, struct msg *m)
+{
+    if (!policy_connected(f, m) && !token_connected(f, m))
+        link_connected(f, m);
+}
+
 static void on_message(struct program *p, struct msg *m)
 {
-    if (m->type == MSG_connect_reply && !policy_connected(p->arg, m) && !token_connected(p->arg, m))
-        link_connected(p->arg, m);
+    struct msg none = MSG_INIT(connect_reply);
+    if (m->type == MSG_connect_reply)
+        on_connected(p->arg, m);
+    if (m->type != MSG_unread)
+        return;
+    none.connect_reply.id = m->unread.id;
+    none.connect_reply.verdict = VERDICT_CANNOT_SAY;
+    none.connect_reply.text = STR("no descriptor is left for the connection");
+    on_connected(p->arg, &none);
 }
 
 /* --- the end --- */

@@ -97,6 +97,8 @@ static int take_descriptor(struct msghdr *h)
     return kept;
 }
 
+#define LOST (-2) /* a descriptor that there was no room for: it went with its message (recvmsg(2)) */
+
 static ssize_t recv_raw(int fd, struct buf *in, int *passed, int flags)
 {
     union control c;
@@ -112,6 +114,8 @@ static ssize_t recv_raw(int fd, struct buf *in, int *passed, int flags)
     if (r < 0)
         return r;
     *passed = take_descriptor(&h);
+    if (*passed < 0 && h.msg_flags & MSG_CTRUNC)
+        *passed = LOST;
     in->n = (size_t)r;
     if (h.msg_flags & MSG_TRUNC)
         in->n = 0;
@@ -170,11 +174,35 @@ void channel_fail(struct channel *ch)
     ch->ops->on_close(ch, ch->arg);
 }
 
+/* Nobody spoke nonsense, so the channel lives on: closed, it would take every client of access along, or leave
+ * smtp without a queue. Who asked hears that he was not understood; who was answered, that there is no answer.
+ * False: what has no number is what a program begins with, and another start may find what this one lacks. */
+static bool unread(struct channel *ch)
+{
+    struct msg m, say = MSG_INIT(unread);
+    struct err e = {0};
+    if (msg_decode(buf_view(&ch->in), ch->peer, ch->self, ch->arena, &m, &e) != 0 || !msg_has_fd(m.type))
+        return false;
+    log_warning("ipc-no-descriptor", LZ("from", program_name(ch->peer)), LZ("message", msg_name(m.type)));
+    say.unread.id = msg_id(&m);
+    if (say.unread.id == 0)
+        return ch->peer != MASTER;
+    if (msg_may_go(MSG_unread, ch->self, ch->peer))
+        channel_send(ch, &say);
+    else
+        ch->ops->on_message(ch, ch->arg, &say);
+    return true;
+}
+
 static void handle(struct channel *ch, int passed)
 {
     struct msg m;
     struct err e = {0};
     arena_reset(ch->arena);
+    if (passed == LOST && unread(ch)) {
+        mem_wipe(ch->in.p, ch->in.n);
+        return;
+    }
     if (decode(&ch->in, passed, ch->peer, ch->self, ch->arena, &m, &e) != 0) {
         log_error("ipc-bad-message", LZ("from", program_name(ch->peer)), LZ("why", e.log));
         channel_fail(ch);

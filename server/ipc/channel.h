@@ -4,8 +4,9 @@
  * channel_recv_now).
  *
  * Descriptors: sending never takes ownership of msg.fd; a received one belongs to the handler
- * (take it by setting msg->fd to -1), else it is closed after the handler returns. Received bytes
- * are wiped after the handler, for some of them are passwords.
+ * (take it by setting msg->fd to -1), else it is closed after the handler returns. Where none was left for
+ * one that came with a reply, the handler is given MSG_unread with its id instead; who asked with one hears
+ * MSG_unread. Received bytes are wiped after the handler, for some of them are passwords.
  */
 #ifndef FACTEUR_IPC_CHANNEL_H
 #define FACTEUR_IPC_CHANNEL_H

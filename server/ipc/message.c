@@ -230,6 +230,11 @@ const char *msg_name(enum msg_type type)
     return type < MSG_COUNT ? table[type].name : "unknown";
 }
 
+bool msg_may_go(enum msg_type type, unsigned from, unsigned to)
+{
+    return type < MSG_COUNT && table[type].from & from && table[type].to & to;
+}
+
 bool msg_has_fd(enum msg_type type)
 {
     return type < MSG_COUNT && table[type].has_fd;
@@ -299,7 +304,7 @@ int msg_decode(struct str bytes, unsigned from, unsigned to, struct arena *arena
     m->fd = -1;
     if (!get_number(&r, 2, &type) || type == MSG_NONE || type >= MSG_COUNT)
         return err_perm(e, "message of unknown type %u", (unsigned)type);
-    if (!(table[type].from & from) || !(table[type].to & to))
+    if (!msg_may_go((enum msg_type)type, from, to))
         return err_perm(e, "message %s from a program that may not send it", table[type].name);
     m->type = (enum msg_type)type;
     switch (m->type) {

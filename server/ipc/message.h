@@ -211,6 +211,8 @@ int msg_encode(const struct msg *m, struct buf *out, struct err *e);
  * bytes, lists lie in arena. m->fd is left -1; 0, or -1 with a permanent error. */
 int msg_decode(struct str bytes, unsigned from, unsigned to, struct arena *arena, struct msg *m,
                struct err *e);
+/* May the one send it to the other? */
+bool msg_may_go(enum msg_type type, unsigned from, unsigned to);
 bool msg_has_fd(enum msg_type type);
 
 #endif

@@ -79,6 +79,10 @@ static void on_message(struct channel *ch, void *arg, struct msg *m)
         link->rpc->told(link->rpc->told_arg, m);
     if (!c || c->link != link)
         return; /* cancelled, or timed out */
+    if (m->type == MSG_unread) {
+        call_end(c, NULL);
+        return;
+    }
     if (!msg_answers(m->type, c->asked)) {
         log_error("ipc-wrong-answer", LZ("from", program_name(link->rpc->peer)),
                   LZ("asked", msg_name(c->asked)), LZ("answer", msg_name(m->type)));

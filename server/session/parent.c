@@ -190,8 +190,19 @@ static void on_stop(struct program *program, const struct msg_session_stop *m)
         abort(); /* neither root nor a user: no session could be started as what it is to be */
 }
 
+/* No descriptor was left for the client's stream. */
+static void on_unread(struct program *program, const struct msg *m)
+{
+    struct msg reply = MSG_INIT(session_started);
+    reply.session_started.id = m->unread.id;
+    reply.session_started.verdict = VERDICT_CANNOT_SAY;
+    channel_send(program->master, &reply);
+}
+
 static void on_message(struct program *program, struct msg *m)
 {
+    if (m->type == MSG_unread)
+        on_unread(program, m);
     if (m->type == MSG_session_stop)
         on_stop(program, &m->session_stop);
     if (m->type == MSG_session_start)

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Under mixed load: the disk of the mailboxes fills up, then the queue's; each program in turn has no
 descriptor left, or no memory, and the master no descriptor; the clock is set forward and back. Good mail is put
-off and never refused, what was acknowledged is there, and all goes on when it is over."""
+off and never refused, what was acknowledged is there, and all goes on when it is over. tests/fault/scarce.c counts
+what was refused, so a limit that nobody met does not pass for one that was borne."""
+import contextlib
+import imaplib
 import os
 import re
 import resource
 import shutil
 import signal
 import smtplib
+import socket
 import struct
 import subprocess
 import sys
@@ -130,45 +134,137 @@ class Scarce:
             tap.same(code, 452, text)
         return code == 452
 
-    def limited(self, limits):
-        """Starts anew: limits is what these programs say to the shell that starts them."""
-        os.makedirs(self.mail.dir + "/short", exist_ok=True)
+    # --- programs that lack something ---
+
+    def watched(self):
+        """All programs count what is refused to them, and each start is limited by what /short/NAME.limit says."""
+        short = self.mail.dir + "/short"
+        if os.path.exists(short):
+            return
+        os.makedirs(short)
         for name in PROGRAMS:
-            script = "%s/short/%s" % (self.mail.dir, name)
-            with open(script, "w") as out:
-                out.write("#!/bin/sh\n%s\nexec %s/%s \"$@\"\n" % (limits.get(name, ""), BUILD, name))
-            os.chmod(script, 0o755)
-        self.mail.options["daemon_directory"] = self.mail.dir + "/short"
+            stem = "%s/%s" % (short, name)
+            with open(stem + ".refused", "wb") as counts:
+                counts.truncate(16)
+            os.chmod(stem + ".refused", 0o666)
+            with open(stem, "w") as script:
+                script.write("#!/bin/sh\n[ -f %s.limit ] && . %s.limit\n"
+                             "FACTEUR_SCARCE=%s.refused LD_PRELOAD=%s/tests/fault/scarce.so "
+                             "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 exec %s/%s \"$@\"\n"
+                             % (stem, stem, stem, BUILD, BUILD, name))
+            os.chmod(stem, 0o755)
+        self.mail.options["daemon_directory"] = short
         self.mail.restart()
 
-    def short(self, load, program, limits):
-        """The program has so little of everything for a while. Returns how often one of its processes ended."""
-        self.limited({program: limits})
-        since = len(self.mail.log())
-        goal = load.ledger.deeds + load.ledger.trouble + 20
-        tap.wait_for(lambda: load.ledger.deeds + load.ledger.trouble >= goal, 90,
-                     "nothing happens when %s has %s" % (program, limits))
-        ended = len(re.findall(" child-ended .*program=%s" % program, self.mail.log()[since:]))
-        del self.mail.options["daemon_directory"]
-        self.mail.restart()
-        load.busy(5, what="nothing works after %s had %s" % (program, limits))
-        return ended
+    def refused(self, program, which):
+        with open("%s/short/%s.refused" % (self.mail.dir, program), "rb") as counts:
+            return struct.unpack("QQ", counts.read(16))[which]
 
-    def every(self, limits_of):
-        """Each program in turn, under load."""
-        self.mail.restart()
+    def limit(self, program, words):
+        """What the shell says that starts it; None: nothing. All its processes are killed, and come again."""
+        path = "%s/short/%s.limit" % (self.mail.dir, program)
+        if words:
+            with open(path, "w") as limit:
+                limit.write(words + "\n")
+        else:
+            os.unlink(path)
+        for pid in self.mail.pids(program):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def short(self, load, program, which, limits):
+        """Under one limit after the other, until something was refused to the program."""
+        before = self.refused(program, which)
+        for words in limits:
+            self.limit(program, words)
+            goal = load.ledger.deeds + load.ledger.trouble + 20
+            tap.wait_for(lambda: load.ledger.deeds + load.ledger.trouble >= goal, 90,
+                         "nothing happens when %s has %s" % (program, words))
+            if self.refused(program, which) > before:
+                break
+        self.limit(program, None)
+        return words
+
+    def every(self, which, limits):
+        """Each program in turn, under load; nobody helps it when its limit is gone. Returns how often each ended
+        by itself."""
+        count = {p: len(self.mail.pids(p)) for p in PROGRAMS}
+        found, ended, killed = {}, {}, 0
         with Load(self.mail, self.sink) as load:
             load.busy()
-            limits = {program: limits_of(self.mail.pids(program)) for program in PROGRAMS}
-            ended = {program: self.short(load, program, limits[program]) for program in PROGRAMS}
+            for program in PROGRAMS:
+                since, before = len(self.mail.log()), self.refused(program, which)
+                words = self.short(load, program, which, limits[program])
+                tap.wait_for(lambda: {p: len(self.mail.pids(p)) for p in PROGRAMS} == count, 90,
+                             "not all run again after %s had %s" % (program, words))
+                load.busy(5, what="nothing works after %s had %s" % (program, words))
+                ends = re.findall(" child-ended .*program=%s .*status=(.*)" % program, self.mail.log()[since:])
+                found[program] = self.refused(program, which) - before
+                ended[program] = len(ends) - ends.count("9")
+                killed += ends.count("9")
+                print("# %s, %s: refused %d times, ended by itself %d times" %
+                      (program, words, found[program], ended[program]), flush=True)
             load.busy(10)
-        print("# " + ", ".join("%s: %s, ended %d times" % (p, limits[p], ended[p]) for p in PROGRAMS))
-        load.check(doubles=sum(ended.values()))
+        load.check(doubles=killed + sum(ended.values()))
+        tap.same([p for p in PROGRAMS if not found[p]], [], "programs whose limit was never met")
         return ended
 
     def descriptors(self):
-        ended = self.every(lambda pids: "ulimit -n %d" % (busy_descriptors(pids) + 3))
-        tap.same(sum(ended.values()), 0, "programs that ended for want of a descriptor")
+        self.watched()
+        with Load(self.mail, self.sink) as load:
+            load.busy()
+            has = {p: busy_descriptors(self.mail.pids(p)) for p in PROGRAMS}
+        since = len(self.mail.log())
+        self.every(1, {p: ["ulimit -n %d" % n for n in range(has[p] + 3, 3, -1)] for p in PROGRAMS})
+        # What lacks one when it begins, begins again. Who is at work stays.
+        missing = re.findall(r'why="message (\w+): descriptor missing', self.mail.log()[since:])
+        tap.same(set(missing) - {"configure", "link", "counters", "rates", "listener"}, set(),
+                 "messages that ended a channel for want of a descriptor")
+
+    def sessions(self):
+        """access has the last descriptor for a client, and none for his session: the others stay."""
+        self.watched()
+        self.mail.options["access_processes"] = "1"
+        self.mail.restart()
+        since = len(self.mail.log())
+        self.limit("access", "ulimit -n %d" % (descriptors(self.mail.pids("access")[0]) + 7))
+        tap.wait_for(lambda: " child-ready program=access" in self.mail.log()[since:], 30, "access does not run")
+        old = self.mail.pids("access")
+        for silent in (0, 1):  # with one of both the number comes out
+            self.sessions_begin(silent)
+        tap.has(self.mail.log()[since:], "ipc-no-descriptor from=master message=session_reply")
+        tap.same(self.mail.pids("access"), old, "access")
+        del self.mail.options["access_processes"]
+        self.limit("access", None)
+        self.mail.restart()
+
+    def sessions_begin(self, silent):
+        """Clients log in until one cannot."""
+        silents = [socket.create_connection(("127.0.0.1", self.mail.ports["imaps"])) for _ in range(silent)]
+        ends, clients = [s.close for s in silents], []
+
+        def one_more():
+            imap = imaplib.IMAP4_SSL("localhost", self.mail.ports["imaps"], ssl_context=self.mail.tls(), timeout=15)
+            ends.append(imap.shutdown)
+            imap.login("amelie", "amelie-secret")
+            clients.append(imap)
+        try:
+            for _ in range(10):
+                one_more()
+            raise AssertionError("ten clients at once: the limit is not met")
+        except (OSError, imaplib.IMAP4.error) as e:
+            tap.true("AUTHENTICATIONFAILED" not in str(e), e)
+        tap.true(len(clients) > 1, "too few descriptors for this test")
+        tap.same([c.noop()[0] for c in clients], ["OK"] * len(clients))
+        for end in ends:
+            end()
+        tap.wait_for(lambda: not self.mail.sessions(), 30, "sessions do not end")
+
+    def memory(self):
+        self.watched()
+        most = {p: max(map(address_space, self.mail.pids(p))) for p in PROGRAMS}
+        self.every(0, {p: ["ulimit -v %d" % (most[p] * percent // 100 + 256) for percent in range(100, 70, -1)]
+                       for p in PROGRAMS})
 
     def master(self):
         """The master has a descriptor for its channel to a new program, and none for others' channels to it."""
@@ -192,9 +288,6 @@ class Scarce:
         tap.wait_for(delivered, 40, "the directory program that was started then is never asked")
         self.mail.imap("bruno").logout()
         tap.same(self.mail.master.poll(), None)
-
-    def memory(self):
-        self.every(lambda pids: "ulimit -v %d" % (address_space(pids[0]) + 256))
 
     def clock(self):
         path = self.mail.dir + "/clock"
@@ -232,6 +325,7 @@ def main(mail, outside):
         tests[:0] = [("the disk of the mailboxes is full", scarce.mailboxes),
                      ("the disk of the queue is full", scarce.spool),
                      ("descriptors run out, in each program", scarce.descriptors),
+                     ("descriptors run out in access while a session begins", scarce.sessions),
                      ("descriptors run out in the master while a program is started again", scarce.master)]
     chosen = os.environ.get("SCARCE")
     return [t for t in tests if not chosen or chosen in t[0]]

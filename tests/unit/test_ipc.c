@@ -470,6 +470,68 @@ static void a_descriptor_is_never_lost_in_the_queue(void)
     event_base_free(s.base);
 }
 
+/* As long as this is in force no descriptor can be had. */
+static struct rlimit no_descriptors(int first_free)
+{
+    struct rlimit old, none;
+    CU_ASSERT_FATAL(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)first_free, .rlim_max = old.rlim_max};
+    CU_ASSERT(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    return old;
+}
+
+static int first_free(void)
+{
+    int fd = fcntl(0, F_DUPFD_CLOEXEC, 0);
+    close(fd);
+    return fd;
+}
+
+/* What the receiver has no room for ends neither him nor the channel. */
+static void no_room_for_a_descriptor(unsigned self, unsigned peer, struct msg *m, bool answered, unsigned closes)
+{
+    struct seen s = {.base = event_base_new(), .kept_fd = -1};
+    struct err e;
+    struct msg got;
+    int fds[2];
+    AUTO_FD memfd = some_memfd("x");
+    AUTO_BUF buf = {0};
+    AUTO_ARENA arena = arena_new(4096);
+    CU_ASSERT_FATAL(channel_pair(fds) == 0);
+    struct channel *ch = channel_new(s.base, fds[0], self, peer, &ops, &s);
+    m->fd = memfd;
+    msg_set_id(m, 77);
+    CU_ASSERT(channel_send_now(fds[1], m, &e) == 0);
+    struct rlimit old = no_descriptors(first_free());
+    turn(s.base);
+    CU_ASSERT(setrlimit(RLIMIT_NOFILE, &old) == 0);
+    CU_ASSERT(s.closes == closes && s.messages == !answered && s.kept_fd == -1);
+    if (answered && closes == 0) {
+        CU_ASSERT(channel_recv_now(fds[1], self, peer, 0, &buf, arena, &got, &e) == 1);
+        CU_ASSERT(got.type == MSG_unread && got.unread.id == 77);
+    } else if (closes == 0) {
+        CU_ASSERT(s.type == MSG_unread && s.last_id == 77);
+    }
+    if (closes == 0) { /* and the next one comes through */
+        CU_ASSERT(channel_send_now(fds[1], m, &e) == 0);
+        turn(s.base);
+        CU_ASSERT(s.kept_fd >= 0 && s.type == m->type);
+        channel_free(ch);
+    }
+    fd_closep(&s.kept_fd);
+    fd_closep(&fds[1]);
+    event_base_free(s.base);
+}
+
+static void a_channel_outlives_the_want_of_descriptors(void)
+{
+    struct msg ask = MSG_INIT(deliver_ask), reply = MSG_INIT(session_reply), start = MSG_INIT(link);
+    memset(&ask.deliver_ask.grant, 0x55, sizeof ask.deliver_ask.grant);
+    no_room_for_a_descriptor(DELIVER, SMTP, &ask, true, 0);
+    no_room_for_a_descriptor(ACCESS, MASTER, &reply, false, 0);
+    no_room_for_a_descriptor(SMTP, MASTER, &start, true, 1);
+}
+
 /* --- asks and answers --- */
 
 static void on_reply(void *arg, struct msg *reply)
@@ -556,6 +618,27 @@ static void answers_find_their_asks(void)
     CU_ASSERT(a.s.replies == 3 && rpc_under_way(a.rpc) == 1);
     reply_to(&a, 0, one, false);
     CU_ASSERT(a.s.replies == 4 && rpc_under_way(a.rpc) == 0);
+    asking_end(&a);
+}
+
+static void what_was_not_read_is_answered_with_nothing(void)
+{
+    struct asking a;
+    struct err e;
+    int fds[2];
+    struct msg ask = MSG_INIT(deliver_ask), unread = MSG_INIT(unread);
+    asking_start(&a, 0);
+    rpc_free(a.rpc);
+    a.rpc = rpc_new(a.s.base, SMTP, DELIVER);
+    CU_ASSERT_FATAL(channel_pair(fds) == 0);
+    a.peer[0] = fds[1];
+    rpc_link(a.rpc, 0, fds[0]);
+    memset(&ask.deliver_ask.grant, 0x55, sizeof ask.deliver_ask.grant);
+    AUTO_FD memfd = ask.fd = some_memfd("x");
+    unread.unread.id = rpc_call(a.rpc, &ask, 10000, on_reply, &a.s);
+    CU_ASSERT(channel_send_now(fds[1], &unread, &e) == 0);
+    turn(a.s.base);
+    CU_ASSERT(a.s.empties == 1 && a.s.replies == 0 && rpc_connected(a.rpc) && rpc_under_way(a.rpc) == 0);
     asking_end(&a);
 }
 
@@ -771,6 +854,8 @@ int main(void)
         {"descriptors travel", descriptors_travel},
         {"unwanted descriptors are closed", unwanted_descriptors_are_closed},
         {"a descriptor is never lost in the queue", a_descriptor_is_never_lost_in_the_queue},
+        {"a channel outlives the want of descriptors", a_channel_outlives_the_want_of_descriptors},
+        {"what was not read is answered with nothing", what_was_not_read_is_answered_with_nothing},
         {"answers find their asks", answers_find_their_asks},
         {"the least busy is asked", the_least_busy_is_asked},
         {"death answers nothing", death_answers_nothing},
