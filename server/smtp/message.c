@@ -125,6 +125,8 @@ static void header_print(struct session *s, struct str header, struct buf *out)
     struct mail_header_walk w = mail_header_walk(header);
     struct mail_field f;
     const char *kept = header.p;
+    if (header.n == 0) /* of nothing at all: BDAT 0 LAST */
+        return;
     while (mail_header_next(&w, &f)) {
         if (!f.colon || !is_dropped(&session_cfg(s)->message_drop_headers, f.name))
             continue;
