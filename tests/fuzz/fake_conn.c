@@ -1,6 +1,6 @@
 /*
- * The client's connection, the one to its session, and timers, in memory. As in io/conn.c an owner may free the connection in any
- * callback, and hears of its end only when everything was given.
+ * The client's connection, the one to its session, and timers, in memory. As in io/conn.c an owner may free
+ * the connection in any callback, and hears of its end only when everything was given.
  */
 #include "fake_world.h"
 

@@ -158,7 +158,23 @@ def main(mail):
                 text = file.read()
             tap.true(not any(form in text for form in forms), path + " has the password")
 
+    def master_reads_no_network():
+        """With a client connected it holds what they connect to, and none of them."""
+        sockets = set()
+        for target in descriptors(mail.master.pid):
+            sockets.update(re.findall(r"^socket:\[(\d+)\]$", target))
+        states = {}
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            with open("/proc/%d/net/%s" % (mail.master.pid, table)) as rows:
+                for row in list(rows)[1:]:
+                    words = row.split()
+                    if words[9] in sockets:
+                        states[words[9]] = table[:3] + " " + words[3]
+        tap.true(states, "its listeners are not found")
+        tap.same(set(states.values()), {"tcp 0A"}, "0A: listening")
+
     tests = [
+        ("the master holds no connection of a client", master_reads_no_network),
         ("no program can gain privileges", no_new_privileges),
         ("every program has a system call filter of its own", filtered),
         ("every program has limits, and none leaves a core", limited),
