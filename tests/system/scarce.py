@@ -263,7 +263,8 @@ class Scarce:
     def memory(self):
         self.watched()
         most = {p: max(map(address_space, self.mail.pids(p))) for p in PROGRAMS}
-        self.every(0, {p: ["ulimit -v %d" % (most[p] * percent // 100 + 256) for percent in range(100, 70, -1)]
+        percents = (*range(100, 70, -1), *range(70, 10, -5))
+        self.every(0, {p: ["ulimit -v %d" % (most[p] * percent // 100 + 256) for percent in percents]
                        for p in PROGRAMS})
 
     def master(self):
