@@ -58,15 +58,25 @@ static int64_t nanoseconds(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e)
+int store_folder_list_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e)
 {
-    struct stat cur, new, list = {0};
-    if (fstat(f->cur_fd, &cur) < 0 || fstat(f->new_fd, &new) < 0)
-        return store_errno(e, "stat cur and new");
+    struct stat list = {0};
     if (fstatat(f->dir_fd, "dovecot-uidlist", &list, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
         return store_errno(e, "stat dovecot-uidlist");
-    *out = (struct store_stamp){nanoseconds(cur.st_mtim), nanoseconds(new.st_mtim),
-                                nanoseconds(list.st_mtim), list.st_ino, (uint64_t)list.st_size};
+    *out = (struct store_stamp){.list_ns = nanoseconds(list.st_mtim), .list_ino = list.st_ino,
+                                .list_size = (uint64_t)list.st_size};
+    return 0;
+}
+
+int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e)
+{
+    struct stat cur, new;
+    if (fstat(f->cur_fd, &cur) < 0 || fstat(f->new_fd, &new) < 0)
+        return store_errno(e, "stat cur and new");
+    if (store_folder_list_stamp(f, out, e) != 0)
+        return -1;
+    out->cur_ns = nanoseconds(cur.st_mtim);
+    out->new_ns = nanoseconds(new.st_mtim);
     return 0;
 }
 

@@ -73,6 +73,8 @@ int store_folder_scan_part(struct store_folder *f, bool move_new, const struct s
  * with an old one). bases: count base names. */
 int store_folder_renumber(struct store_folder *f, const struct str *bases, size_t count, struct err *e);
 int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e);
+/* Of the uidlist alone; the directories' times are 0. */
+int store_folder_list_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e);
 bool store_stamp_eq(const struct store_stamp *a, const struct store_stamp *b);
 
 struct store_status { /* see store_status() in mailbox.h; RFC 3501 section 6.3.10, RFC 8438 */

@@ -53,11 +53,21 @@ static bool unchanged(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* Nearly always it is, and a look is cheaper than to open what may not be there. */
+static bool looks_unchanged(const struct store_keywords *k, int dir_fd)
+{
+    struct stat st = {0};
+    return (fstatat(dir_fd, FILE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT) &&
+           unchanged(&st, &k->seen);
+}
+
 int store_keywords_refresh(struct store_keywords *k, int dir_fd, struct err *e)
 {
     struct stat st = {0};
     struct str rest, line;
     AUTO_BUF text = BUF_MAX(MAX_BYTES + 32768);
+    if (k->known && looks_unchanged(k, dir_fd))
+        return 0;
     AUTO_FD fd = store_file_open(dir_fd, FILE_NAME, O_RDONLY, &st);
     if (fd < 0 && errno != ENOENT)
         return store_errno(e, "open " FILE_NAME);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#define STAMP_MS 1000      /* how long the watch alone is believed */
 #define OWN_CHANGE_MS 1000 /* how long a change of others may hide behind our own */
 #define LOOKS 6
 #define PART_MAX 200 /* new files that are looked at without looking at all */
@@ -402,11 +403,26 @@ int mailbox_look(struct store_mailbox *mb, struct err *e)
     return 0;
 }
 
-bool store_mailbox_changed(struct store_mailbox *mb)
+/* The watch tells of cur/ and new/, but not of the list. Now and then all is looked at, should it fail to. */
+static bool stamp_differs(struct store_mailbox *mb)
 {
     struct store_stamp now;
-    return store_mailbox_due_ms(mb) == 0 || store_watch_touched(&mb->watch) ||
-           store_folder_stamp(mb->folder, &now, NULL) != 0 || !store_stamp_eq(&now, &mb->stamp);
+    int64_t ms = clock_mono_ms();
+    bool all = mb->watch.fd < 0 || ms >= mb->stamp_at;
+    if (all)
+        mb->stamp_at = ms + STAMP_MS;
+    if ((all ? store_folder_stamp : store_folder_list_stamp)(mb->folder, &now, NULL) != 0)
+        return true;
+    if (!all) {
+        now.cur_ns = mb->stamp.cur_ns;
+        now.new_ns = mb->stamp.new_ns;
+    }
+    return !store_stamp_eq(&now, &mb->stamp);
+}
+
+bool store_mailbox_changed(struct store_mailbox *mb)
+{
+    return store_mailbox_due_ms(mb) == 0 || store_watch_touched(&mb->watch) || stamp_differs(mb);
 }
 
 int store_mailbox_due_ms(const struct store_mailbox *mb)

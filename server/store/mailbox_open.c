@@ -8,22 +8,26 @@
 #define LIST_LARGE 65536 /* bytes of a uidlist, some 800 messages: worth opening the index */
 #define REST_FROM 5000   /* messages from which a wait of a clock tick is worth it */
 
-static int open_folder(int root_fd, struct str name, bool read_only, struct store_index *index,
-                       struct store_mailbox **out, struct err *e)
+static struct store_mailbox *view_new(struct store_folder *f, bool read_only, struct store_index *index)
 {
-    struct store_folder *f;
-    *out = NULL;
-    int r = store_folder_open(root_fd, name, &f, e);
-    if (r != 0)
-        return r;
     struct store_mailbox *mb = MEM_NEW(struct store_mailbox);
     mb->folder = f;
     mb->read_only = read_only;
     mb->index = index;
     mb->watch = (struct store_watch)STORE_WATCH_NONE;
     f->watch = &mb->watch;
-    *out = mb;
-    return 0;
+    return mb;
+}
+
+static int open_folder(int root_fd, struct str name, bool read_only, struct store_index *index,
+                       struct store_mailbox **out, struct err *e)
+{
+    struct store_folder *f;
+    *out = NULL;
+    int r = store_folder_open(root_fd, name, &f, e);
+    if (r == 0)
+        *out = view_new(f, read_only, index);
+    return r;
 }
 
 static void watch(struct store_mailbox *mb)
@@ -71,6 +75,13 @@ int store_mailbox_open_once(int root_fd, struct str name, struct store_index *in
         return r;
     if (store_folder_stamp((*out)->folder, &now, NULL) != 0 || now.list_size < LIST_LARGE)
         (*out)->index = NULL;
+    return begin(out, e);
+}
+
+int mailbox_look_into(struct store_folder *f, struct store_index *index, struct store_mailbox **out,
+                      struct err *e)
+{
+    *out = view_new(f, true, index);
     return begin(out, e);
 }
 

@@ -40,6 +40,7 @@ struct store_mailbox {
 
     struct store_stamp stamp; /* what the view shows */
     int64_t taken_ns;   /* when that stamp was looked at; 0: a change may hide behind it */
+    int64_t stamp_at;   /* monotonic ms: compare the whole stamp then, though the watch is silent */
     int64_t recheck_at; /* monotonic ms: look then, whatever the stamp says; 0: no need */
 
     /* What the index has of this view. */
@@ -94,6 +95,11 @@ void mailbox_start_again(struct store_mailbox *mb);
 /* Its flags are not what the index has; news: nor what the client knows. */
 void mailbox_changed(struct store_mailbox *mb, struct store_msg *m, bool news);
 void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m);
+
+/* --- mailbox_open.c --- */
+/* A view for one look, read-only and without a watch. The folder is the view's, also on failure. */
+int mailbox_look_into(struct store_folder *f, struct store_index *index, struct store_mailbox **out,
+                      struct err *e);
 
 /* --- mailbox_ahead.c --- */
 /* The message is about to be read. */

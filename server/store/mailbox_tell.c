@@ -58,11 +58,30 @@ static void tell_asleep(struct store_mailbox *mb)
     tell_keywords(mb);
 }
 
+/* What vanished and what has other flags. */
+static void tell_messages(struct store_mailbox *mb, bool expunge, size_t gone, size_t news)
+{
+    struct store_changes *c = &mb->changes;
+    if (expunge && gone)
+        take_out_gone(mb, gone);
+    c->recent = 0;
+    mb->flagged = news ? mem_array(news, sizeof *mb->flagged) : NULL;
+    for (size_t i = 0; i < mb->count; i++) {
+        struct store_msg *m = &mb->msg[i];
+        if (m->news && !m->gone && i < mb->told_exists - c->expunged)
+            mb->flagged[c->flag_count++] = (uint32_t)(i + 1);
+        m->news &= m->gone;
+        c->recent += m->recent;
+        c->waiting += m->gone;
+    }
+    c->flagged = mb->flagged;
+}
+
 /* Makes the changes since the last time ready to be told. */
 void mailbox_tell(struct store_mailbox *mb, bool expunge)
 {
     struct store_changes *c = &mb->changes;
-    size_t gone = 0, news = 0, at = 0;
+    size_t gone = 0, news = 0;
     free(mb->seqs);
     free(mb->uids);
     free(mb->flagged);
@@ -72,23 +91,13 @@ void mailbox_tell(struct store_mailbox *mb, bool expunge)
         tell_asleep(mb);
         return;
     }
-    for (size_t i = 0; i < mb->count; i++)
-        gone += mb->msg[i].gone;
-    if (expunge && gone)
-        take_out_gone(mb, gone);
-    for (size_t i = 0; i < mb->count; i++)
-        news += mb->msg[i].news;
-    mb->flagged = news ? mem_array(news, sizeof *mb->flagged) : NULL;
     for (size_t i = 0; i < mb->count; i++) {
-        struct store_msg *m = &mb->msg[i];
-        if (m->news && !m->gone && i < mb->told_exists - c->expunged)
-            mb->flagged[at++] = (uint32_t)(i + 1);
-        m->news &= m->gone;
-        c->recent += m->recent;
-        c->waiting += m->gone;
+        gone += mb->msg[i].gone;
+        news += mb->msg[i].news;
+        c->recent += mb->msg[i].recent;
     }
-    c->flagged = mb->flagged;
-    c->flag_count = at;
+    if (gone || news)
+        tell_messages(mb, expunge, gone, news);
     c->exists = mb->count;
     c->exists_grew = mb->count > mb->told_exists - c->expunged;
     mb->told_exists = mb->count;

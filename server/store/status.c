@@ -76,13 +76,12 @@ int store_status(int root_fd, struct str name, struct store_index *index, unsign
     int r = store_folder_open(root_fd, name, &f, e);
     if (r != 0)
         return r;
-    bool done = from_row(f, index, want, out);
-    store_folder_close(f);
-    if (done)
+    if (from_row(f, index, want, out)) {
+        store_folder_close(f);
         return 0;
-    r = store_mailbox_open(root_fd, name, true, index, &mb, e);
-    if (r != 0)
-        return r;
+    }
+    if (mailbox_look_into(f, index, &mb, e) != 0)
+        return -1;
     r = from_view(mb, want, out, e);
     store_mailbox_close(mb);
     return r;
