@@ -69,6 +69,7 @@ struct imap_session {
     struct buf reply;    /* "OK ...": the tagged reply without the tag */
     unsigned enabled;    /* capabilities that ENABLE turned on (RFC 5161) */
     int64_t nap_at;      /* rest.c: monotonic ms */
+    bool soon;           /* input.c: imap_input_soon can be asked */
     bool idling;         /* in IDLE, and tag is its tag */
     bool state_written;  /* resume.c: what lies in settings->state_fd is true */
     unsigned wrong;      /* BAD replies in a row */
@@ -122,7 +123,9 @@ void imap_tell_vanished(struct imap_session *s, uint64_t since, const struct ima
 
 /* --- mailbox.c: the selected mailbox --- */
 void imap_unselect(struct imap_session *s);
-/* Before a wait for the client: what was left for a quiet moment, after all answers are sent. */
+/* Before a wait for the client: the answers are sent, and nothing is held of the index. */
+void imap_answered(struct imap_session *s);
+/* The client may be silent now: what was left for a quiet moment. */
 void imap_quiet(struct imap_session *s);
 /* --- rest.c: little memory while the client is silent --- */
 /* The client begins to be silent, or something was told to it. */
@@ -193,6 +196,10 @@ void imap_write_mailboxid(struct buf *b, const unsigned char guid[16]);
 /* Reads more input: 1 when there is some, 0 at the end or when the client was silent for too long
  * (s->done is set then). */
 int imap_input_read(struct imap_session *s);
+void imap_input_begin(struct imap_session *s);
+/* A client that goes on at once: waits a moment and reads, in one. True: there is input, or the session is asked to
+ * end, or it is done; false: the client may pause, wait with imap_input_read(). */
+bool imap_input_soon(struct imap_session *s);
 /* True when imap_input_read() need not wait for the client. */
 bool imap_input_pending(const struct imap_session *s);
 /* What BYE says after a signal of session/stop.h; NULL: none has come. */

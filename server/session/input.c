@@ -7,11 +7,22 @@
 #include "session/stop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-enum { READ_PIECE = 16384 };
+enum { READ_PIECE = 16384, SOON_MS = 100 };
+
+/* Where the state is written before each wait, no wait may come before that. */
+void imap_input_begin(struct imap_session *s)
+{
+    const struct timeval soon = {.tv_usec = SOON_MS * 1000};
+    s->soon = s->settings->state_fd < 0 && !(fcntl(s->in_fd, F_GETFL) & O_NONBLOCK) &&
+              setsockopt(s->in_fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) == 0;
+}
 
 struct str imap_input(struct imap_session *s)
 {
@@ -65,6 +76,12 @@ bool imap_input_pending(const struct imap_session *s)
     return s->squeeze && squeeze_pending(s->squeeze);
 }
 
+static void take(struct imap_session *s, struct buf *to, ssize_t n)
+{
+    to->n += (size_t)n;
+    s->bytes_in += (uint64_t)n;
+}
+
 /* Reads once: more than 0, or 0 at the end. */
 static ssize_t read_some(struct imap_session *s, struct buf *to)
 {
@@ -75,8 +92,7 @@ static ssize_t read_some(struct imap_session *s, struct buf *to)
     } while (r < 0 && errno == EINTR);
     if (r <= 0)
         return 0;
-    to->n += (size_t)r;
-    s->bytes_in += (uint64_t)r;
+    take(s, to, r);
     return r;
 }
 
@@ -87,6 +103,27 @@ static int unpack(struct imap_session *s)
         return 1;
     imap_bye(s, "The compressed data are damaged");
     return 0;
+}
+
+bool imap_input_soon(struct imap_session *s)
+{
+    AUTO_BUF packed = {0};
+    struct buf *to = s->squeeze ? &packed : &s->in;
+    if (!s->soon || s->out.failed || imap_input_pending(s))
+        return false;
+    ssize_t r = recv(s->in_fd, buf_room(to, READ_PIECE), READ_PIECE, 0);
+    if (r < 0)
+        return errno == EINTR; /* the signal may have been one that ends the session */
+    if (r == 0) {
+        s->done = true;
+        return true;
+    }
+    take(s, to, r);
+    if (s->squeeze) {
+        squeeze_feed(s->squeeze, buf_view(&packed));
+        unpack(s);
+    }
+    return true;
 }
 
 int imap_input_read(struct imap_session *s)

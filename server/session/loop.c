@@ -166,6 +166,15 @@ static void finish_idle(struct imap_session *s)
     imap_reader_next(&s->reader);
 }
 
+static void wait_for_client(struct imap_session *s)
+{
+    imap_answered(s);
+    if (imap_input_soon(s))
+        return;
+    imap_quiet(s);
+    imap_input_read(s);
+}
+
 static void serve(struct imap_session *s)
 {
     struct imap_line line;
@@ -174,8 +183,7 @@ static void serve(struct imap_session *s)
     while (!s->done && !imap_input_stopped()) {
         struct str in = imap_input(s);
         if (in.n == 0) {
-            imap_quiet(s);
-            imap_input_read(s);
+            wait_for_client(s);
             continue;
         }
         enum imap_event event = imap_reader_feed(&s->reader, &in, &line);
@@ -225,6 +233,7 @@ int session_main_imap(int in_fd, int out_fd, const struct session_settings *sett
     s.arena = arena_new(ARENA_CHUNK);
     s.conv = mail_conv_new();
     s.index = store_index_new(settings->maildir_fd);
+    imap_input_begin(&s);
     session_stop_on_signal(in_fd);
     if (!settings->resume)
         greet(&s);

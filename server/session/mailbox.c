@@ -18,18 +18,24 @@ void imap_unselect(struct imap_session *s)
 
 #define PAUSE_MS 100
 
+/* As long as imap_input_soon waited, if it did. */
 static bool client_pauses(const struct imap_session *s)
 {
     struct pollfd p = {.fd = s->in_fd, .events = POLLIN};
-    return !imap_input_pending(s) && poll(&p, 1, PAUSE_MS) == 0;
+    return !imap_input_pending(s) && poll(&p, 1, s->soon ? 0 : PAUSE_MS) == 0;
+}
+
+void imap_answered(struct imap_session *s)
+{
+    output_flush(&s->out);
+    if (s->mailbox)
+        store_index_pause(s->index);
 }
 
 void imap_quiet(struct imap_session *s)
 {
     if (!s->mailbox)
         return;
-    output_flush(&s->out);
-    store_index_pause(s->index);
     /* A client that goes on at once is not to wait for what can wait: SELECT is followed by FETCH as a rule. */
     bool unsettled = store_mailbox_unsettled(s->mailbox);
     if ((!unsettled && !store_index_untidy(s->index)) || !client_pauses(s))
