@@ -4,6 +4,8 @@
 #include "confine/layers.h"
 #include "confine/policy.h"
 
+#include "base/mem.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -27,14 +29,11 @@ static const struct {
     COMPILED(FILTER, filter),
 };
 
-#define FILTER_MAX 4096
-
 /* Over all threads. Without CAP_SYS_ADMIN it needs no_new_privs, which every program has set. */
 static int load(const struct sock_filter *code, unsigned short n)
 {
-    struct sock_filter own[FILTER_MAX];
-    if (n > FILTER_MAX)
-        return -E2BIG;
+    /* Not on the stack: what a session has touched of it stays in memory for the session's life. */
+    AUTO_FREE struct sock_filter *own = mem_alloc(n * sizeof *own);
     for (unsigned short i = 0; i < n; i++) {
         own[i] = code[i];
         if (own[i].k == POLICY_OWN_PID)

@@ -1,7 +1,7 @@
 /*
  * The client's side of TLS 1.3 (RFC 8446), as little of it as a load needs: each handshake is a full one with
- * X25519, TLS_AES_128_GCM_SHA256 and the server's certificate, whose signature is checked. Whose certificate
- * that is, nobody asks. libcrypto does the ciphers; its TLS costs a client several times what a server pays.
+ * X25519, TLS_AES_128_GCM_SHA256 and the server's certificate. Its signature is checked now and then; whose
+ * certificate that is, nobody asks. libcrypto does the ciphers; its TLS costs a client several times what a server pays.
  */
 #ifndef BENCH_TLS_H
 #define BENCH_TLS_H
