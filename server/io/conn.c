@@ -40,6 +40,7 @@ struct conn {
     char detail[160];
     bool wants_write_to_read; /* TLS needs to write before it can read, and the reverse */
     bool wants_read_to_write;
+    bool corked; /* the kernel holds back what is written, for what is written next */
 };
 
 /* --- life --- */
@@ -48,7 +49,7 @@ struct conn {
 static void forget_input(struct conn *c)
 {
     if (c->in.p)
-        mem_wipe(c->in.p, c->in.cap);
+        mem_wipe(c->in.p, c->in.n); /* behind that nothing was ever written */
     buf_free(&c->in);
     c->in_done = 0;
 }
@@ -164,9 +165,21 @@ static void want_write(struct conn *c, bool on)
         event_del(c->writable);
 }
 
+/* The ticket at the end of a handshake of TLS 1.3 (RFC 8446 section 4.6.1), for which nobody waits, goes with what
+ * is written after it: by itself it would cost both sides a segment, and the client a wake-up. */
+static void cork(struct conn *c, bool on)
+{
+    int value = on;
+    if (c->corked == on)
+        return;
+    c->corked = on;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
 static void finish_now(struct conn *c)
 {
     if (c->phase == PHASE_TLS) {
+        cork(c, true); /* it goes together with the end of the stream */
         ERR_clear_error();
         SSL_shutdown(c->ssl);
         ERR_clear_error();
@@ -205,6 +218,7 @@ static void drained(struct conn *c)
     buf_free(&c->out); /* nor here does an idle connection hold a buffer */
     c->out_done = 0;
     want_write(c, false);
+    cork(c, false);
     if (c->phase == PHASE_TLS_WAITING)
         start_handshake(c);
     else if (c->finishing)
@@ -246,6 +260,7 @@ static void write_now(struct conn *c, const char *p, size_t n)
         p += r;
         n -= (size_t)r;
     }
+    cork(c, false);
     if (n && !c->closed && !c->dead) {
         conn_write(c, p, n);
         want_write(c, !c->wants_read_to_write);
@@ -364,6 +379,8 @@ static void give(struct conn *c)
 static void handshake_step(struct conn *c)
 {
     ERR_clear_error();
+    if (c->tls && SSL_get_state(c->ssl) == TLS_ST_EARLY_DATA) /* only the client's Finished is missing */
+        cork(c, true);
     int r = SSL_do_handshake(c->ssl);
     if (r == 1) {
         c->phase = PHASE_TLS;
@@ -373,6 +390,7 @@ static void handshake_step(struct conn *c)
             event_active(c->readable, EV_READ, 0); /* data came with the last flight */
         return;
     }
+    cork(c, false); /* a flight that was asked for anew, or less than all of Finished */
     int why = SSL_get_error(c->ssl, r);
     if (why == SSL_ERROR_WANT_WRITE)
         want_write(c, true);

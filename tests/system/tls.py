@@ -2,6 +2,7 @@
 """TLS: versions, ECDSA and RSA side by side, SNI, reload under open sessions, STARTTLS injection."""
 import os
 import socket
+import ssl
 import subprocess
 import sys
 
@@ -25,11 +26,40 @@ def connection(mail, port):
     return raw, raw.makefile("rb")
 
 
+def segments(mail):
+    """In how many pieces the handshake's flight, the ticket and the greeting came."""
+    data_segs_in = 152  # where that lies in what TCP_INFO says
+    context = mail.tls()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(into, out, server_hostname="localhost")
+    with socket.create_connection(("localhost", mail.ports["imaps"]), timeout=20) as raw:
+        for step in (tls.do_handshake, lambda: tls.read(1)):
+            while True:
+                try:
+                    step()
+                    break
+                except ssl.SSLWantReadError:
+                    raw.sendall(out.read())
+                    into.write(raw.recv(65536))
+        told = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, data_segs_in + 4)
+        return int.from_bytes(told[data_segs_in:], sys.byteorder)
+
+
 def main(mail):
     def versions():
         for version, good in (("tls1_3", True), ("tls1_2", True), ("tls1_1", False), ("tls1", False)):
             code, text = handshake(mail, **{version: None, "cipher": "ALL:@SECLEVEL=0"})
             tap.same("Verify return code: 0 (ok)" in text and code == 0, good, version)
+
+    def asked_again():
+        # The hello has a share of the first group alone, which is none of ours.
+        code, text = handshake(mail, tls1_3=None, groups="P-521:P-384")
+        tap.true(code == 0 and "ECDH, secp384r1" in text, text[-300:])
+
+    def in_one_piece():
+        # The kernel holds the ticket back for a fifth of a second at most: a machine may be that slow, but not often.
+        tap.wait_for(lambda: segments(mail) == 2, 60, "a ticket and a greeting at once")
 
     def two_keys():
         code, text = handshake(mail, tls1_2=None, sigalgs="ECDSA+SHA256")
@@ -106,6 +136,8 @@ def main(mail):
 
     return [
         ("TLS 1.2 and 1.3 only", versions),
+        ("a hello that must be said again", asked_again),
+        ("the ticket comes together with the greeting", in_one_piece),
         ("ECDSA and RSA certificates side by side", two_keys),
         ("weak ciphers are refused", weak_ciphers),
         ("SNI certificates", names),
