@@ -205,9 +205,9 @@ void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *arg)
     c->arg = arg;
 }
 
-void conn_pass(struct conn *from, struct conn *to, char *room)
+void conn_pass(struct conn *from, struct conn *to, char *room, int64_t patience_ms)
 {
-    REQUIRE(from->in.n == 0 && room);
+    REQUIRE(from->in.n == 0 && room && patience_ms >= 0);
     from->to = to;
 }
 
