@@ -6,7 +6,6 @@
 #include "load.h"
 
 #include <fcntl.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -68,7 +68,7 @@ static int begin(struct smtp *smtp, struct conn *conn, struct loop *loop, const 
             return -1;
         }
         if (conn_tls(conn) != 0) {
-            figures_fail(&smtp->figures, tls_why(conn->tls));
+            figures_fail(&smtp->figures, "TLS handshake failed");
             return -1;
         }
         if (conn_printf(conn, "EHLO load.example\r\n") != 0 || expect(smtp, conn, 250) != 0) {

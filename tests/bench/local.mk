@@ -3,7 +3,7 @@
 EXTRA_PROGRAMS += %reldir%/load
 CLEANFILES += %reldir%/load$(EXEEXT)
 %canon_reldir%_load_SOURCES = %reldir%/load.c %reldir%/load.h %reldir%/loop.c %reldir%/loop.h \
-	%reldir%/tls.c %reldir%/tls.h %reldir%/figures.c %reldir%/load_smtp.c %reldir%/load_imap.c %reldir%/load_mixed.c \
+	%reldir%/figures.c %reldir%/load_smtp.c %reldir%/load_imap.c %reldir%/load_mixed.c \
 	%reldir%/load_limit.c %reldir%/load_ldap.c %reldir%/load_directory.c
 %canon_reldir%_load_LDADD = $(TESTMASTER_LIBS) $(OPENSSL_LIBS) $(LDAP_LIBS) -lpthread
 

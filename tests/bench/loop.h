@@ -5,8 +5,8 @@
 #ifndef BENCH_LOOP_H
 #define BENCH_LOOP_H
 
-#include "tls.h"
-
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@ struct loop {
     struct task **last;
     struct task *ended;   /* its stack is given back by the loop */
     void *context;        /* of the loop itself */
-    struct tls_shared *tls;
+    SSL_CTX *tls;
     int patience_ms;      /* how long nothing may happen; a minute at first */
 };
 
@@ -37,7 +37,7 @@ void loop_pause(struct loop *loop);
 struct conn {
     struct loop *loop;
     int fd;
-    struct tls *tls;      /* NULL without TLS */
+    SSL *ssl;             /* NULL without TLS */
     bool drained;         /* the last read took all there was: the next one waits first */
     char *in;             /* bytes read and not yet taken: in[begin..end) */
     size_t begin, end, size;
