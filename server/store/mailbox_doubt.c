@@ -15,12 +15,12 @@ static void add(struct mailbox_doubt *d, uint32_t uid)
     d->v[d->n++] = (struct mailbox_missing){uid, 1};
 }
 
-/* Messages of the view, then what the uidlist has above it, below the newest that was seen. */
+/* Messages of the view, then what the uidlist has above it: in a part, below the newest that was seen. */
 static struct mailbox_doubt missing_in(const struct store_mailbox *mb, const struct store_picture *p,
                                        bool part)
 {
     const struct store_uidlist *u = &mb->folder->uids;
-    uint32_t newest = p->count ? p->entry[p->count - 1].uid : 0;
+    uint32_t newest = !part ? UINT32_MAX : p->count ? p->entry[p->count - 1].uid : 0;
     struct mailbox_doubt out = {mem_array(mb->count + u->count + 1, sizeof *out.v), 0};
     size_t k = 0;
     for (size_t i = 0; i < mb->count && !part; i++) {
@@ -32,9 +32,9 @@ static struct mailbox_doubt missing_in(const struct store_mailbox *mb, const str
     for (size_t i = 0; i < u->count && u->recs[i].uid < newest; i++) {
         if (u->recs[i].uid <= mb->max_uid)
             continue;
-        while (p->entry[k].uid < u->recs[i].uid)
+        while (k < p->count && p->entry[k].uid < u->recs[i].uid)
             k++;
-        if (p->entry[k].uid != u->recs[i].uid)
+        if (k == p->count || p->entry[k].uid != u->recs[i].uid)
             add(&out, u->recs[i].uid);
     }
     return out;

@@ -120,16 +120,20 @@ static int refuse(const struct store_mailbox *mb, struct err *e)
     return -1;
 }
 
-/* Whether the picture can be taken as it is. Of the first look nothing is kept back in the end. */
-static bool is_sure(struct store_mailbox *mb, const struct store_picture *p, bool part, bool last)
+/* Whether the picture can be taken as it is. Of the first look nothing is kept back in the end, but it is not the last
+ * word either. */
+static bool is_sure(struct store_mailbox *mb, const struct store_picture *p, bool part, bool last, bool *held)
 {
+    *held = false;
     if (part)
         return !mailbox_passed_by(mb, p);
+    bool sure = !p->uneasy || mailbox_weigh(mb, p);
     if (!p->uneasy || (last && !mb->loaded)) {
+        *held = !sure;
         mailbox_believe(mb);
         return true;
     }
-    return mailbox_weigh(mb, p) || last;
+    return sure || last;
 }
 
 /* 0 done; 1 look again (a file only seemed to be missing, or UIDs were given anew); -1. */
@@ -140,11 +144,11 @@ static int take_picture(struct store_mailbox *mb, struct store_picture *p, bool 
     int r = check_identity(mb, p, e);
     if (r != 0)
         return r;
-    if (!is_sure(mb, p, part, last))
+    if (!is_sure(mb, p, part, last, held))
         return 1;
     m.late = mem_array(p->count + 1, sizeof *m.late);
     mailbox_merge(mb, p, part, &m);
-    *held = m.held;
+    *held |= m.held;
     if (m.late_count && !last && !mb->read_only) {
         r = store_folder_renumber(mb->folder, m.late, m.late_count, e) == 0 ? 1 : -1;
         mb->watch.rescan = true;
@@ -157,6 +161,7 @@ static int look_at_all(struct store_mailbox *mb, bool last, struct err *e)
 {
     struct store_picture p;
     bool held = false;
+    mb->partly = false;
     store_watch_clear(&mb->watch);
     if (store_folder_scan(mb->folder, !mb->read_only, &p, e) != 0) {
         mb->watch.rescan = true;
@@ -241,6 +246,7 @@ static int look_at_part(struct store_mailbox *mb, const struct store_stamp *befo
     mb->watch.names = (struct buf){0};
     mb->watch.pending = 0;
     mb->watch.new_touched = false;
+    mb->partly = true;
     struct store_part part = {.names = came, .count = names_that_came(&names, came, true),
                               .limit = PART_MAX, .known = known_uid, .ctx = mb};
     int r = store_folder_scan_part(mb->folder, !mb->read_only, &part, &p, e);
@@ -373,13 +379,13 @@ static int first_look(struct store_mailbox *mb, bool last, struct err *e)
 }
 
 /* The uidlist was read after the files were listed: somebody may have numbered a file meanwhile that the
- * view has not. Forgotten, it would be numbered again. */
+ * view has not; or a look at a part came when it was renamed. Forgotten, it would be numbered again. */
 static bool is_ahead(const struct store_mailbox *mb, int64_t began_ns)
 {
     const struct store_uidlist *u = &mb->folder->uids;
     int64_t written_ns = (int64_t)u->seen.st_mtim.tv_sec * 1000000000 + u->seen.st_mtim.tv_nsec;
     return u->readable && u->count && u->recs[u->count - 1].uid > mb->max_uid &&
-           written_ns > began_ns - MAILBOX_TICK_MS * 1000000;
+           (mb->partly || written_ns > began_ns - MAILBOX_TICK_MS * 1000000);
 }
 
 int mailbox_look(struct store_mailbox *mb, struct err *e)

@@ -31,6 +31,7 @@ struct store_mailbox {
     struct store_index *index;
     struct store_watch watch;
     bool read_only, loaded;
+    bool partly; /* the last look was not at everything */
     struct store_msg *msg; /* ascending uid */
     size_t count, cap;
     struct buf names; /* file names, each with a NUL; old ones stay until they are many */

@@ -184,7 +184,7 @@ void mailbox_merge(struct store_mailbox *mb, const struct store_picture *p, bool
     size_t i = 0, known = mb->count;
     uint32_t hold = part ? UINT32_MAX : mailbox_hold_from(mb);
     out->late_count = 0;
-    out->held = false;
+    out->held = hold != UINT32_MAX;
     for (size_t k = 0; k < p->count; k++) {
         const struct store_entry *x = &p->entry[k];
         for (; i < known && mb->msg[i].uid < x->uid; i++)
@@ -193,11 +193,9 @@ void mailbox_merge(struct store_mailbox *mb, const struct store_picture *p, bool
         /* Once it is known to others that a UID has vanished, it cannot come back. */
         if (i < known && mb->msg[i].uid == x->uid && !(mb->msg[i].gone && mb->msg[i].logged))
             update(mb, &mb->msg[i++], p, x);
-        else if (x->uid > hold)
-            out->held = true;
-        else if (x->uid > mb->max_uid)
+        else if (x->uid > mb->max_uid && x->uid < hold)
             append(mb, p, x);
-        else
+        else if (x->uid < hold)
             out->late[out->late_count++] = (struct str){p->names.p + x->name, x->base_len};
     }
     for (; i < known && !part; i++)

@@ -294,6 +294,54 @@ static void newer_waits(void)
     store_mailbox_close(mb);
 }
 
+/* Nothing newer was seen than the files that were passed by: the uidlist has them, and they are waited for. */
+static void newest_passed_by(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    struct err e;
+    struct mailbox_merge m;
+    struct store_entry entry = {.uid = 1, .name_len = 1, .base_len = 1};
+    struct store_picture p = {.entry = &entry, .count = 1, .uneasy = true};
+    fixture_add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    struct store_mailbox *mb = fixture_box(root, "INBOX", false);
+    fixture_add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    GOOD(store_uidlist_refresh(&mb->folder->uids, &e));
+    CU_ASSERT(!mailbox_weigh(mb, &p) && mailbox_hold_from(mb) == 2);
+    buf_add(&p.names, "a", 2);
+    mailbox_merge(mb, &p, false, &m);
+    CU_ASSERT(m.held && mb->count == 1);
+    buf_free(&p.names);
+    mailbox_believe(mb);
+    store_mailbox_close(mb);
+}
+
+/* Somebody gives the file in new/ a UID and moves it away before we look there; that it came to cur/ is told later. */
+static void moved_while_looking(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    struct err e;
+    const struct store_changes *c;
+    fixture_add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    struct store_mailbox *mb = fixture_box(root, "INBOX", false);
+    struct store_uidlist other;
+    store_uidlist_init(&other, mb->folder->dir_fd, root);
+    GOOD(store_uidlist_lock(&other, &e));
+    uint32_t uid = store_uidlist_add(&other, STR("2000.M1P1.h"));
+    GOOD(store_uidlist_commit(&other, &e));
+    store_uidlist_free(&other);
+    usleep(100000); /* long ago for a clock of ticks */
+    AUTO_BUF flagged = {0};
+    store_name_format(&flagged, store_mailbox_base(mb, 0), STR(""), STORE_FLAGGED, 0);
+    CU_ASSERT(renameat(mb->folder->cur_fd, mailbox_name(mb, &mb->msg[0]), mb->folder->cur_fd, buf_z(&flagged)) == 0);
+    GOOD(store_mailbox_sync(mb, true, &c, &e));
+    fixture_put(root, "cur/2000.M1P1.h:2,S", "text\n");
+    GOOD(store_mailbox_sync(mb, true, &c, &e));
+    CU_ASSERT(store_mailbox_count(mb) == 2 && store_mailbox_at(mb, 1)->uid == uid);
+    store_mailbox_close(mb);
+}
+
 /* One of several processes that do what mail programs do, at once. */
 static int crowd_member(int root, unsigned seed)
 {
@@ -370,6 +418,8 @@ int main(void)
         {"flags of many", flags_of_many},
         {"what was left is written at the end", left_until_the_end},
         {"a listing that passes a file by", passed_by},
+        {"a listing that passes the newest files by", newest_passed_by},
+        {"a file that is moved while a part is looked at", moved_while_looking},
         {"newer messages wait for one that was passed by", newer_waits},
         {"four sessions at once", crowd},
         {NULL, NULL},
