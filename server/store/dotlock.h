@@ -3,7 +3,8 @@
  *
  * The lock is a file created with O_EXCL that holds "pid:host". One left by a dead process of this host is taken
  * over, and one that says no pid when it and the file it guards were untouched for stale_seconds; a living holder
- * is waited for, unless the lock is older than that and than the machine's start: then he only has the dead one's pid. Where Dovecot's lock becomes the new file (subscriptions) it says no pid, but Dovecot heeds ours.
+ * is waited for, unless the lock is older than that and than the machine's start: then he only has the dead one's
+ * pid. Where Dovecot's lock becomes the new file (subscriptions) it says no pid, but Dovecot heeds ours.
  */
 #ifndef FACTEUR_STORE_DOTLOCK_H
 #define FACTEUR_STORE_DOTLOCK_H

@@ -53,6 +53,9 @@ struct store_picture {
 };
 
 void store_picture_free(struct store_picture *p);
+/* A file that the look did not show, of a UID that the picture lacks. Afterwards it has to be sorted. */
+void store_picture_add(struct store_picture *p, uint32_t uid, const char *name, bool in_new);
+void store_picture_sort(struct store_picture *p);
 
 /* Scans cur/ and new/ and gives UIDs to new files, durably. move_new: files in new/ are moved to
  * cur/ first, as a mail reader does. */

@@ -1,7 +1,8 @@
 /*
  * dovecot-keywords: which keyword a letter a-z in a file name stands for ("0 $Forwarded" lines).
  *
- * Changed only under the folder's uidlist lock, as in Dovecot, and replaced as a whole. Names are ASCII, compared without case. A maildir has room for 26.
+ * Changed only under the folder's uidlist lock, as in Dovecot, and replaced as a whole. Names are ASCII, compared
+ * without case. A maildir has room for 26.
  */
 #ifndef FACTEUR_STORE_KEYWORDS_H
 #define FACTEUR_STORE_KEYWORDS_H

@@ -122,13 +122,13 @@ static int refuse(const struct store_mailbox *mb, struct err *e)
 
 /* Whether the picture can be taken as it is. Of the first look nothing is kept back in the end, but it is not the last
  * word either. */
-static bool is_sure(struct store_mailbox *mb, const struct store_picture *p, bool part, bool last, bool *held)
+static bool is_sure(struct store_mailbox *mb, struct store_picture *p, bool part, bool last, bool *held)
 {
     *held = false;
     if (part)
         return !mailbox_passed_by(mb, p);
-    bool sure = !p->uneasy || mailbox_weigh(mb, p);
-    if (!p->uneasy || (last && !mb->loaded)) {
+    bool all = mailbox_complete(mb, p) || !p->uneasy, sure = all || mailbox_weigh(mb, p);
+    if (all || (last && !mb->loaded)) {
         *held = !sure;
         mailbox_believe(mb);
         return true;
@@ -242,6 +242,8 @@ static int look_at_part(struct store_mailbox *mb, const struct store_stamp *befo
 {
     struct store_picture p;
     struct str came[STORE_WATCH_NAMES], went[STORE_WATCH_NAMES];
+    if (mb->watch.pending > STORE_WATCH_NAMES)
+        return 1;
     AUTO_BUF names = mb->watch.names;
     mb->watch.names = (struct buf){0};
     mb->watch.pending = 0;

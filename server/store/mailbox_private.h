@@ -109,6 +109,9 @@ void mailbox_read_ahead(struct store_mailbox *mb, size_t index);
 /* --- mailbox_doubt.c --- */
 /* A look at a part cannot show that the uidlist has more new messages than it saw. */
 bool mailbox_passed_by(const struct store_mailbox *mb, const struct store_picture *p);
+/* Adds to the picture of a look at everything what others renamed meanwhile, as inotify told it. True: nothing is
+ * missing in it now but what is gone; false: nobody told. */
+bool mailbox_complete(struct store_mailbox *mb, struct store_picture *p);
 /* One more disturbed look at everything. True: there is no doubt that what is missing is gone. */
 bool mailbox_weigh(struct store_mailbox *mb, const struct store_picture *p);
 void mailbox_believe(struct store_mailbox *mb); /* ends all doubt */

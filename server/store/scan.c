@@ -67,6 +67,14 @@ static int dir_of(const struct scan *s, const struct store_entry *m)
 
 /* ---- listing ---- */
 
+static struct store_entry entry_of(const struct store_name *n, size_t at, size_t len, bool in_new)
+{
+    return (struct store_entry){
+        .keywords = n->keywords, .size = n->size, .vsize = n->vsize, .name = (uint32_t)at,
+        .name_len = (uint16_t)len, .base_len = (uint16_t)n->base.n, .flags = n->flags,
+        .in_new = in_new, .recent = in_new};
+}
+
 static int list_one(void *ctx, struct str file, unsigned char type)
 {
     struct scan *s = ctx;
@@ -80,10 +88,7 @@ static int list_one(void *ctx, struct str file, unsigned char type)
         s->cap = s->cap ? s->cap * 2 : 64;
         s->entry = mem_grow(s->entry, s->cap, sizeof *s->entry);
     }
-    s->entry[s->count++] = (struct store_entry){
-        .keywords = n.keywords, .size = n.size, .vsize = n.vsize, .name = (uint32_t)s->names.n,
-        .name_len = (uint16_t)file.n, .base_len = (uint16_t)n.base.n, .flags = n.flags,
-        .in_new = s->listing_new, .recent = s->listing_new};
+    s->entry[s->count++] = entry_of(&n, s->names.n, file.n, s->listing_new);
     return buf_add(&s->names, file.p, file.n) | buf_byte(&s->names, '\0');
 }
 
@@ -385,13 +390,30 @@ static int by_uid(const void *x, const void *y)
     return a->uid < b->uid ? -1 : a->uid > b->uid;
 }
 
+void store_picture_add(struct store_picture *p, uint32_t uid, const char *name, bool in_new)
+{
+    struct store_name n;
+    struct str file = str_from(name);
+    if (!store_name_parse(file, &n) || p->names.n > UINT32_MAX - 512)
+        return;
+    p->entry = mem_grow(p->entry, p->count + 1, sizeof *p->entry);
+    p->entry[p->count] = entry_of(&n, p->names.n, file.n, in_new);
+    p->entry[p->count++].uid = uid;
+    buf_add(&p->names, name, file.n + 1);
+}
+
+void store_picture_sort(struct store_picture *p)
+{
+    qsort(p->entry, p->count, sizeof *p->entry, by_uid);
+}
+
 /* A part is small: sorted, and refused when a message is there twice. */
 static void take_part(struct scan *s, struct store_picture *out)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->entry[i].name_len && s->entry[i].uid)
             out->entry[out->count++] = s->entry[i];
-    qsort(out->entry, out->count, sizeof *out->entry, by_uid);
+    store_picture_sort(out);
     for (size_t i = 1; i < out->count; i++)
         s->again |= out->entry[i].uid == out->entry[i - 1].uid;
 }

@@ -129,7 +129,7 @@ static void take(struct store_watch *w, const struct inotify_event *event)
         return;
     if (in_new) {
         w->new_touched = true;
-    } else if (!w->rescan && w->pending < STORE_WATCH_NAMES) {
+    } else if (!w->rescan && w->pending < STORE_WATCH_MOST) {
         buf_byte(&w->names, came ? '+' : '-');
         buf_str(&w->names, str_from(event->name));
         buf_byte(&w->names, '\0');

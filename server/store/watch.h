@@ -9,7 +9,8 @@
 
 #include "base/mem.h"
 
-#define STORE_WATCH_NAMES 64 /* more than these are told as "look at everything" */
+#define STORE_WATCH_NAMES 64  /* more than these are worth a look at everything */
+#define STORE_WATCH_MOST 4096 /* and more than these, during one, are not told one by one */
 
 struct store_watch {
     int fd, cur_wd, new_wd;

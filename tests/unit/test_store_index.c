@@ -381,7 +381,7 @@ static void watching(void)
     renameat(cur, "c", cur, "d");
     CU_ASSERT(store_watch_touched(&w) && !w.moving);
     store_watch_clear(&w);
-    for (int i = 0; i <= STORE_WATCH_NAMES; i++) {
+    for (int i = 0; i <= STORE_WATCH_MOST; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d", i);
         fixture_put(cur, name, "x");

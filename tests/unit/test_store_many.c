@@ -342,6 +342,33 @@ static void moved_while_looking(void)
     store_mailbox_close(mb);
 }
 
+/* What a listing passed by is told by inotify: renamed, removed, or come to new/ when that had been listed. */
+static void told_meanwhile(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    AUTO_BUF flagged = {0};
+    struct err e;
+    struct store_picture p = {.uneasy = true};
+    for (int i = 0; i < 3; i++)
+        fixture_add(root, "INBOX", STORE_SEEN, NULL, "text\r\n");
+    struct store_mailbox *mb = fixture_box(root, "INBOX", false);
+    int cur = mb->folder->cur_fd;
+    store_picture_add(&p, 1, mailbox_name(mb, &mb->msg[0]), false);
+    store_name_format(&flagged, store_mailbox_base(mb, 1), STR(""), STORE_FLAGGED, 0);
+    CU_ASSERT(renameat(cur, mailbox_name(mb, &mb->msg[1]), cur, buf_z(&flagged)) == 0);
+    CU_ASSERT(unlinkat(cur, mailbox_name(mb, &mb->msg[2]), 0) == 0);
+    CU_ASSERT(fixture_add(root, "INBOX", 0, NULL, "text\r\n") == 4);
+    store_uidlist_forget(&mb->folder->uids);
+    GOOD(store_uidlist_refresh(&mb->folder->uids, &e));
+    CU_ASSERT(mailbox_complete(mb, &p));
+    CU_ASSERT_FATAL(p.count == 3 && p.entry[0].uid == 1 && p.entry[1].uid == 2 && p.entry[2].uid == 4);
+    CU_ASSERT(p.entry[1].flags == STORE_FLAGGED && !p.entry[1].in_new && p.entry[2].in_new);
+    UNIT_STR(str_from(p.names.p + p.entry[1].name), buf_z(&flagged));
+    store_picture_free(&p);
+    store_mailbox_close(mb);
+}
+
 /* One of several processes that do what mail programs do, at once. */
 static int crowd_member(int root, unsigned seed)
 {
@@ -419,6 +446,7 @@ int main(void)
         {"what was left is written at the end", left_until_the_end},
         {"a listing that passes a file by", passed_by},
         {"a listing that passes the newest files by", newest_passed_by},
+        {"what happens during a listing is told", told_meanwhile},
         {"a file that is moved while a part is looked at", moved_while_looking},
         {"newer messages wait for one that was passed by", newer_waits},
         {"four sessions at once", crowd},
