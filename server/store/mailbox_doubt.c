@@ -121,7 +121,7 @@ bool mailbox_complete(struct store_mailbox *mb, struct store_picture *p)
     if (missing.n && store_watch_touched(&mb->watch) && mb->watch.new_touched)
         add_from_new(mb, &missing, p);
     (void)store_watch_touched(&mb->watch);
-    bool told = !mb->watch.rescan;
+    bool told = !mb->watch.rescan && !mb->watch.moving;
     if (told)
         add_from_cur(mb, &missing, p);
     if (p->count > seen)
