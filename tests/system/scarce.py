@@ -173,17 +173,25 @@ class Scarce:
                 os.kill(pid, signal.SIGKILL)
 
     def short(self, load, program, which, limits):
-        """Under one limit after the other, until something was refused to the program."""
+        """Under one limit after the other, until something was refused to the program, or it ended for want of it."""
         before = self.refused(program, which)
         for words in limits:
+            since = len(self.mail.log())
             self.limit(program, words)
+            tap.wait_for(lambda: "child-ready program=%s " % program in self.mail.log()[since:] or
+                         self.ended(program, since), 60, "%s is not started with %s" % (program, words))
             goal = load.ledger.deeds + load.ledger.trouble + 20
             tap.wait_for(lambda: load.ledger.deeds + load.ledger.trouble >= goal, 90,
                          "nothing happens when %s has %s" % (program, words))
-            if self.refused(program, which) > before:
+            if self.refused(program, which) > before or self.ended(program, since):
                 break
         self.limit(program, None)
         return words
+
+    def ended(self, program, since):
+        """How often it ended, but for the kills by this test."""
+        ends = re.findall(" child-ended .*program=%s .*status=(.*)" % program, self.mail.log()[since:])
+        return len(ends) - ends.count("9")
 
     def every(self, which, limits):
         """Each program in turn, under load; nobody helps it when its limit is gone. Returns how often each ended
@@ -198,15 +206,14 @@ class Scarce:
                 tap.wait_for(lambda: {p: len(self.mail.pids(p)) for p in PROGRAMS} == count, 90,
                              "not all run again after %s had %s" % (program, words))
                 load.busy(5, what="nothing works after %s had %s" % (program, words))
-                ends = re.findall(" child-ended .*program=%s .*status=(.*)" % program, self.mail.log()[since:])
                 found[program] = self.refused(program, which) - before
-                ended[program] = len(ends) - ends.count("9")
-                killed += ends.count("9")
+                ended[program] = self.ended(program, since)
+                killed += len(re.findall(" child-ended .*program=%s .*status=9\n" % program, self.mail.log()[since:]))
                 print("# %s, %s: refused %d times, ended by itself %d times" %
                       (program, words, found[program], ended[program]), flush=True)
             load.busy(10)
         load.check(doubles=killed + sum(ended.values()))
-        tap.same([p for p in PROGRAMS if not found[p]], [], "programs whose limit was never met")
+        tap.same([p for p in PROGRAMS if not found[p] and not ended[p]], [], "programs whose limit was never met")
         return ended
 
     def descriptors(self):
