@@ -4,6 +4,7 @@
  */
 #include "fake_world.h"
 
+#include "ipc/front.h"
 #include "protocol/milter/edits.h"
 
 #include <fcntl.h>
@@ -30,6 +31,19 @@ struct call {
 };
 
 typedef void (*answer_fn)(struct event_base *w, struct arena *a, const struct msg *ask, struct msg *reply);
+
+/* --- settings: whoever runs the client owns them, and sees whether all were given back --- */
+
+struct front_settings *front_settings_hold(struct front_settings *s)
+{
+    s->holders++;
+    return s;
+}
+
+void front_settings_drop(struct front_settings *s)
+{
+    s->holders--;
+}
 
 /* --- grants --- */
 

@@ -58,17 +58,6 @@ void access_client_ended(struct access *a)
     (void)a;
 }
 
-struct front_settings *front_settings_hold(struct front_settings *s)
-{
-    s->holders++;
-    return s;
-}
-
-void front_settings_drop(struct front_settings *s)
-{
-    s->holders--;
-}
-
 static struct event_base world;
 
 int channel_send(struct channel *ch, const struct msg *m)

@@ -69,17 +69,6 @@ void smtpd_session_ended(struct smtpd *d)
     (void)d;
 }
 
-struct front_settings *front_settings_hold(struct front_settings *s)
-{
-    s->holders++;
-    return s;
-}
-
-void front_settings_drop(struct front_settings *s)
-{
-    s->holders--;
-}
-
 static void begin(struct smtpd *d, struct program *p, struct front_settings *settings)
 {
     *d = (struct smtpd){.program = p, .front = {.settings = settings}};
