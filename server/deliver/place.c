@@ -129,20 +129,24 @@ enum verdict deliver_place_write(const struct deliver_place *p, struct str heade
 
 /* --- looking --- */
 
-/* Nothing is there yet: it would be made on the disk of the base. */
-static enum verdict probe_unmade(const struct deliver_place *p, uint64_t size, struct err *e)
+/* Nothing is there yet: it would be made on the disk of dir. */
+static enum verdict probe_unmade(int dir, const struct deliver_place *p, uint64_t size, struct err *e)
 {
-    AUTO_FD base = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (p->limit && size > p->limit) {
         err_perm(e, "larger than the whole mailbox may be");
         err_client(e, "mailbox is full");
         return VERDICT_FULL;
     }
-    if (base < 0) {
-        err_temp(e, "%s: %s", p->base, strerror(errno));
-        return VERDICT_CANNOT_SAY;
-    }
-    return store_disk_check(base, size, e) == 0 ? VERDICT_YES : VERDICT_CANNOT_SAY;
+    return store_disk_check(dir, size, e) == 0 ? VERDICT_YES : VERDICT_CANNOT_SAY;
+}
+
+static enum verdict probe_base(const struct deliver_place *p, uint64_t size, struct err *e)
+{
+    AUTO_FD base = open(p->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (base >= 0)
+        return probe_unmade(base, p, size, e);
+    err_temp(e, "%s: %s", p->base, strerror(errno));
+    return VERDICT_CANNOT_SAY;
 }
 
 static bool is_missing(int home, struct str name)
@@ -157,7 +161,7 @@ static enum verdict probe_inside(const struct deliver_place *p, int home, uint64
 {
     AUTO_FD dir = -1;
     if (is_missing(home, p->name))
-        return probe_unmade(p, size, e);
+        return probe_unmade(home, p, size, e);
     if (open_maildir(p, home, false, &dir, e) != 0)
         return VERDICT_CANNOT_SAY;
     return room(dir, p, size, e);
@@ -168,7 +172,7 @@ enum verdict deliver_place_probe(const struct deliver_place *p, uint64_t size, s
     AUTO_FD home = -1;
     int r = store_home_open(p->base, p->home, p->uid, &home, e);
     if (r == 1)
-        return probe_unmade(p, size, e);
+        return probe_base(p, size, e);
     if (r != 0 || act_as(p, e) != 0)
         return VERDICT_CANNOT_SAY;
     enum verdict v = probe_inside(p, home, size, e);

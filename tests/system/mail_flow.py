@@ -188,6 +188,17 @@ def main(mail):
         if mail.root:
             tap.same(os.stat(mail.vmail + "/emil").st_uid, 20005)
 
+    def home_without_a_mailbox():
+        """As mkhomedir leaves it; its owner cannot read the base."""
+        home = mail.vmail + "/hanna"
+        mail.slapd.add(EXTRA % {"uid": "hanna", "base": mail.slapd.base, "number": 20007,
+                                "home": home, "address": "hanna@example.com"})
+        os.mkdir(home, 0o700)
+        if mail.root:
+            os.chown(home, 20007, 20100)
+        mail.deliver("hanna@example.com", TEXT % "the first")
+        tap.same(len(mail.maildir("hanna")), 1)
+
     def malformed():
         people = {"noid": ("abc-is-no-number", 0), "low": (0, 999), "far": (0, 20010)}
         del people["noid"]
@@ -290,6 +301,7 @@ def main(mail):
         ("IMAP refuses wrong passwords", imap_passwords),
         ("a person and a domain added with ldapadd", added_person),
         ("the first login makes the mailbox", first_login_makes_the_mailbox),
+        ("a home that was made before its mailbox", home_without_a_mailbox),
         ("malformed entries are 451 and named in the log", malformed),
         ("a symbolic link in the way is 451", in_the_way),
         ("a loop of aliases is 451", alias_loop),

@@ -17,6 +17,8 @@ from netns import Net, ip  # noqa: E402
 
 A, B = "10.78.0.1", "10.78.0.2"
 CUTS = int(os.environ.get("CUTS", "4"))
+# What the log says of every session that goes well.
+ROUTINE = re.compile(r" info: (queue-\w+|relay-\w+|relayed|deliver|accepted|connect|disconnect|tls|auth|lost) ")
 HURRY = {"smtp_%s_timeout" % what: "2s" for what in
          ("connect", "helo", "starttls", "mail", "rcpt", "data_init", "data_xfer", "data_done", "quit")}
 
@@ -132,8 +134,9 @@ with Net() as the_net:
         try:
             failed = tap.run(main(the_net, at_a, at_b))
             if failed:
-                for line in at_a.log().splitlines()[-30:] + at_b.log().splitlines()[-30:]:
-                    print("# " + line)
+                for mail in (at_a, at_b):
+                    told = [line for line in mail.log().splitlines() if ROUTINE.search(line) is None]
+                    print("\n".join("# " + line for line in told[-60:]))
         finally:
             at_a.close()
     finally:
