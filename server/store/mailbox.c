@@ -10,7 +10,7 @@
 
 size_t store_mailbox_count(const struct store_mailbox *mb)
 {
-    return mb->count;
+    return mb->asleep ? 0 : mb->told_exists;
 }
 
 const struct store_msg *store_mailbox_at(const struct store_mailbox *mb, size_t index)
@@ -20,8 +20,8 @@ const struct store_msg *store_mailbox_at(const struct store_mailbox *mb, size_t 
 
 size_t store_mailbox_find(const struct store_mailbox *mb, uint32_t uid, bool *exact)
 {
-    size_t i = MEM_BELOW(mb->msg, mb->count, uid, uid);
-    *exact = i < mb->count && mb->msg[i].uid == uid;
+    size_t count = store_mailbox_count(mb), i = MEM_BELOW(mb->msg, count, uid, uid);
+    *exact = i < count && mb->msg[i].uid == uid;
     return i;
 }
 

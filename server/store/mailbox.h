@@ -54,6 +54,8 @@ int store_mailbox_open_once(int root_fd, struct str name, struct store_index *in
                             struct store_mailbox **out, struct err *e);
 void store_mailbox_close(struct store_mailbox *mb); /* NULL is fine */
 
+/* How many messages opening, or the last sync, told of. What came into the view since has no number before it
+ * is told (RFC 9051 7.4.1). */
 size_t store_mailbox_count(const struct store_mailbox *mb);
 /* index is seq - 1. The pointer is good until the next call that takes a mailbox that is not const: any
  * of them may look at the folder and find more messages. */
@@ -109,7 +111,7 @@ int store_mailbox_guard(struct store_mailbox *mb);
 
 /* ---- pieces of answers that the index keeps ---- */
 /* Before a command that asks for pieces of many messages: they need the rows that a first look left for a
- * quiet moment. As settle does, it may find more messages. */
+ * quiet moment. */
 void store_mailbox_prepare(struct store_mailbox *mb);
 bool store_mailbox_piece(struct store_mailbox *mb, size_t index, enum store_piece kind,
                          struct str *out); /* good until the next call of this room */

@@ -135,8 +135,7 @@ static void follow_row(void *ctx, const struct store_index_row *row)
 static void follow_vanished(void *ctx, uint32_t first, uint32_t last)
 {
     struct store_mailbox *mb = ctx;
-    bool exact;
-    for (size_t i = store_mailbox_find(mb, first, &exact);
+    for (size_t i = MEM_BELOW(mb->msg, mb->count, uid, first);
          i < mb->count && mb->msg[i].uid <= last; i++)
         mb->msg[i].gone = mb->msg[i].logged = true;
 }

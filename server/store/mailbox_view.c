@@ -55,9 +55,8 @@ void mailbox_set_name(struct store_mailbox *mb, struct store_msg *m, struct str 
 
 struct store_msg *mailbox_by_uid(struct store_mailbox *mb, uint32_t uid)
 {
-    bool exact;
-    size_t at = store_mailbox_find(mb, uid, &exact);
-    return exact ? &mb->msg[at] : NULL;
+    size_t at = MEM_BELOW(mb->msg, mb->count, uid, uid);
+    return at < mb->count && mb->msg[at].uid == uid ? &mb->msg[at] : NULL;
 }
 
 struct store_msg *mailbox_by_base(struct store_mailbox *mb, struct str base)

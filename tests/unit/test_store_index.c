@@ -502,6 +502,54 @@ static void known_is_checked(void)
     store_index_free(x);
 }
 
+/* ---- views that others' sessions write for ---- */
+
+static size_t last_told(struct store_mailbox *mb)
+{
+    const struct store_changes *ch;
+    struct err e;
+    CU_ASSERT_FATAL(store_mailbox_sync(mb, true, &ch, &e) == 0);
+    return ch->exists_grew ? ch->exists : 0;
+}
+
+/* What a session wrote of a message that another one has not told its client yet. */
+static void message_arrives(int root, struct store_mailbox *at, char number)
+{
+    char name[] = "1000.M1.h,S=14,W=17:2,";
+    name[6] = number;
+    write_mail(root, name);
+    CU_ASSERT(last_told(at) == (size_t)(number - '0'));
+}
+
+/* Writing takes over what others wrote, and a client may not meet numbers it was not told (RFC 9051 7.4.1). */
+static void numbers_are_told_first(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    struct err e;
+    bool exact;
+    write_mail(root, "1000.M1.h,S=14,W=17:2,");
+    struct store_index *x = store_index_new(root), *y = store_index_new(root);
+    struct store_mailbox *mb = open_inbox(root, x), *other = open_inbox(root, y);
+    message_arrives(root, other, '2');
+    CU_ASSERT(store_mailbox_measure(mb, 0, &e) == 0 && store_mailbox_unsettled(mb));
+    store_mailbox_settle(mb, true); /* in a pause of the client */
+    CU_ASSERT(store_mailbox_highest(mb) == store_mailbox_highest(other));
+    CU_ASSERT(store_mailbox_count(mb) == 1);
+    CU_ASSERT(store_mailbox_find(mb, 2, &exact) == 1 && !exact);
+    CU_ASSERT(last_told(mb) == 2 && store_mailbox_count(mb) == 2);
+    CU_ASSERT(store_mailbox_find(mb, 2, &exact) == 1 && exact);
+    message_arrives(root, other, '3');
+    CU_ASSERT(store_mailbox_guard(mb) == 0); /* within a command */
+    CU_ASSERT(store_mailbox_count(mb) == 2);
+    store_mailbox_settle(mb, false);
+    CU_ASSERT(store_mailbox_count(mb) == 2 && last_told(mb) == 3);
+    store_mailbox_close(mb);
+    store_mailbox_close(other);
+    store_index_free(x);
+    store_index_free(y);
+}
+
 /* ---- copies ---- */
 
 static void copies(void)
@@ -547,6 +595,7 @@ int main(void)
         {"a view without its messages", sleeping},
         {"a view that cannot be put away", not_sleeping},
         {"what a client knows is checked", known_is_checked},
+        {"numbers are told before they are used", numbers_are_told_first},
         {"copies by link", copies},
         {NULL, NULL}};
     return unit_main("store-index", tests);
