@@ -20,9 +20,9 @@ int64_t clock_real_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
-int64_t clock_boot_us(void)
+int64_t clock_up_us(void)
 {
-    return read_us(CLOCK_REALTIME) - read_us(CLOCK_BOOTTIME);
+    return read_us(CLOCK_BOOTTIME);
 }
 
 /* n digits from the front. */

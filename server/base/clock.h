@@ -6,7 +6,7 @@
 
 int64_t clock_mono_ms(void); /* milliseconds, never steps back */
 int64_t clock_real_us(void); /* microseconds since 1970, may jump */
-int64_t clock_boot_us(void); /* when the machine started, by clock_real_us() as it is now */
+int64_t clock_up_us(void);   /* since the machine started */
 
 /* A GeneralizedTime of a directory, "20261224120000Z" (RFC 4517 section 3.3.13): seconds since 1970,
  * fractions left out. 0, or -1 when it is none. */

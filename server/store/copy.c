@@ -21,11 +21,12 @@ void store_copies_begin(struct store_copies *c)
 
 /* Content is written when a file is made, or when it was changed last. The time of its last change of status
  * says less: a flag or a copy sets that too. */
-static bool is_young(const struct statx *st)
+static bool is_young(struct store_copies *c, int dir_fd, const struct statx *st)
 {
-    int64_t since = clock_real_us() / 1000000 - YOUNG_SECONDS;
+    if (c->since == 0)
+        c->since = store_maildir_now(dir_fd) / 1000000000 - YOUNG_SECONDS;
     int64_t made = st->stx_mask & STATX_BTIME ? st->stx_btime.tv_sec : st->stx_ctime.tv_sec;
-    return made > since || st->stx_mtime.tv_sec > since;
+    return made > c->since || st->stx_mtime.tv_sec > c->since;
 }
 
 /* The few are synced before they are linked: a link would make the inode dirty again. */
@@ -64,7 +65,7 @@ int store_copies_add(struct store_copies *c, struct store_writer *w, int dir_fd,
                      (unsigned long long)w->vsize);
     if (n <= 0 || (size_t)n >= sizeof w->base)
         return 2;
-    return is_young(&st) ? sync_content(c, src_dir, src, e) : 0;
+    return is_young(c, dir_fd, &st) ? sync_content(c, src_dir, src, e) : 0;
 }
 
 int store_copies_place(struct store_writer *w, int src_dir, const char *src, int to_dir, bool in_new,

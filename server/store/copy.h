@@ -13,6 +13,7 @@
 struct store_copies { /* for all copies of one save */
     char host[128], unique[64];
     size_t made;
+    int64_t since; /* seconds since 1970: what is younger may not be on disk; 0: not known yet */
     size_t young; /* sources whose content may not be on disk */
 };
 

@@ -1,6 +1,6 @@
 /* Taking, checking and leaving lock files. */
 #include "store/dotlock.h"
-#include "store/fs.h"
+#include "store/maildir.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -52,16 +52,24 @@ static int64_t last_change(const struct stat *st, int64_t now)
     return st->st_mtime <= now && st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
 }
 
+static bool is_young(const struct stat *st, int64_t now)
+{
+    return st->st_mtime >= now - YOUNG_SECONDS && st->st_mtime <= now;
+}
+
 /* Whether the holder of this lock is dead, by the rules Dovecot goes by, and by PID_SECONDS. */
 static bool is_stale(const struct store_dotlock *l, const struct stat *st, int stale_seconds, bool all_say)
 {
     struct stat target;
     int64_t now = clock_real_us() / 1000000;
-    if (st->st_mtime >= now - YOUNG_SECONDS && st->st_mtime <= now)
+    if (is_young(st, now))
+        return false;
+    now = store_maildir_now(l->dir_fd) / 1000000000;
+    if (is_young(st, now))
         return false;
     pid_t pid = lock_pid(l->dir_fd, l->path);
     int64_t changed = last_change(st, now);
-    bool before_boot = changed < clock_boot_us() / 1000000 && now > changed + stale_seconds;
+    bool before_boot = now > changed + stale_seconds && now > changed + clock_up_us() / 1000000;
     if (pid == getpid() || (pid > 0 && before_boot))
         return true; /* left by an earlier process of this number */
     if (pid > 0)

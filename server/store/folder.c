@@ -1,10 +1,14 @@
 /* Opening a folder, its stamp, and pictures of it. */
 #include "store/folder.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define TIME_KNOWN_MS 60000 /* two clocks drift less than a tick in this */
+#define STEP_MS 5           /* more than that is a step of one of them */
 
 static struct store_folder *folder_new(int root_fd)
 {
@@ -78,6 +82,27 @@ int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, st
     out->cur_ns = nanoseconds(cur.st_mtim);
     out->new_ns = nanoseconds(new.st_mtim);
     return 0;
+}
+
+/* The clock of the day has gone on evenly since, and not for long. */
+static bool time_known(const struct store_folder *f, int64_t real_us, int64_t mono_ms)
+{
+    int64_t by_mono = mono_ms - f->time.mono_ms, by_real = (real_us - f->time.real_us) / 1000;
+    return f->time.mono_ms && by_mono < TIME_KNOWN_MS && by_real - by_mono <= STEP_MS &&
+           by_mono - by_real <= STEP_MS;
+}
+
+int64_t store_folder_now(struct store_folder *f)
+{
+    int64_t real_us = clock_real_us(), mono_ms = clock_mono_ms();
+    if (!time_known(f, real_us, mono_ms)) {
+        int64_t now = store_maildir_now(f->dir_fd);
+        real_us = clock_real_us();
+        f->time.ahead_ns = real_us * 1000 - now;
+        f->time.real_us = real_us;
+        f->time.mono_ms = mono_ms;
+    }
+    return real_us * 1000 - f->time.ahead_ns;
 }
 
 bool store_stamp_eq(const struct store_stamp *a, const struct store_stamp *b)

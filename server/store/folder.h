@@ -19,6 +19,10 @@ struct store_folder {
     struct store_uidlist uids;
     struct store_keywords keywords;
     struct store_watch *watch;  /* borrowed: who is told of changes made here; may be NULL */
+    struct {
+        int64_t ahead_ns;         /* of clock_real_us() */
+        int64_t real_us, mono_ms; /* when that was found; 0: never */
+    } time;                     /* of the file system: see store_folder_now() */
 };
 
 /* 0; 1 when there is no such folder; -1 and *e. The folder is the caller's to close. */
@@ -78,6 +82,8 @@ int store_folder_renumber(struct store_folder *f, const struct str *bases, size_
 int store_folder_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e);
 /* Of the uidlist alone; the directories' times are 0. */
 int store_folder_list_stamp(const struct store_folder *f, struct store_stamp *out, struct err *e);
+/* store_maildir_now(), without a touch for every call. */
+int64_t store_folder_now(struct store_folder *f);
 bool store_stamp_eq(const struct store_stamp *a, const struct store_stamp *b);
 
 struct store_status { /* see store_status() in mailbox.h; RFC 3501 section 6.3.10, RFC 8438 */

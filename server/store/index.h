@@ -35,7 +35,7 @@ struct store_index_folder {
     unsigned char guid[16];
     uint32_t uidvalidity, uidnext;
     struct store_stamp stamp; /* what the rows show */
-    int64_t taken_ns;      /* when the stamp was looked at, real time; 0: the rows may be behind */
+    int64_t taken_ns;      /* when the stamp was looked at, by store_folder_now(); 0: the rows may be behind */
     uint64_t lines;        /* lines of the uidlist at that stamp */
     uint64_t highest;      /* mod-sequence */
     uint64_t logged_since; /* what vanished later than this mod-sequence is in the log */

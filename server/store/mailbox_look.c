@@ -62,7 +62,7 @@ static void list_as_read(const struct store_mailbox *mb, struct store_stamp *s)
 void mailbox_anchor(struct store_mailbox *mb)
 {
     struct store_stamp now;
-    int64_t at = clock_real_us() * 1000;
+    int64_t at = store_folder_now(mb->folder);
     if (mb->watch.fd < 0 || store_watch_touched(&mb->watch) ||
         store_folder_stamp(mb->folder, &now, NULL) != 0 || store_watch_touched(&mb->watch))
         return;
@@ -75,7 +75,7 @@ void mailbox_anchor(struct store_mailbox *mb)
 static void anchor_scan(struct store_mailbox *mb, const struct store_picture *p, bool held)
 {
     mb->stamp = p->stamp;
-    mb->taken_ns = p->uneasy ? 0 : clock_real_us() * 1000;
+    mb->taken_ns = p->uneasy ? 0 : store_folder_now(mb->folder);
     mb->recheck_at = 0;
     if (held) {
         mb->taken_ns = 0;
@@ -395,7 +395,7 @@ int mailbox_look(struct store_mailbox *mb, struct err *e)
     int r = 1;
     int64_t began_ns = 0;
     for (int i = 1; i <= LOOKS && r == 1; i++) {
-        began_ns = clock_real_us() * 1000;
+        began_ns = store_folder_now(mb->folder);
         r = mb->loaded ? look_once(mb, i == LOOKS, e) : first_look(mb, i == LOOKS, e);
     }
     if (is_ahead(mb, began_ns)) {

@@ -49,7 +49,7 @@ static int begin(struct store_mailbox **out, struct err *e)
     if (mailbox_look(mb, e) != 0)
         return give_up(out);
     if (!mb->read_only)
-        (void)store_maildir_clean(mb->folder->dir_fd, clock_real_us() / 1000000, NULL);
+        (void)store_maildir_clean(mb->folder->dir_fd, store_folder_now(mb->folder) / 1000000000, NULL);
     mailbox_tell(mb, true);
     for (size_t i = 0; i < mb->count; i++)
         mb->msg[i].news = false;

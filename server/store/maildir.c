@@ -1,5 +1,6 @@
 /* Making a Maildir++ whole, opening it, and clearing what crashed writers left in tmp/. */
 #include "store/maildir.h"
+#include "base/clock.h"
 #include "store/folders.h"
 #include "store/uidlist.h"
 
@@ -79,6 +80,16 @@ int store_maildir_open(int home_fd, struct str name, bool create, int *fd, struc
         return 0;
     fd_closep(fd);
     return -1;
+}
+
+int64_t store_maildir_now(int dir_fd)
+{
+    const struct timespec touch[] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+    struct stat st;
+    if (utimensat(dir_fd, "tmp", touch, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fstatat(dir_fd, "tmp", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return clock_real_us() * 1000;
+    return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
 struct cleaning {

@@ -26,6 +26,10 @@ int store_maildir_complete(int dir_fd, struct err *e);
  * left. Opening a mailbox does it. */
 int store_maildir_clean(int dir_fd, int64_t now, struct err *e);
 
+/* The time by which the maildir's file system stamps changes (a file server's is another than ours), in
+ * nanoseconds since 1970, never ahead of it: that of a touch of tmp/. Our own where that cannot be. */
+int64_t store_maildir_now(int dir_fd);
+
 /* ---- one message ---- */
 struct store_writer {
     int dir_fd;  /* borrowed: the maildir or folder */

@@ -30,7 +30,7 @@ struct scan {
     uint32_t *slot;    /* for each uidlist record: entry + 1 */
     size_t unknown;    /* entries without a record */
     struct store_stamp stamp;
-    int64_t stamp_ns;  /* real time before it was taken */
+    int64_t stamp_ns;  /* store_folder_now() before it was taken */
     bool uneasy, again;
     struct err *e;
 };
@@ -123,7 +123,7 @@ static int list_new(struct scan *s)
     for (int i = 0;; i++) {
         size_t left = 0;
         scan_clear(s);
-        s->stamp_ns = clock_real_us() * 1000;
+        s->stamp_ns = store_folder_now(s->f);
         if (store_folder_stamp(s->f, &s->stamp, s->e) != 0 || list_dir(s, true) != 0)
             return -1;
         if (i == 0 && s->part && s->count > s->part->limit)
@@ -166,7 +166,7 @@ static int list_part(struct scan *s)
 static int list_all(struct scan *s)
 {
     struct store_stamp after;
-    int64_t began = clock_real_us() * 1000; /* a slow look must not make a young change old */
+    int64_t began = store_folder_now(s->f); /* a slow look must not make a young change old */
     if (s->part)
         return list_part(s);
     s->again = false;
