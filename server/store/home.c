@@ -15,7 +15,7 @@
 static int open_dir(int at, const char *path, uint64_t resolve)
 {
     struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                           .resolve = resolve | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+                           .resolve = resolve | RESOLVE_NO_MAGICLINKS};
     return (int)syscall(SYS_openat2, at, path, &how, sizeof how);
 }
 
@@ -137,7 +137,7 @@ static int make_dir(const struct maker *m, int at, const char *name, bool is_hom
 static int step(const struct maker *m, int at, const char *name, bool is_home, int *fd)
 {
     for (int i = 0; i < TRIES; i++) {
-        *fd = open_dir(at, name, RESOLVE_BENEATH);
+        *fd = open_dir(at, name, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
         if (*fd >= 0)
             return is_home ? check_home(*fd, m->home, name, m->uid, m->e)
                            : check_way(*fd, m->home, name, m->e);

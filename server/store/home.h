@@ -3,8 +3,9 @@
  *
  * Called by a privileged process, or by the plain user in single_uid mode. The base and what lies
  * between it and the home stay the caller's (root's), 0755; the home is made under a temporary name,
- * given to its owner, and renamed into place without replacing anything. Nothing is followed:
- * openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
+ * given to its owner, and renamed into place without replacing anything. Nothing below the base is followed:
+ * openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. The base itself may lie behind a link: its path is the
+ * administrator's, and what it leads to is checked.
  */
 #ifndef FACTEUR_STORE_HOME_H
 #define FACTEUR_STORE_HOME_H

@@ -124,6 +124,26 @@ static void home_in_the_way(void)
     fixture_free(&h.f);
 }
 
+static void home_base_behind_a_link(void)
+{
+    if (no_openat2())
+        return;
+    struct homes h = homes_new();
+    struct err e;
+    char base[128];
+    int fd = -1;
+    CU_ASSERT_FATAL(mkdirat(h.f.fd, "disk", 0755) == 0 && symlinkat("disk", h.f.fd, "vmail") == 0);
+    snprintf(base, sizeof base, "%s/vmail", h.f.path);
+    snprintf(h.path, sizeof h.path, "%s/vmail/alice", h.f.path);
+    CU_ASSERT(store_home_make(base, str_from(h.path), h.owner, h.owner, &fd, &e) == 0);
+    CU_ASSERT(fixture_count(h.f.fd, "disk") == 1);
+    close(fd);
+    CU_ASSERT(fchmodat(h.f.fd, "disk", 0777, 0) == 0);
+    CU_ASSERT(store_home_make(base, str_from(h.path), h.owner, h.owner, &fd, &e) == -1 &&
+              strstr(e.log, "writable by others"));
+    fixture_free(&h.f);
+}
+
 /* Eight processes make the same home at once. */
 static void home_race(void)
 {
@@ -539,6 +559,7 @@ int main(void)
         {"a home is made", home_made},
         {"homes outside the base are refused", home_bad_paths},
         {"what is in the way of a home is named", home_in_the_way},
+        {"the base may lie behind a link", home_base_behind_a_link},
         {"a race for one home has no loser", home_race},
         {"line ends and sizes, in pieces", writer_line_ends},
         {"names and links", writer_name},
