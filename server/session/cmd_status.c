@@ -17,7 +17,7 @@ int imap_status_get(struct imap_session *s, struct str name, unsigned items,
                     (items & IMAP_STATUS_DELETED_STORAGE ? STORE_STATUS_DELETED_SIZE : 0u);
     if (items & IMAP_STATUS_HIGHESTMODSEQ)
         imap_use_modseq(s);
-    return store_status(s->settings->maildir_fd, name, s->index, want, status, e);
+    return store_status(s->settings->maildir_fd, name, s->index, &s->status_view, want, status, e);
 }
 
 static void add_name(struct buf *b, bool *first, const char *name)

@@ -60,6 +60,7 @@ struct imap_session {
     struct store_index *index;
     struct store_mailbox *mailbox; /* selected, or NULL */
     char *mailbox_name;
+    struct store_mailbox *status_view; /* what STATUS keeps, or NULL */
     struct buf told_flags;         /* what FLAGS said last */
     uint64_t told_modseq;          /* all changes up to this one are told (RFC 7162 3.2) */
     struct imap_set saved;         /* "$" as UIDs, resolved (RFC 5182); search_run.h */
@@ -123,6 +124,8 @@ void imap_tell_vanished(struct imap_session *s, uint64_t since, const struct ima
 
 /* --- mailbox.c: the selected mailbox --- */
 void imap_unselect(struct imap_session *s);
+/* Closes what STATUS keeps. */
+void imap_leave_status(struct imap_session *s);
 /* Before a wait for the client: the answers are sent, and nothing is held of the index. */
 void imap_answered(struct imap_session *s);
 /* The client may be silent now: what was left for a quiet moment. */

@@ -6,8 +6,15 @@
 #include <poll.h>
 #include <stdlib.h>
 
+void imap_leave_status(struct imap_session *s)
+{
+    store_mailbox_close(s->status_view);
+    s->status_view = NULL;
+}
+
 void imap_unselect(struct imap_session *s)
 {
+    imap_leave_status(s); /* it may be what is selected next */
     store_mailbox_close(s->mailbox);
     s->mailbox = NULL;
     free(s->mailbox_name);

@@ -36,6 +36,7 @@ void imap_nap(struct imap_session *s)
     }
     s->nap_at = INT64_MAX;
     search_text_free(s);
+    imap_leave_status(s);
     if (s->mailbox && store_mailbox_unsettled(s->mailbox)) /* IDLE came right after SELECT */
         store_mailbox_settle(s->mailbox, true);
     if (s->mailbox)

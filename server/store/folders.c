@@ -71,19 +71,28 @@ int store_folder_dir(struct str name, char out[256], struct err *e)
     return 0;
 }
 
+static int stat_cur(int root_fd, const char *dir, struct stat *st)
+{
+    char cur[264];
+    snprintf(cur, sizeof cur, "%s/cur", dir);
+    return fstatat(root_fd, cur, st, AT_SYMLINK_NOFOLLOW);
+}
+
+int store_folder_cur_stat(int root_fd, struct str name, struct stat *st)
+{
+    char dir[256];
+    return store_folder_dir(name, dir, NULL) == 0 && stat_cur(root_fd, dir, st) == 0 ? 0 : -1;
+}
+
 int store_folder_dir_open(int root_fd, struct str name, int *fd, struct err *e)
 {
-    char dir[256], cur[264];
+    char dir[256];
     struct stat st;
     *fd = -1;
     if (store_folder_dir(name, dir, e) != 0)
         return -1;
-    if (strcmp(dir, ".") != 0) {
-        snprintf(cur, sizeof cur, "%s/cur", dir);
-        if (fstatat(root_fd, cur, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
-            (errno == ENOENT || errno == ENOTDIR))
-            return 1;
-    }
+    if (strcmp(dir, ".") != 0 && stat_cur(root_fd, dir, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return 1;
     *fd = store_dir_open(root_fd, dir);
     if (*fd >= 0)
         return 0;

@@ -10,6 +10,8 @@
 
 #include "store/subscriptions.h"
 
+#include <sys/stat.h>
+
 #define STORE_FOLDER_SEP '.'
 #define STORE_FOLDER_NAME_MAX 200 /* bytes */
 
@@ -21,6 +23,8 @@ bool store_folder_is_inbox(struct str name); /* "INBOX" in any case */
 int store_folder_dir(struct str name, char out[256], struct err *e);
 /* Opens the folder's directory: 0; 1 when there is none; -1 and *e. */
 int store_folder_dir_open(int root_fd, struct str name, int *fd, struct err *e);
+/* What its cur/ is, by which folders are told apart. 0, or -1. */
+int store_folder_cur_stat(int root_fd, struct str name, struct stat *st);
 
 /* All folders that can be selected, INBOX first, the others sorted by bytes. */
 int store_folder_list(int root_fd, struct arena *a, struct store_names *out, struct err *e);

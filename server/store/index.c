@@ -85,7 +85,8 @@ struct store_index *store_index_new(int root_fd)
 {
     struct store_index *x = MEM_NEW(struct store_index);
     x->root_fd = root_fd;
-    x->watch_fd = -1;
+    for (size_t i = 0; i < INDEX_WATCHES; i++)
+        x->watch_fd[i] = -1;
     return x;
 }
 
@@ -109,14 +110,20 @@ static void close_database(struct store_index *x)
 
 void store_index_leave_watch(struct store_index *x, int fd)
 {
-    fd_closep(&x->watch_fd);
-    x->watch_fd = fd;
+    size_t i = 0;
+    while (i < INDEX_WATCHES - 1 && x->watch_fd[i] >= 0)
+        i++;
+    fd_closep(&x->watch_fd[i]);
+    x->watch_fd[i] = fd;
 }
 
 int store_index_take_watch(struct store_index *x)
 {
-    int fd = x->watch_fd;
-    x->watch_fd = -1;
+    int fd = -1;
+    for (size_t i = 0; i < INDEX_WATCHES && fd < 0; i++) {
+        fd = x->watch_fd[i];
+        x->watch_fd[i] = -1;
+    }
     return fd;
 }
 
@@ -397,7 +404,8 @@ void store_index_free(struct store_index *x)
     if (!x)
         return;
     store_index_rest(x);
-    fd_closep(&x->watch_fd);
+    for (size_t i = 0; i < INDEX_WATCHES; i++)
+        fd_closep(&x->watch_fd[i]);
     free(x);
 }
 

@@ -28,7 +28,8 @@ struct index_cursor { /* an open reading of pieces of one kind */
 
 struct store_index {
     int root_fd;
-    int watch_fd; /* see store_index_leave_watch */
+#define INDEX_WATCHES 2 /* of the selected mailbox, and of what STATUS keeps */
+    int watch_fd[INDEX_WATCHES]; /* see store_index_leave_watch */
     struct store_database file;
     sqlite3_stmt *st[INDEX_STATEMENTS];
     struct index_cursor cursor[STORE_PIECES];

@@ -146,10 +146,11 @@ void store_mailbox_write_known(const struct store_mailbox *mb, uint64_t told, st
 int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct store_index *index,
                          struct str known, struct store_mailbox **out, struct err *e);
 
-/* STATUS of a folder, from the index alone where it is up to date. 0; 1: no such folder; -1 and *e. */
+/* STATUS of a folder, from the index alone where it is up to date. 0; 1: no such folder; -1 and *e. kept (may be
+ * NULL): a view for the next question, NULL at first, which the caller closes before the index. */
 enum { STORE_STATUS_SIZE = 1, STORE_STATUS_DELETED_SIZE = 2 };
-int store_status(int root_fd, struct str name, struct store_index *index, unsigned want,
-                 struct store_status *out, struct err *e);
+int store_status(int root_fd, struct str name, struct store_index *index, struct store_mailbox **kept,
+                 unsigned want, struct store_status *out, struct err *e);
 
 /* ---- keywords ---- */
 struct str store_mailbox_keyword(const struct store_mailbox *mb, unsigned bit); /* empty: none */

@@ -78,10 +78,12 @@ int store_mailbox_open_once(int root_fd, struct str name, struct store_index *in
     return begin(out, e);
 }
 
-int mailbox_look_into(struct store_folder *f, struct store_index *index, struct store_mailbox **out,
-                      struct err *e)
+int mailbox_look_into(struct store_folder *f, bool watched, struct store_index *index,
+                      struct store_mailbox **out, struct err *e)
 {
     *out = view_new(f, true, index);
+    if (watched)
+        watch(*out);
     return begin(out, e);
 }
 
@@ -99,7 +101,7 @@ int store_mailbox_resume(int root_fd, struct str name, bool read_only, struct st
 static void let_stamp_settle(struct store_mailbox *mb)
 {
     struct store_index_folder row = {.id = 1, .stamp = mb->stamp, .taken_ns = mb->taken_ns};
-    if (!mb->index || !mb->folder_id || mb->watch.fd < 0 || mb->count < REST_FROM ||
+    if (!mb->index || !mb->folder_id || mb->watch.fd < 0 || mb->read_only || mb->count < REST_FROM ||
         mb->taken_ns == 0 || store_index_believable(&row))
         return;
     nanosleep(&(struct timespec){.tv_nsec = MAILBOX_TICK_MS * 1000000}, NULL);

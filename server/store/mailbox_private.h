@@ -98,9 +98,10 @@ void mailbox_changed(struct store_mailbox *mb, struct store_msg *m, bool news);
 void mailbox_mark_gone(struct store_mailbox *mb, struct store_msg *m);
 
 /* --- mailbox_open.c --- */
-/* A view for one look, read-only and without a watch. The folder is the view's, also on failure. */
-int mailbox_look_into(struct store_folder *f, struct store_index *index, struct store_mailbox **out,
-                      struct err *e);
+/* A view for looks alone, read-only; watched where there are to be more than one. The folder is the view's, also on
+ * failure. */
+int mailbox_look_into(struct store_folder *f, bool watched, struct store_index *index,
+                      struct store_mailbox **out, struct err *e);
 
 /* --- mailbox_ahead.c --- */
 /* The message is about to be read. */

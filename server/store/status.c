@@ -1,7 +1,14 @@
-/* STATUS of a folder that is not selected. */
+/*
+ * STATUS of a folder that is not selected.
+ *
+ * Where the index is behind, the folder is looked into. The view that takes is kept for the next question, with a
+ * watch: of a folder that this session adds to again and again only what is new need be looked at then.
+ */
 #include "store/mailbox_private.h"
 
 #include <fcntl.h>
+
+#define KEEP_MAX 20000 /* messages of a view that is worth its memory */
 
 /* The row has it all, unless something happened since. */
 static bool from_row(struct store_folder *f, struct store_index *index, unsigned want,
@@ -56,7 +63,7 @@ static int from_view(struct store_mailbox *mb, unsigned want, struct store_statu
         if (m->gone)
             continue;
         out->messages++;
-        out->recent += m->recent;
+        out->recent += m->in_new;
         out->unseen += !(m->flags & STORE_SEEN);
         if (m->flags & STORE_DELETED) {
             out->deleted++;
@@ -68,21 +75,59 @@ static int from_view(struct store_mailbox *mb, unsigned want, struct store_statu
     return 0;
 }
 
-int store_status(int root_fd, struct str name, struct store_index *index, unsigned want,
-                 struct store_status *out, struct err *e)
+/* ---- views that are kept ---- */
+
+static bool is_of(const struct store_mailbox *mb, int root_fd, struct str name)
+{
+    struct stat there, here;
+    return mb && store_folder_cur_stat(root_fd, name, &there) == 0 &&
+           fstat(mb->folder->cur_fd, &here) == 0 && there.st_ino == here.st_ino &&
+           there.st_dev == here.st_dev;
+}
+
+static void drop(struct store_mailbox **kept)
+{
+    store_mailbox_close(*kept);
+    *kept = NULL;
+}
+
+static int from_kept(struct store_mailbox **kept, unsigned want, struct store_status *out)
+{
+    const struct store_changes *changes;
+    if (store_mailbox_sync(*kept, true, &changes, NULL) == 0 && from_view(*kept, want, out, NULL) == 0)
+        return 0;
+    drop(kept); /* what is wrong is found by whoever opens the folder */
+    return -1;
+}
+
+/* The folder is this function's. */
+static int look_into(struct store_folder *f, struct store_index *index, struct store_mailbox **kept,
+                     unsigned want, struct store_status *out, struct err *e)
+{
+    struct store_mailbox *mb;
+    if (kept)
+        drop(kept);
+    if (mailbox_look_into(f, kept != NULL, index, &mb, e) != 0)
+        return -1;
+    int r = from_view(mb, want, out, e);
+    if (r == 0 && kept && mb->watch.fd >= 0 && mb->count <= KEEP_MAX)
+        *kept = mb;
+    else
+        store_mailbox_close(mb);
+    return r;
+}
+
+int store_status(int root_fd, struct str name, struct store_index *index, struct store_mailbox **kept,
+                 unsigned want, struct store_status *out, struct err *e)
 {
     struct store_folder *f;
-    struct store_mailbox *mb;
+    if (kept && is_of(*kept, root_fd, name) && from_kept(kept, want, out) == 0)
+        return 0;
     int r = store_folder_open(root_fd, name, &f, e);
     if (r != 0)
         return r;
-    if (from_row(f, index, want, out)) {
-        store_folder_close(f);
-        return 0;
-    }
-    if (mailbox_look_into(f, index, &mb, e) != 0)
-        return -1;
-    r = from_view(mb, want, out, e);
-    store_mailbox_close(mb);
-    return r;
+    if (!from_row(f, index, want, out))
+        return look_into(f, index, kept, want, out, e);
+    store_folder_close(f);
+    return 0;
 }

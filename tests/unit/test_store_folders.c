@@ -2,6 +2,10 @@
 #include "store/folders.h"
 #include "tests/unit/store_fixture.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,13 +105,112 @@ static void status(void)
     fixture_add(root, "INBOX", STORE_SEEN | STORE_DELETED, NULL, "a\r\n");
     fixture_add(root, "INBOX", 0, NULL, "b\r\nc\r\n");
     fixture_put(root, "cur/5.by-hand:2,F", "x\ny\n");
-    GOOD(store_status(root, STR("INBOX"), NULL, STORE_STATUS_SIZE, &s, &e));
+    GOOD(store_status(root, STR("INBOX"), NULL, NULL, STORE_STATUS_SIZE, &s, &e));
     CU_ASSERT(s.messages == 3 && s.recent == 1 && s.unseen == 2 && s.deleted == 1 &&
               s.uidnext == 4 && s.size == 3 + 6 + 6);
     CU_ASSERT(fixture_count(root, "new") == 1); /* STATUS takes \Recent from nobody */
-    GOOD(store_status(root, STR("INBOX"), NULL, 0, &s, &e));
+    GOOD(store_status(root, STR("INBOX"), NULL, NULL, 0, &s, &e));
     CU_ASSERT(s.size == STORE_SIZE_UNKNOWN && s.highest == 0);
-    CU_ASSERT(store_status(root, STR("none"), NULL, 0, &s, &e) == 1);
+    CU_ASSERT(store_status(root, STR("none"), NULL, NULL, 0, &s, &e) == 1);
+}
+
+/* ---- what STATUS keeps ---- */
+
+/* Some change, by this session or another one, or by a program that knows no sessions. */
+static void change_something(int root, struct store_mailbox *other, unsigned *seed)
+{
+    const struct store_changes *c;
+    struct err e;
+    size_t n = store_mailbox_count(other), at = n ? (size_t)rand_r(seed) % n : 0;
+    uint8_t flags = (uint8_t)(rand_r(seed) & 31);
+    char name[40];
+    switch (rand_r(seed) % 6) {
+    case 0:
+    case 1:
+        fixture_add(root, "Sent", rand_r(seed) % 3 ? flags | STORE_SEEN : 0, NULL, "some text\r\n");
+        break;
+    case 2:
+        snprintf(name, sizeof name, ".Sent/%s/%d.by-hand%s", flags & 1 ? "cur" : "new", rand_r(seed),
+                 flags & 1 ? ":2,D" : "");
+        fixture_put(root, name, "x\ny\n");
+        break;
+    case 3:
+        if (n)
+            CU_ASSERT(store_mailbox_store(other, at, STORE_OP_SET, flags, 0, &e) >= 0);
+        break;
+    case 4:
+        if (n > 10)
+            CU_ASSERT(store_mailbox_expunge(other, at, &e) >= 0);
+        break;
+    default: /* new/ is emptied, and the index written */
+        CU_ASSERT(store_mailbox_sync(other, true, &c, &e) == 0);
+    }
+}
+
+static bool same_status(const struct store_status *a, const struct store_status *b)
+{
+    return a->uidvalidity == b->uidvalidity && a->uidnext == b->uidnext && a->messages == b->messages &&
+           a->recent == b->recent && a->unseen == b->unseen && a->deleted == b->deleted &&
+           a->size == b->size && a->deleted_size == b->deleted_size;
+}
+
+static void status_kept(void)
+{
+    FIXTURE f = fixture_new();
+    struct err e;
+    struct store_status kept, fresh;
+    struct store_mailbox *view = NULL, *other;
+    unsigned want = STORE_STATUS_SIZE | STORE_STATUS_DELETED_SIZE, seed = (unsigned)time(NULL);
+    AUTO_FD root = fixture_maildir(&f);
+    struct store_index *x = store_index_new(root), *y = store_index_new(root);
+    printf("# seed %u\n", seed);
+    GOOD(store_mailbox_open(root, STR("Sent"), false, y, &other, &e));
+    bool good = true, was_kept = false;
+    for (int i = 0; i < 300 && good; i++) {
+        for (int n = rand_r(&seed) % 3; n >= 0; n--)
+            change_something(root, other, &seed);
+        GOOD(store_status(root, STR("Sent"), x, &view, want, &kept, &e));
+        GOOD(store_status(root, STR("Sent"), NULL, NULL, want, &fresh, &e));
+        good = same_status(&kept, &fresh);
+        was_kept |= view != NULL;
+    }
+    CU_ASSERT(good);
+    CU_ASSERT(was_kept || !store_watch_tells_all(root));
+    store_mailbox_close(other);
+    store_mailbox_close(view);
+    store_index_free(x);
+    store_index_free(y);
+}
+
+/* The name leads to another folder, or to none. */
+static void status_kept_of_another(void)
+{
+    FIXTURE f = fixture_new();
+    struct err e;
+    struct store_status s;
+    struct store_mailbox *view = NULL;
+    bool existing;
+    AUTO_FD root = fixture_maildir(&f);
+    struct store_index *x = store_index_new(root);
+    for (uint32_t i = 1; i < 4; i++) {
+        fixture_add(root, "Sent", STORE_SEEN, NULL, "a\r\n");
+        GOOD(store_status(root, STR("Sent"), x, &view, 0, &s, &e));
+        CU_ASSERT(s.messages == i);
+    }
+    GOOD(store_folder_rename(root, STR("Sent"), STR("Old"), &existing, &e));
+    CU_ASSERT(store_status(root, STR("Sent"), x, &view, 0, &s, &e) == 1);
+    GOOD(store_status(root, STR("Old"), x, &view, 0, &s, &e));
+    CU_ASSERT(s.messages == 3);
+    GOOD(store_folder_create(root, STR("Sent"), &e));
+    GOOD(store_status(root, STR("Sent"), x, &view, 0, &s, &e));
+    CU_ASSERT(s.messages == 0);
+    fixture_add(root, "Old", 0, NULL, "b\r\n");
+    GOOD(store_status(root, STR("Old"), x, &view, 0, &s, &e));
+    CU_ASSERT(s.messages == 4 && s.recent == 1 && s.uidnext == 5);
+    GOOD(store_folder_delete(root, STR("Old"), &e));
+    CU_ASSERT(store_status(root, STR("Old"), x, &view, 0, &s, &e) == 1);
+    store_mailbox_close(view);
+    store_index_free(x);
 }
 
 int main(void)
@@ -117,6 +220,8 @@ int main(void)
         {"a folder made again", recreated},
         {"INBOX renamed", inbox_moves},
         {"status", status},
+        {"status of a folder that changes", status_kept},
+        {"status of a folder under another name", status_kept_of_another},
         {NULL, NULL},
     };
     return unit_main("store-folders", tests);
