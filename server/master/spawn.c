@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define GIVEN_FD 3
-#define ENV_MAX 6
+#define ENV_MAX 7
 #define TEXT_MAX 1024
 
 struct recipe {
@@ -52,7 +52,7 @@ static void add_argument(struct recipe *r, const char *argument)
  * sanitizers' settings are all that passes. Leaks cannot be looked for behind another uid. */
 static void fill_environment(struct recipe *r, const struct material *mat, enum kind k)
 {
-    static const char *const passed[] = {"TZ", "UBSAN_OPTIONS", "ASAN_OPTIONS", "LSAN_OPTIONS"};
+    static const char *const passed[] = {"TZ", "UBSAN_OPTIONS", "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"};
     size_t n = 0;
     snprintf(r->text[n++], TEXT_MAX, "LANG=C.UTF-8");
     /* What malloc keeps in a thread's cache, malloc_trim() cannot give back: 80 KiB of a waiting session. */

@@ -175,7 +175,7 @@ class Instance:
         with open(self.log_path, "ab") as log:
             self.master = subprocess.Popen([os.path.join(BUILD, "facteurd"), "-c", self.conf, "-f"],
                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self.status().returncode != 0:
             if self.master.poll() is not None or time.monotonic() > end:
                 raise RuntimeError("facteurd did not start:\n" + self.log()[-3000:])

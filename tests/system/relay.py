@@ -26,7 +26,7 @@ def main(mail, world):
             return client.sendmail(sender, to if isinstance(to, list) else [to],
                                    text(subject, body).encode("utf-8"), mail_options=options)
 
-    def arrives(sink, subject, seconds=15):
+    def arrives(sink, subject, seconds=60):
         return tap.wait_for(lambda: next((m for m in sink.messages
                                           if ("Subject: " + subject).encode() in m["data"]), None),
                             seconds, "%s did not arrive" % subject)
@@ -195,7 +195,7 @@ def main(mail, world):
             return "450 4.7.1 greylisted, come again" if seen[address] < 3 else "250 2.1.5 ok"
         sink = world.sink("mx.grey.example", mx_of="grey.example", rcpt=rcpt)
         submit("x@grey.example", "greylisted")
-        arrives(sink, "greylisted", 20)
+        arrives(sink, "greylisted")
         tap.same(seen["x@grey.example"], 3, "attempts")
         tap.has(mail.log(), "greylisted, come again")
 
@@ -205,7 +205,7 @@ def main(mail, world):
         tap.wait_for(lambda: "later.example could not be looked up" in mail.log(), 10)
         world.dns.zone["later.example"] = {}
         sink = world.sink("mx.later.example", mx_of="later.example")
-        arrives(sink, "dns later", 25)
+        arrives(sink, "dns later")
 
     def unknown_outcome_is_tried_again():
         state = {"n": 0}
@@ -318,10 +318,10 @@ def main(mail, world):
         time.sleep(2)
         tap.true("the wrong name" not in "".join(good.texts()), "sent to another's certificate")
         good.say["tls"] = world.context("mx.verify.example")  # a name below the destination
-        arrives(good, "the wrong name", 20)
+        arrives(good, "the wrong name")
         mail.options["smtp_tls_security_level"] = "may"
         mail.reload()
-        arrives(world.sinks[0], "unverified good.example", 20)
+        arrives(world.sinks[0], "unverified good.example")
 
     # --- where to, by maps ---
 
@@ -372,7 +372,7 @@ def main(mail, world):
             tap.same(sink.messages, [])
         finally:
             back()
-        arrives(sink, "policy", 20)
+        arrives(sink, "policy")
 
     def logins():
         for mechanisms in ("AUTH PLAIN LOGIN", "AUTH LOGIN"):
@@ -390,7 +390,7 @@ def main(mail, world):
                 tap.wait_for(lambda: "is not sent without TLS" in mail.log()[before:], 10)
                 tap.true(not any(c.startswith("AUTH") for c in sink.commands), sink.commands)
                 sink.say["tls"] = world.context(name)
-                m = arrives(sink, "in the clear " + mechanisms, 20)
+                m = arrives(sink, "in the clear " + mechanisms)
                 tap.same(m["tls"], True)
                 tap.true(any(c.startswith("AUTH " + mechanisms.split()[1]) for c in sink.commands),
                          sink.commands)
@@ -400,7 +400,7 @@ def main(mail, world):
                 submit("x@any.example", "refused " + mechanisms)
                 tap.wait_for(lambda: "who are you?" in mail.log()[before:], 10)
                 sink.say["login"] = ["us", "top:secret"]
-                arrives(sink, "refused " + mechanisms, 20)
+                arrives(sink, "refused " + mechanisms)
                 tap.true("secret" not in "".join(
                     line for line in mail.log().splitlines() if "facteur/relay" in line), "told")
             finally:
@@ -490,7 +490,7 @@ def main(mail, world):
                     for pid in mail.pids(program):
                         os.kill(pid, signal.SIGKILL)
             for subject in filter(None, subjects):
-                arrives(sink, subject, 30)
+                arrives(sink, subject)
         return test
 
     def accepted(to, subject):
@@ -509,7 +509,7 @@ def main(mail, world):
         tap.wait_for(lambda: sink.connections, 10)
         mail.restart()
         sink.say["greeting"] = "220 now"
-        arrives(sink, "over a restart", 20)
+        arrives(sink, "over a restart")
 
     def lifetime():
         world.address("dead.example", world.new_ip())
