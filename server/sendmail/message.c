@@ -10,8 +10,9 @@
 
 void envelope_add(struct envelope *v, struct str address)
 {
-    struct str *more = arena_array(v->arena, v->n + 1, sizeof *more);
-    if (v->n)
+    bool is_full = (v->n & (v->n - 1)) == 0; /* the room is a power of two */
+    struct str *more = is_full ? arena_array(v->arena, v->n ? 2 * v->n : 1, sizeof *more) : v->to;
+    if (is_full && v->n)
         memcpy(more, v->to, v->n * sizeof *more);
     more[v->n++] = arena_str(v->arena, address);
     v->to = more;
@@ -28,14 +29,15 @@ static bool is_one_of(struct str name, const char *const *names)
 static int take_addresses(struct envelope *v, struct str value, struct err *e)
 {
     struct mail_addr_list list = {0};
-    mail_addrs_parse(v->arena, value, &list);
+    mail_addrs_parse(v->arena, mail_value_unfold(v->arena, value), &list);
     for (size_t i = 0; i < list.n; i++) {
         const struct mail_addr *a = &list.v[i];
         AUTO_BUF text = BUF_MAX(1000);
         if (a->kind != MAIL_ADDR_MAILBOX)
             continue;
         if (!a->local.n || mail_local_print(&text, a->local) != 0 ||
-            (a->domain.n && (buf_byte(&text, '@') != 0 || buf_str(&text, a->domain) != 0)))
+            (a->domain.n && (buf_byte(&text, '@') != 0 || buf_str(&text, a->domain) != 0)) ||
+            !str_is_text(buf_view(&text))) /* it becomes part of a command */
             return err_perm(e, "an address in the header cannot be understood");
         envelope_add(v, buf_view(&text));
     }
@@ -131,7 +133,7 @@ void message_print(struct str message, const struct envelope *v, struct str host
     put_missing(header, v, host, out);
     w = mail_header_walk(header);
     while (mail_header_next(&w, &f))
-        if (!f.colon || !is_one_of(f.name, hidden))
+        if (!f.colon || !is_one_of(str_trim(f.name), hidden)) /* a CR becomes a blank */
             put_lines(f.whole, out);
     /* The header's view ends behind the empty line, when there is one. */
     buf_str(out, STR("\r\n"));
