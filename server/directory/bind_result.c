@@ -80,8 +80,8 @@ void bind_result_policy(struct bind_result *r, int error, int grace, int expires
     else if (r->verdict != VERDICT_CANNOT_SAY && error == PP_changeAfterReset)
         set_state(r, AUTH_MUST_CHANGE, "the password must be changed");
     if (r->verdict == VERDICT_YES) {
-        r->grace = grace;
-        r->expires = expires;
+        r->grace = grace < 0 ? -1 : grace; /* they are the server's numbers */
+        r->expires = expires < 0 ? -1 : expires;
     }
 }
 
