@@ -260,15 +260,16 @@ static bool take_lmtp_dot(struct client *c)
 static bool take_dot(struct client *c)
 {
     enum fate f = fate_of_code(c->reply.code);
-    if (c->lmtp && c->step == STEP_DOT)
+    bool early = c->step == STEP_BODY || conn_out_size(c->conn) > 0;
+    if (c->lmtp && !early)
         return take_lmtp_dot(c);
-    /* A yes before the end of the message was sent is no yes. */
-    if (c->step == STEP_BODY && f == FATE_YES)
+    /* A yes before the end of the message has left is no yes. */
+    if (early && f == FATE_YES)
         f = FATE_LATER;
     for (size_t i = 0; i < c->order_n && f == FATE_YES; i++)
         c->job->rcpt[c->order[i]].dsn = c->offers & SMTP_OFFERS_DSN;
     fate_of_all(c, f, client_status(c), c->reply.text);
-    if (c->step == STEP_BODY) {
+    if (early) {
         struct job *j = c->job;
         client_free(c);
         job_transaction_over(j, true);
