@@ -127,6 +127,8 @@ void hosts_next(struct job *j)
     if (j->place_count)
         j->host_at++;
     j->place_at = j->place_count = 0;
+    while (j->host_at < j->host_count && j->hosts[j->host_at].name.n == 0)
+        j->host_at++; /* the root beside others, which RFC 7505 section 3 forbids, is no server */
     if (j->host_at >= j->host_count) {
         job_no_more(j);
         return;
