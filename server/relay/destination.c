@@ -96,6 +96,17 @@ static void ask_policy(struct job *j)
 
 /* --- the destination --- */
 
+/* Only the sender can mend the domain of an address; what was set here can be mended here. */
+static void fail_to_parse(struct job *j, const struct err *e)
+{
+    if (str_eq(j->destination, j->domain)) {
+        fail(j, true, "5.1.2", e->log);
+        return;
+    }
+    log_error("transport", LS("domain", j->domain), LZ("why", e->log));
+    fail(j, false, "4.3.5", "the next hop for this domain makes no sense");
+}
+
 static void go_to(struct job *j, struct str destination)
 {
     struct err e = {0};
@@ -103,7 +114,7 @@ static void go_to(struct job *j, struct str destination)
     uint16_t port = (uint16_t)(j->lmtp ? cfg->lmtp_tcp_port : cfg->smtp_tcp_port);
     j->destination = destination;
     if (route_parse(destination, port, &j->nexthop, &e) != 0) {
-        fail(j, true, "5.1.2", e.log);
+        fail_to_parse(j, &e);
         return;
     }
     if (!reach_has(&j->settings->reach, j->nexthop.port)) {

@@ -57,6 +57,8 @@ int transport_parse(struct str text, struct transport *out, struct err *e)
     ptrdiff_t colon = str_find(text, ':');
     size_t i = 0;
     *out = (struct transport){.nexthop = {"", 0}, .text = {"", 0}};
+    if (!str_is_text(text)) /* it comes to stand in reports */
+        return err_perm(e, "it is no line of text");
     while (colon >= 0 && i < KNOWN && !str_eq(str_head(text, (size_t)colon), known[i].name))
         i++;
     if (colon < 0 || i == KNOWN)
