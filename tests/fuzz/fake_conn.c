@@ -1,14 +1,16 @@
 /*
- * The client's connection, the one to its session, and timers, in memory. As in io/conn.c an owner may free
- * the connection in any callback, and hears of its end only when everything was given.
+ * The client's connection, the one to its session, those to servers, and timers, in memory. As in io/conn.c an
+ * owner may free the connection in any callback, and hears of its end only when everything was given.
  */
 #include "fake_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct conn {
     struct event_base *world;
+    struct conn *next; /* an older one */
     const struct conn_ops *ops;
     void *arg;
     struct buf in, out;
@@ -22,6 +24,8 @@ struct conn {
 struct event {
     struct event_base *world;
     struct event *next, **link;
+    int fd;
+    short what;
     event_callback_fn fn;
     void *arg;
     bool added;
@@ -31,6 +35,13 @@ void fake_broken(const char *what, const char *file, int line)
 {
     fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
     abort();
+}
+
+struct event_base fake_begin(const uint8_t how[3], struct str script)
+{
+    return (struct event_base){.script = script, .step = how[0] & 16 ? how[0] & 15u : 1u << (how[0] & 15u),
+                               .luck = (uint8_t)(how[1] - '0'), .leaves_early = how[2] & 1,
+                               .falls_silent = how[2] & 2};
 }
 
 /* --- dice --- */
@@ -56,6 +67,7 @@ struct str fake_words(struct event_base *w, size_t max)
 static void said(struct conn *c)
 {
     struct event_base *w = c->world;
+    w->speaker = c;
     if (c == w->session)
         buf_str(&w->passed, buf_view(&c->out));
     else
@@ -72,21 +84,25 @@ static bool flush(struct conn *c)
     return true;
 }
 
-static void sweep_one(struct conn **at)
+static void sweep_list(struct conn **at)
 {
-    struct conn *c = *at;
-    if (!c || !c->dead)
-        return;
-    *at = NULL;
-    buf_free(&c->in);
-    buf_free(&c->out);
-    free(c);
+    while (*at) {
+        struct conn *c = *at;
+        if (!c->dead) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        buf_free(&c->in);
+        buf_free(&c->out);
+        free(c);
+    }
 }
 
 static void sweep(struct event_base *w)
 {
-    sweep_one(&w->conn);
-    sweep_one(&w->session);
+    sweep_list(&w->conn);
+    sweep_list(&w->session);
 }
 
 /* The next octets of the client; whether there were any. */
@@ -134,8 +150,28 @@ static bool start_tls(struct conn *c)
     if (!c->waits_for_tls)
         return false;
     c->waits_for_tls = false;
+    if (c->world->servers && fake_dice(c->world, 4) == 3) {
+        c->closed = true;
+        c->ops->on_close(c, c->arg, CONN_TLS_FAILED, "handshake");
+        return true;
+    }
     c->tls = true;
     c->ops->on_tls(c, c->arg);
+    return true;
+}
+
+/* A server goes, or falls silent, in the middle. */
+static bool mishap(struct conn *c)
+{
+    uint32_t how = c->world->servers ? fake_dice(c->world, 300) : 0;
+    if (how < 298)
+        return false;
+    if (how == 298 && c->deadline > 0) {
+        c->ops->on_timeout(c, c->arg);
+    } else {
+        c->closed = true;
+        c->ops->on_close(c, c->arg, CONN_ERROR, "reset");
+    }
     return true;
 }
 
@@ -156,20 +192,28 @@ static bool session_step(struct conn *s)
     return true;
 }
 
+static bool step(struct conn *c)
+{
+    if (c->dead || c->closed)
+        return false;
+    if (mishap(c))
+        return true;
+    bool flushed = flush(c), taken = !c->waits_for_tls && take(c);
+    bool happened = start_tls(c) || give(c) || taken || flushed || end(c);
+    flush(c);
+    return happened;
+}
+
 bool fake_conn_step(struct event_base *w)
 {
-    struct conn *c;
+    bool happened = false;
     sweep(w);
     if (w->session && session_step(w->session)) {
         sweep(w);
         return true;
     }
-    c = w->conn;
-    if (!c || c->closed)
-        return false;
-    bool flushed = flush(c), taken = !c->waits_for_tls && take(c);
-    bool happened = start_tls(c) || give(c) || taken || flushed || end(c);
-    flush(c);
+    for (struct conn *c = w->conn; c && !happened; c = c->next)
+        happened = step(c);
     sweep(w);
     return happened;
 }
@@ -177,10 +221,12 @@ bool fake_conn_step(struct event_base *w)
 struct conn *conn_new(struct event_base *base, int fd, size_t in_max, const struct conn_ops *ops,
                       void *arg)
 {
-    struct conn *c = MEM_NEW(struct conn);
-    *c = (struct conn){.world = base, .ops = ops, .arg = arg, .in_max = in_max};
-    REQUIRE(fd == -1 && !base->session);
-    *(base->conn ? &base->session : &base->conn) = c;
+    struct conn *c = MEM_NEW(struct conn), **at = base->servers || !base->conn ? &base->conn : &base->session;
+    REQUIRE(base->servers ? fd >= 0 : fd == -1 && !base->session);
+    *c = (struct conn){.world = base, .ops = ops, .arg = arg, .in_max = in_max, .next = *at};
+    *at = c;
+    if (fd >= 0)
+        close(fd);
     return c;
 }
 
@@ -319,7 +365,7 @@ bool fake_timer_step(struct event_base *w)
     if (!e)
         return false;
     e->added = false;
-    e->fn(-1, EV_TIMEOUT, e->arg);
+    e->fn(e->fd, e->what && fake_dice(w, 8) < 7 ? e->what : EV_TIMEOUT, e->arg);
     return true;
 }
 
@@ -327,8 +373,9 @@ struct event *event_new(struct event_base *base, evutil_socket_t fd, short what,
                         void *arg)
 {
     struct event *e = MEM_NEW(struct event);
-    REQUIRE(fd == -1 && what == 0);
-    *e = (struct event){.world = base, .next = base->timers, .link = &base->timers, .fn = fn, .arg = arg};
+    REQUIRE(what == 0 ? fd == -1 : what == EV_WRITE && base->servers);
+    *e = (struct event){.world = base, .next = base->timers, .link = &base->timers, .fd = fd, .what = what,
+                        .fn = fn, .arg = arg};
     if (e->next)
         e->next->link = &e->next;
     base->timers = e;

@@ -1,5 +1,5 @@
 /*
- * The programs that smtp and access ask: directory, deliver, queue, filter, relay. Every message goes through its
+ * The programs that smtp, access and relay ask: directory, deliver, queue, filter, relay. Every message goes through its
  * encoding, so that one past its limits shows, and answers lie where they are gone afterwards.
  */
 #include "fake_world.h"
@@ -167,6 +167,30 @@ static void on_access(struct event_base *w, struct arena *a, const struct msg *m
     (void)m;
     reply->access_reply.verdict = verdicts[fake_dice(w, 4)];
     reply->access_reply.action = action(w);
+}
+
+/* What maps say of the ways to other servers: the first is known to none, and the last is anything. */
+static struct str map_value(struct event_base *w, struct str option)
+{
+    static const char *const ways[] = {"", "lmtp:[lmtp.far.example]:24", "smtp:[192.0.2.9]:2525", "relay:other.example",
+                                       "error:5.7.1 not there", "retry:", "discard:", "local:"};
+    static const char *const levels[] = {"", "encrypt", "secure match=.far.example:nexthop", "dane-only", "none", "may",
+                                         "verify protocols=TLSv1.3", "dane"};
+    uint32_t how = fake_dice(w, 9);
+    if (how == 8)
+        return fake_words(w, 500);
+    if (str_eq(option, STR("smtp_sasl_password_maps")))
+        return how % 4 == 3 ? STR("") : STR(FAKE_LOGIN);
+    return str_from(str_eq(option, STR("transport_maps")) ? ways[how] : levels[how]);
+}
+
+static void on_map(struct event_base *w, struct arena *a, const struct msg *m, struct msg *reply)
+{
+    (void)a;
+    reply->map_reply.value = map_value(w, m->map_ask.option);
+    reply->map_reply.verdict = fake_dice(w, 12) == 11          ? VERDICT_CANNOT_SAY
+                               : reply->map_reply.value.n ? VERDICT_YES
+                                                          : VERDICT_NO;
 }
 
 /* --- a message in somebody's hands --- */
@@ -350,6 +374,7 @@ static const struct {
     {MSG_sender_ask, MSG_sender_reply, on_sender},
     {MSG_rewrite_ask, MSG_rewrite_reply, on_rewrite},
     {MSG_access_ask, MSG_access_reply, on_access},
+    {MSG_map_ask, MSG_map_reply, on_map},
     {MSG_probe_ask, MSG_probe_reply, on_probe},
     {MSG_deliver_ask, MSG_deliver_reply, on_deliver},
     {MSG_spool_ask, MSG_spool_reply, on_spool},

@@ -1,7 +1,7 @@
 /*
- * A world for one client of smtp or access, without sockets, clocks and other programs: the connection
- * (io/conn.h), timers (libevent's), and those who answer (ipc/rpc.h) are played in memory. What comes when,
- * and what is answered, is a matter of dice that the input has loaded.
+ * A world for one client of smtp or access, or for the relay and its servers, without sockets, clocks and other
+ * programs: connections (io/conn.h), timers (libevent's), and those who answer (ipc/rpc.h) are played in memory.
+ * What comes when, and what is answered, is a matter of dice that the input has loaded.
  */
 #ifndef FACTEUR_TESTS_FUZZ_FAKE_WORLD_H
 #define FACTEUR_TESTS_FUZZ_FAKE_WORLD_H
@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #define FAKE_GRANTS 4096
+#define FAKE_LOGIN "user:secret-password" /* at other servers */
 
 /* An assertion that may do something. */
 #define REQUIRE(holds) ((holds) ? (void)0 : fake_broken(#holds, __FILE__, __LINE__))
@@ -21,13 +22,15 @@ struct call;
 
 /* What the code under test takes for libevent's base. */
 struct event_base {
-    struct str script;  /* all that the client says */
+    struct str script;  /* all that the other side says: the client, or one server after the other */
     size_t said;        /* octets of that which it has said */
     size_t step;        /* so many at once; 0: line by line, each when the one before was read */
     uint32_t luck;      /* the dice's state; 0: everything goes well */
     bool leaves_early;  /* it does not wait for answers at its end */
     bool falls_silent;  /* it does not leave at its end, but waits until its time is over */
-    struct conn *conn, *session; /* session: what access passes the client on to */
+    bool servers;       /* the code under test makes connections, as many as it likes */
+    struct conn *conn, *session; /* conn: the newest; session: what access passes the client on to */
+    const struct conn *speaker;  /* who is heard just now */
     struct event *timers;
     struct call *calls;
     struct buf heard;   /* of the line that is being said to the client */
@@ -41,6 +44,8 @@ struct event_base {
 
 enum fake_grant { GRANT_NEVER, GRANT_FOR_MAIL, GRANT_OF_LOGIN, GRANT_OVER };
 
+/* The three octets choose how much is said at once, luck, and how it ends. */
+struct event_base fake_begin(const uint8_t how[3], struct str script);
 /* A number below n; the smaller, the better for the client. */
 uint32_t fake_dice(struct event_base *w, uint32_t n);
 /* A piece of what the client says, at most so long: what others say may look like anything. */
@@ -54,7 +59,7 @@ bool fake_conn_step(struct event_base *w);
 bool fake_rpc_step(struct event_base *w);
 bool fake_timer_step(struct event_base *w);
 
-/* For whoever runs it: every octet that the client hears. */
+/* For whoever runs it: every octet that the other side hears. */
 void fake_heard(struct event_base *w, struct str octets);
 
 #endif

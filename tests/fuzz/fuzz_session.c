@@ -33,24 +33,36 @@ static void deliver(int maildir, struct str message)
     require(store_writer_write(&w, message, &e) == 0 && store_writer_commit_new(&w, &e) == 0);
 }
 
-void fuzz_session(int run(int, int, const struct session_settings *), struct str bytes)
+void fuzz_session_begin(struct session_settings *set)
 {
-    struct session_settings set;
     struct err e = {0};
     int maildir = -1;
-    AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    AUTO_FD in = memfd_create("in", MFD_CLOEXEC);
     AUTO_FD home = fuzz_place();
-    log_open(LOG_TARGET_STDERR, "session", null);
-    require(null >= 0 && fd_write_all(in, bytes.p, bytes.n) == 0 && lseek(in, 0, SEEK_SET) == 0);
+    if (log_target() != LOG_TARGET_SYSLOG) /* lines are made and go nowhere */
+        log_open(LOG_TARGET_SYSLOG, "session", open("/dev/null", O_WRONLY | O_CLOEXEC));
     require(store_maildir_open(home, STR("mailbox"), true, &maildir, &e) == 0);
     deliver(maildir, STR(first));
     deliver(maildir, STR(second));
-    session_settings_default(&set);
-    set.preauth = true;
-    set.maildir_fd = maildir;
-    set.message_size_limit = 10000;
-    set.quota_bytes = 1000000;
-    run(in, null, &set);
-    close(maildir);
+    session_settings_default(set);
+    set->preauth = true;
+    set->maildir_fd = maildir;
+    set->message_size_limit = 10000;
+    set->quota_bytes = 1000000;
+}
+
+int fuzz_session_run(int run(int, int, const struct session_settings *), const struct session_settings *set,
+                     struct str bytes)
+{
+    AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_FD in = memfd_create("in", MFD_CLOEXEC);
+    require(null >= 0 && fd_write_all(in, bytes.p, bytes.n) == 0 && lseek(in, 0, SEEK_SET) == 0);
+    return run(in, null, set);
+}
+
+void fuzz_session(int run(int, int, const struct session_settings *), struct str bytes)
+{
+    struct session_settings set;
+    fuzz_session_begin(&set);
+    fuzz_session_run(run, &set, bytes);
+    close(set.maildir_fd);
 }

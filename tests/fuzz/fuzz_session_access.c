@@ -155,10 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (log_target() != LOG_TARGET_SYSLOG) /* lines are made and go nowhere */
         log_open(LOG_TARGET_SYSLOG, "access", open("/dev/null", O_WRONLY | O_CLOEXEC));
-    world = (struct event_base){.script = {(const char *)data + 6, size - 6},
-                                .step = data[2] & 16 ? data[2] & 15u : 1u << (data[2] & 15u),
-                                .luck = (uint8_t)(data[3] - '0'),
-                                .leaves_early = data[4] & 1, .falls_silent = data[4] & 2};
+    world = fake_begin(data + 2, (struct str){(const char *)data + 6, size - 6});
     live(&world, services[data[0] % 4], data[1] % (sizeof configurations / sizeof *configurations));
     check_world(&world, services[data[0] % 4]);
     return 0;

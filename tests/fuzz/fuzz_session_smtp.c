@@ -147,10 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (log_target() != LOG_TARGET_SYSLOG) /* lines are made and go nowhere */
         log_open(LOG_TARGET_SYSLOG, "smtp", open("/dev/null", O_WRONLY | O_CLOEXEC));
     size_t which = data[1] % (sizeof configurations / sizeof *configurations);
-    w = (struct event_base){.script = {(const char *)data + 6, size - 6},
-                            .step = data[2] & 16 ? data[2] & 15u : 1u << (data[2] & 15u),
-                            .luck = (uint8_t)(data[3] - '0'),
-                            .leaves_early = data[4] & 1, .falls_silent = data[4] & 2};
+    w = fake_begin(data + 2, (struct str){(const char *)data + 6, size - 6});
     live(&w, services[data[0] % 4], which);
     check_world(&w, which);
     return 0;

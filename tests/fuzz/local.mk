@@ -6,7 +6,8 @@
 FUZZERS = fuzz_mime fuzz_address fuzz_header fuzz_imap_command fuzz_thread fuzz_pop3 fuzz_milter \
 	fuzz_smtp_command fuzz_smtp_data fuzz_smtp_values fuzz_config fuzz_message fuzz_relay \
 	fuzz_ldapmap fuzz_store fuzz_squeeze fuzz_session_imap fuzz_session_pop3 fuzz_proxy \
-	fuzz_session_smtp fuzz_session_access fuzz_policy fuzz_sasl fuzz_sts fuzz_token
+	fuzz_session_smtp fuzz_session_access fuzz_policy fuzz_sasl fuzz_sts fuzz_token \
+	fuzz_sendmail fuzz_bind fuzz_report fuzz_resume fuzz_session_relay
 FUZZ_SECONDS = 60
 FUZZ_CFLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_LINK = -fsanitize=address,undefined
@@ -125,6 +126,24 @@ fuzz_token_SOURCES = %reldir%/fuzz_token.c
 fuzz_token_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 fuzz_token_LDFLAGS = $(FUZZ_LINK)
 fuzz_token_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_sendmail_SOURCES = %reldir%/fuzz_sendmail.c server/sendmail/message.c
+fuzz_sendmail_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_sendmail_LDFLAGS = $(FUZZ_LINK)
+fuzz_sendmail_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_bind_SOURCES = %reldir%/fuzz_bind.c server/directory/bind_result.c
+fuzz_bind_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_bind_LDFLAGS = $(FUZZ_LINK)
+fuzz_bind_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_report_SOURCES = %reldir%/fuzz_report.c server/queue/notice.c server/queue/words.c \
+	server/queue/answer.c
+fuzz_report_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_report_LDFLAGS = $(FUZZ_LINK)
+fuzz_report_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+fuzz_resume_SOURCES = %reldir%/fuzz_resume.c %reldir%/fuzz_session.c %reldir%/fuzz_session.h \
+	%reldir%/fuzz_place.c %reldir%/fuzz_place.h
+fuzz_resume_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_resume_LDFLAGS = $(FUZZ_LINK)
+fuzz_resume_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
 # The smtp program itself, between a connection and programs that are played.
 fuzz_session_smtp_SOURCES = %reldir%/fuzz_session_smtp.c %reldir%/fake_world.h %reldir%/fake_conn.c \
 	%reldir%/fake_rpc.c $(SMTP_SESSION_SOURCES)
@@ -138,6 +157,13 @@ fuzz_session_access_SOURCES = %reldir%/fuzz_session_access.c %reldir%/fake_world
 fuzz_session_access_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
 fuzz_session_access_LDFLAGS = $(FUZZ_LINK)
 fuzz_session_access_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS)
+
+# A job of the relay program, with servers that are played.
+fuzz_session_relay_SOURCES = %reldir%/fuzz_session_relay.c %reldir%/fake_world.h %reldir%/fake_conn.c \
+	%reldir%/fake_rpc.c server/ipc/keys.c $(RELAY_JOB_SOURCES)
+fuzz_session_relay_CFLAGS = $(WARN_CFLAGS) $(FUZZ_OPTIMIZE) $(FUZZ_CFLAGS)
+fuzz_session_relay_LDFLAGS = $(FUZZ_LINK)
+fuzz_session_relay_LDADD = $(FUZZ_MAIN) $(FUZZ_LIBS) $(OPENSSL_LIBS)
 
 FUZZ_DICTIONARIES = %reldir%/mail.dict %reldir%/imap.dict %reldir%/pop3.dict %reldir%/smtp.dict \
 	%reldir%/proxy.dict %reldir%/policy.dict %reldir%/sasl.dict %reldir%/sts.dict %reldir%/token.dict
