@@ -1,7 +1,8 @@
 /*
  * Plays the intruder in a program that was taken over: on a signal it makes whatever system call the
  * test (tests/system/intruder.py) wrote into a shared page, with the program's own rights, and writes
- * down what the kernel said. FACTEUR_INTRUDER names the page's file.
+ * down what the kernel said. Where the page names a descriptor to listen on, the next message there is
+ * the intruder's, and not the program's. FACTEUR_INTRUDER names the page's file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #define ORDER_SIGNAL (SIGRTMIN + 7)
 #define DATA_SIZE 8192
+#define TRIES_MAX 50000000 /* to hear an answer */
 
 struct page {
     _Atomic uint32_t done;
@@ -22,6 +24,7 @@ struct page {
     int64_t number, result;
     int64_t argument[6];
     uint64_t pointers; /* bit n: argument n is an offset into data */
+    int64_t listen, heard; /* a descriptor, or -1; bytes that came to lie in data */
     char data[DATA_SIZE];
 };
 
@@ -33,6 +36,13 @@ static long value(int i)
     return page->pointers >> i & 1 ? (long)(page->data + v) : (long)v;
 }
 
+static void listen_for(int fd)
+{
+    page->heard = -1;
+    for (long tries = 0; page->heard < 0 && tries < TRIES_MAX; tries++)
+        page->heard = read(fd, page->data, DATA_SIZE);
+}
+
 static void obey(int number)
 {
     int saved = errno;
@@ -40,6 +50,8 @@ static void obey(int number)
     errno = 0;
     page->result = syscall(page->number, value(0), value(1), value(2), value(3), value(4), value(5));
     page->error = errno;
+    if (page->listen >= 0)
+        listen_for((int)page->listen);
     atomic_store(&page->done, 1);
     errno = saved;
 }

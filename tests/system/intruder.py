@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -28,12 +29,14 @@ NUMBERS = {"x86_64": {"openat": 257, "socket": 41, "connect": 42, "ptrace": 101,
                       "close": 3, "setresuid": 117, "setgroups": 116, "execve": 59, "clone": 56, "mount": 165,
                       "unshare": 272, "bpf": 321, "sendto": 44, "process_vm_readv": 310,
                       "mmap": 9, "chroot": 161, "listen": 50, "pidfd_getfd": 438,
-                      "io_uring_setup": 425, "keyctl": 250, "init_module": 175, "socketpair": 53},
+                      "io_uring_setup": 425, "keyctl": 250, "init_module": 175, "socketpair": 53,
+                      "memfd_create": 319, "write": 1, "sendmsg": 46},
            "aarch64": {"openat": 56, "socket": 198, "connect": 203, "ptrace": 117, "kill": 129,
                        "close": 57, "setresuid": 147, "setgroups": 159, "execve": 221, "clone": 220, "mount": 40,
                        "unshare": 97, "bpf": 280, "sendto": 206, "process_vm_readv": 270,
                        "mmap": 222, "chroot": 51, "listen": 201, "pidfd_getfd": 438,
-                       "io_uring_setup": 425, "keyctl": 219, "init_module": 105, "socketpair": 199}}
+                       "io_uring_setup": 425, "keyctl": 219, "init_module": 105, "socketpair": 199,
+                       "memfd_create": 279, "write": 64, "sendmsg": 211}}
 NUMBER = NUMBERS[os.uname().machine]
 with open(os.path.join(SRCDIR, "server/ipc/messages.def")) as definitions:
     TYPES = ["none"] + re.findall(r"^MESSAGE\((\w+),", definitions.read(), re.M)
@@ -41,7 +44,9 @@ with open(os.path.join(SRCDIR, "server/ipc/messages.def")) as definitions:
 with open(os.path.join(BUILD, "config.h")) as config:
     LEFT_OPEN = ({"read a neighbour by process_vm_readv", "fork", "memory that is written and run"}
                  if "#define FACTEUR_SANITIZERS 1" in config.read() else set())
-DATA = 80  # where the page's data begin
+YES, SERVICE_SUBMISSION, SERVICE_IMAPS = 1, 2, 5  # of server/ipc/message.h
+ASK = 0x7265706c6179  # no number that a program reaches
+DATA = 96  # where the page's data begin
 
 
 class Intruder:
@@ -53,8 +58,9 @@ class Intruder:
         self.file = open(self.path, "r+b")
         self.page = mmap.mmap(self.file.fileno(), 16384)
 
-    def call(self, pid, name, *arguments):
-        """What the system call answers inside that process: (result, errno). Bytes are pointers."""
+    def call(self, pid, name, *arguments, listen=-1):
+        """What the system call answers inside that process: (result, errno). Bytes are pointers. listen: a descriptor
+        on which the next message is heard; it lies in self.heard afterwards."""
         data, numbers, pointers = b"", [], 0
         for i, a in enumerate(arguments):
             if isinstance(a, bytes):
@@ -64,12 +70,43 @@ class Intruder:
             else:
                 numbers.append(a)
         numbers += [0] * (6 - len(numbers))
-        self.page[:DATA + len(data)] = struct.pack("<IiqqqqqqqqQ", 0, 0, NUMBER[name], 0, *numbers,
-                                                   pointers) + data
+        self.page[:DATA + len(data)] = struct.pack("<IiqqqqqqqqQqq", 0, 0, NUMBER[name], 0, *numbers,
+                                                   pointers, listen, -1) + data
         os.kill(pid, ORDER_SIGNAL)
-        tap.wait_for(lambda: struct.unpack_from("<I", self.page)[0], 10, "the intruder is silent")
+        tap.wait_for(lambda: struct.unpack_from("<I", self.page)[0], 60, "the intruder is silent")
         _, error, _, result = struct.unpack_from("<Iiqq", self.page)
+        heard, = struct.unpack_from("<q", self.page, DATA - 8)
+        self.heard = self.page[DATA:DATA + heard] if heard > 0 else b""
         return result, error
+
+    def ask(self, pid, channel, data):
+        """Asks another program over a channel of that process, and takes the answer before the process sees it."""
+        result, _ = self.call(pid, "sendto", channel, data, len(data), 0, 0, 0, listen=channel)
+        tap.same(result, len(data), "sent")
+        return self.heard
+
+    def ask_with(self, pid, channel, data, fd):
+        """The same with a descriptor of that process."""
+        with open("/proc/%d/maps" % pid) as maps:
+            at = DATA + next(int(line.split("-")[0], 16) for line in maps if line.rstrip().endswith(self.path))
+        head = struct.pack("<QQQQQQQ", 0, 0, at + 56, 1, at + 72, 24, 0)
+        whole = head + struct.pack("<QQ", at + 96, len(data)) + struct.pack(
+            "<Qiiii", 20, socket.SOL_SOCKET, socket.SCM_RIGHTS, fd, 0) + data
+        result, _ = self.call(pid, "sendmsg", channel, whole, 0, listen=channel)
+        tap.same(result, len(data), "sent")
+        return self.heard
+
+
+def channel_between(pid, other):
+    """The descriptor of pid's channel to another process."""
+    told = subprocess.run(["ss", "-xnpH"], capture_output=True, text=True, check=True).stdout
+    ends = {local: (peer, re.findall(r"pid=(\d+),fd=(\d+)", users))
+            for local, peer, users in re.findall(r"\* (\d+)\s+\* (\d+)\s+users:(.*)", told)}
+    for peer, users in ends.values():
+        for user, fd in users:
+            if int(user) == pid and any(int(p) == other for p, _ in ends.get(peer, ("", []))[1]):
+                return int(fd)
+    raise AssertionError("no channel between %d and %d" % (pid, other))
 
 
 def address(port):
@@ -233,6 +270,84 @@ def main(mail, intruder):
              message("session_ask", Raw("Q", 9), Raw("16s", os.urandom(16)), Raw("B", 4), b"0a1b2c3d4e5f",
                      b"192.0.2.1"), "grant")
 
+    # --- a right that was real, and is none any more ---
+
+    def directory_of(program):
+        pid = mail.pids(program)[0]
+        return pid, channel_between(pid, mail.pids("directory")[0])
+
+    def login(program, service):
+        pid, channel = directory_of(program)
+        said = intruder.ask(pid, channel, message("auth_ask", Raw("QB", ASK, service), b"amelie", b"amelie-secret",
+                                                  b"192.0.2.1"))
+        tap.same(struct.unpack_from("<HQB", said), (TYPES.index("auth_reply"), ASK, YES), "the login")
+        return said[12:28]
+
+    def recipient():
+        pid, channel = directory_of("smtp")
+        said = intruder.ask(pid, channel, message("resolve_ask", Raw("Q", ASK), b"amelie@example.com", Raw("I", 0), b""))
+        tap.same(struct.unpack_from("<HQB", said), (TYPES.index("resolve_reply"), ASK, YES), "the recipient")
+        at = 16 + struct.unpack_from("<I", said, 12)[0] + 4  # behind the text and the number of targets
+        return said[at:at + 16]
+
+    def give_back(grant):
+        pid, channel = directory_of("smtp")
+        data = message("grant_drop", Raw("16s", grant))
+        tap.same(intruder.call(pid, "sendto", channel, data, len(data), 0, 0, 0)[0], len(data), "sent")
+
+    def verdict_of(said, reply):
+        name, asked, verdict = struct.unpack_from("<HQB", said)
+        tap.same((name, asked), (TYPES.index(reply), ASK), "the reply")
+        return verdict
+
+    def first_yes_then_no(who, what, ask, between=lambda: None):
+        tap.same(ask(), YES, "the first time")
+        between()
+        again = ask()
+        tap.true(again != YES, "allowed again: " + what)
+        tries.table.append((who, what, "refused: verdict %d" % again))
+
+    def session_twice():
+        grant = login("access", SERVICE_IMAPS)
+
+        def start(name):
+            return message("session_ask", Raw("Q", ASK), Raw("16s", grant), Raw("B", SERVICE_IMAPS), name, b"192.0.2.1")
+        pid, before, data = mail.pids("access")[0], len(mail.log()), start(b"replayed1")
+        tap.same(intruder.call(pid, "sendto", 3, data, len(data), 0, 0, 0)[0], len(data), "sent")
+        tap.wait_for(lambda: re.search(r": session session=\"?replayed1", mail.log()[before:]), 30, "no session")
+        says("access", "a second session with the grant of one login", "access", start(b"replayed2"),
+             "the grant is not valid")
+
+    def deliver_twice():
+        pid, grant = mail.pids("smtp")[0], recipient()
+        worker = channel_between(pid, mail.pids("deliver")[0])
+        text = b"Received: by nobody\nSubject: twice\n\nx\n"
+        fd, _ = intruder.call(pid, "memfd_create", b"message\0", 1)
+        tap.same(intruder.call(pid, "write", fd, text, len(text))[0], len(text), "written")
+        data = message("deliver_ask", Raw("Q", ASK), Raw("16s", grant), Raw("Q", len(text)), b"replayed3",
+                       b"somebody@remote.example", b"amelie@example.com", b"")
+        before = len(mail.maildir("amelie"))
+        first_yes_then_no("smtp", "deliver twice with the grant of one recipient",
+                          lambda: verdict_of(intruder.ask_with(pid, worker, data, fd), "deliver_reply"))
+        intruder.call(pid, "close", fd)
+        tap.same(len(mail.maildir("amelie")), before + 1, "messages")
+
+    def look_after_giving_back():
+        pid, grant = mail.pids("smtp")[0], recipient()
+        worker = channel_between(pid, mail.pids("deliver")[0])
+        data = message("probe_ask", Raw("Q", ASK), Raw("16s", grant), Raw("Q", 1))
+        first_yes_then_no("smtp", "look at a mailbox with a grant that was given back",
+                          lambda: verdict_of(intruder.ask(pid, worker, data), "probe_reply"),
+                          lambda: give_back(grant))
+
+    def send_after_giving_back():
+        pid, channel = directory_of("smtp")
+        grant = login("smtp", SERVICE_SUBMISSION)
+        data = message("sender_ask", Raw("Q", ASK), Raw("16s", grant), b"amelie@example.com", b"")
+        first_yes_then_no("smtp", "send as a login that was given back",
+                          lambda: verdict_of(intruder.ask(pid, channel, data), "sender_reply"),
+                          lambda: give_back(grant))
+
     def wrong_sender():
         says("smtp", "redeem a grant itself", "smtp",
              message("redeem_ask", Raw("Q", 9), Raw("16s", os.urandom(16)), Raw("B", 0)), "ipc-bad-message")
@@ -266,6 +381,10 @@ def main(mail, intruder):
                       for who, pid, kinds in tests] +
                      [("nobody but the directory names a uid", names_a_uid),
                       ("a forged grant opens nothing", forged_grant),
+                      ("the grant of a login starts one session", session_twice),
+                      ("the grant of a recipient delivers once", deliver_twice),
+                      ("a recipient's grant that was given back opens nothing", look_after_giving_back),
+                      ("a login's grant that was given back sends nothing", send_after_giving_back),
                       ("smtp redeems no grant", wrong_sender),
                       ("mail goes on", still_works)])
     for row in tries.table:
