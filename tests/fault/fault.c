@@ -1,6 +1,7 @@
 /* The preloaded side of fault.h. It runs inside confined programs: no descriptor is kept, nothing is
  * allocated, and the shared file is mapped before main() begins. FACTEUR_FAULT names it. */
 #include "fault.h"
+#include "opens.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -410,33 +411,10 @@ static int open_plain(void *how)
     return (int)raw(SYS_openat, o->at, (long)o->path, o->flags, o->mode, 0);
 }
 
-#define OPENS(AT, PATH, FLAGS)                                                                     \
-    struct plain_open o = {(AT), (FLAGS) | O_LARGEFILE, (PATH), 0};                                \
-    va_list list;                                                                                  \
-    va_start(list, flags);                                                                         \
-    if ((FLAGS) & (O_CREAT | O_TMPFILE))                                                           \
-        o.mode = va_arg(list, mode_t);                                                             \
-    va_end(list);                                                                                  \
-    return opens(o.at, o.path, (uint64_t)o.flags, open_plain, &o)
-
-int open(const char *path, int flags, ...)
+static int opens_plain(int at, const char *path, int flags, mode_t mode)
 {
-    OPENS(AT_FDCWD, path, flags);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    OPENS(AT_FDCWD, path, flags);
-}
-
-int openat(int at, const char *path, int flags, ...)
-{
-    OPENS(at, path, flags);
-}
-
-int openat64(int at, const char *path, int flags, ...)
-{
-    OPENS(at, path, flags);
+    struct plain_open o = {at, flags | O_LARGEFILE, path, mode};
+    return opens(at, path, (uint64_t)o.flags, open_plain, &o);
 }
 
 static int open_how(void *how)

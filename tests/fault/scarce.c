@@ -3,6 +3,8 @@
  * of descriptors (EMFILE), so that a test of limits knows that they were met. FACTEUR_SCARCE names a mapped file
  * of two 64-bit numbers, memory and descriptors; the driver is tests/system/scarce.py.
  */
+#include "opens.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -87,31 +89,9 @@ ssize_t recvmsg(int fd, struct msghdr *m, int flags)
     return n;
 }
 
-#define OPENS(AT, PATH, FLAGS)                                                                     \
-    va_list list;                                                                                  \
-    va_start(list, flags);                                                                         \
-    mode_t mode = (FLAGS) & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;                      \
-    va_end(list);                                                                                  \
-    return (int)got(REAL(openat)((AT), (PATH), (FLAGS), mode))
-
-int open(const char *path, int flags, ...)
+static int opens_plain(int at, const char *path, int flags, mode_t mode)
 {
-    OPENS(AT_FDCWD, path, flags);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    OPENS(AT_FDCWD, path, flags);
-}
-
-int openat(int at, const char *path, int flags, ...)
-{
-    OPENS(at, path, flags);
-}
-
-int openat64(int at, const char *path, int flags, ...)
-{
-    OPENS(at, path, flags);
+    return (int)got(REAL(openat)(at, path, flags, mode));
 }
 
 long syscall(long number, ...)
