@@ -1,7 +1,7 @@
-/* ipc/: messages, channels, asks and answers, bundles, shared counts. */
+/* ipc/: messages, channels, bundles, shared counts. */
 #include "ipc/bundle.h"
 #include "ipc/counters.h"
-#include "ipc/rpc.h"
+#include "tests/unit/ipc_fixture.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -240,7 +240,7 @@ static void lists_cannot_lie(void)
 
 struct seen {
     struct event_base *base;
-    unsigned messages, closes, replies, empties;
+    unsigned messages, closes;
     uint64_t last_id;
     int kept_fd;
     enum msg_type type;
@@ -271,12 +271,6 @@ static void on_close(struct channel *ch, void *arg)
 
 static const struct channel_ops ops = {on_message, on_close};
 
-static void turn(struct event_base *base)
-{
-    for (int i = 0; i < 20; i++)
-        event_base_loop(base, EVLOOP_NONBLOCK);
-}
-
 /* SMTP's end is an event-driven channel; DIRECTORY's a bare descriptor. */
 static struct channel *half(struct seen *s, int *other)
 {
@@ -306,7 +300,7 @@ static void channels_carry_messages(void)
     struct msg reply = MSG_INIT(sender_reply), got;
     struct channel *ch = half(&s, &other);
     ask_sender(other, 5, STR("a@b.example"));
-    turn(s.base);
+    ipc_turn(s.base);
     CU_ASSERT(s.messages == 1 && s.last_id == 5);
     UNIT_STR(str_from(s.text), "a@b.example");
     reply.sender_reply.id = 5;
@@ -337,7 +331,7 @@ static void many_messages_wait_their_turn(void)
     for (uint64_t i = 1; i <= 2000; i++) {
         int r = channel_recv_now(other, DIRECTORY, SMTP, 0, &buf, arena, &got, &e);
         if (r == -1) {
-            turn(s.base);
+            ipc_turn(s.base);
             r = channel_recv_now(other, DIRECTORY, SMTP, 1000, &buf, arena, &got, &e);
         }
         CU_ASSERT_FATAL(r == 1 && got.sender_reply.id == i);
@@ -354,7 +348,7 @@ static void channels_end(void)
     struct msg m = MSG_INIT(sender_reply);
     fd_closep(&other);
     CU_ASSERT(channel_send(ch, &m) == -1);
-    turn(s.base);
+    ipc_turn(s.base);
     CU_ASSERT(s.closes == 1 && s.messages == 0);
     event_base_free(s.base);
 }
@@ -371,7 +365,7 @@ static void nonsense_ends_a_channel(void)
         half(&s, &other);
         CU_ASSERT(send(other, bad[i].p, bad[i].n, 0) == (ssize_t)bad[i].n);
         ask_sender(other, 1, STR(""));
-        turn(s.base);
+        ipc_turn(s.base);
         CU_ASSERT(s.closes == 1 && s.messages == 0);
         event_base_free(s.base);
     }
@@ -379,34 +373,27 @@ static void nonsense_ends_a_channel(void)
 
 /* --- descriptors --- */
 
-static int some_memfd(const char *text)
-{
-    int fd = memfd_create("test", MFD_CLOEXEC);
-    CU_ASSERT_FATAL(fd >= 0 && fd_write_all(fd, text, strlen(text)) == 0);
-    return fd;
-}
-
 static void descriptors_travel(void)
 {
     struct seen s = {.base = event_base_new(), .kept_fd = -1};
     int fds[2];
     struct err e;
     char text[6] = "";
-    AUTO_FD memfd = some_memfd("hello");
+    AUTO_FD memfd = ipc_memfd("hello");
     CU_ASSERT_FATAL(channel_pair(fds) == 0);
     struct channel *ch = channel_new(s.base, fds[0], SMTP, QUEUE, &ops, &s);
     struct msg m = MSG_INIT(spool_reply);
     m.fd = memfd;
     CU_ASSERT(channel_send_now(fds[1], &m, &e) == 0);
     CU_ASSERT(fcntl(memfd, F_GETFD) >= 0); /* still ours */
-    turn(s.base);
+    ipc_turn(s.base);
     CU_ASSERT(s.messages == 1 && s.kept_fd >= 0 && s.kept_fd != memfd);
     CU_ASSERT(pread(s.kept_fd, text, 5, 0) == 5 && strcmp(text, "hello") == 0);
     CU_ASSERT(fcntl(s.kept_fd, F_GETFD) & FD_CLOEXEC);
     fd_closep(&s.kept_fd);
     m.fd = -1; /* one that should come with a descriptor and does not */
     CU_ASSERT(channel_send_now(fds[1], &m, &e) == 0);
-    turn(s.base);
+    ipc_turn(s.base);
     CU_ASSERT(s.messages == 1 && s.closes == 1);
     fd_closep(&fds[1]);
     event_base_free(s.base);
@@ -426,13 +413,13 @@ static void unwanted_descriptors_are_closed(void)
     struct seen s;
     struct err e;
     AUTO_FD other = -1;
-    AUTO_FD memfd = some_memfd("x");
+    AUTO_FD memfd = ipc_memfd("x");
     struct msg m = MSG_INIT(sender_ask);
     half(&s, &other);
     unsigned before = open_descriptors();
     m.fd = memfd;
     CU_ASSERT(channel_send_now(other, &m, &e) == 0);
-    turn(s.base);
+    ipc_turn(s.base);
     CU_ASSERT(s.closes == 1 && s.messages == 0);
     CU_ASSERT(open_descriptors() == before - 1); /* the channel's own went too */
     event_base_free(s.base);
@@ -446,7 +433,7 @@ static void a_descriptor_is_never_lost_in_the_queue(void)
     struct rlimit old, none;
     struct msg m = MSG_INIT(spool_reply), got;
     int fds[2], r = 0;
-    AUTO_FD memfd = some_memfd("x");
+    AUTO_FD memfd = ipc_memfd("x");
     AUTO_BUF buf = {0};
     AUTO_ARENA arena = arena_new(4096);
     CU_ASSERT_FATAL(channel_pair(fds) == 0 && getrlimit(RLIMIT_NOFILE, &old) == 0);
@@ -459,7 +446,7 @@ static void a_descriptor_is_never_lost_in_the_queue(void)
         sent += (r = channel_send(ch, &m)) == 0;
     CU_ASSERT(setrlimit(RLIMIT_NOFILE, &old) == 0);
     CU_ASSERT(r == -1 && sent > 0);
-    turn(s.base);
+    ipc_turn(s.base);
     for (unsigned i = 0; i < sent; i++) {
         CU_ASSERT_FATAL(channel_recv_now(fds[1], QUEUE, SMTP, 0, &buf, arena, &got, &e) == 1);
         fd_closep(&got.fd);
@@ -494,7 +481,7 @@ static void no_room_for_a_descriptor(unsigned self, unsigned peer, struct msg *m
     struct err e;
     struct msg got;
     int fds[2];
-    AUTO_FD memfd = some_memfd("x");
+    AUTO_FD memfd = ipc_memfd("x");
     AUTO_BUF buf = {0};
     AUTO_ARENA arena = arena_new(4096);
     CU_ASSERT_FATAL(channel_pair(fds) == 0);
@@ -503,7 +490,7 @@ static void no_room_for_a_descriptor(unsigned self, unsigned peer, struct msg *m
     msg_set_id(m, 77);
     CU_ASSERT(channel_send_now(fds[1], m, &e) == 0);
     struct rlimit old = no_descriptors(first_free());
-    turn(s.base);
+    ipc_turn(s.base);
     CU_ASSERT(setrlimit(RLIMIT_NOFILE, &old) == 0);
     CU_ASSERT(s.closes == closes && s.messages == !answered && s.kept_fd == -1);
     if (answered && closes == 0) {
@@ -514,7 +501,7 @@ static void no_room_for_a_descriptor(unsigned self, unsigned peer, struct msg *m
     }
     if (closes == 0) { /* and the next one comes through */
         CU_ASSERT(channel_send_now(fds[1], m, &e) == 0);
-        turn(s.base);
+        ipc_turn(s.base);
         CU_ASSERT(s.kept_fd >= 0 && s.type == m->type);
         channel_free(ch);
     }
@@ -530,239 +517,6 @@ static void a_channel_outlives_the_want_of_descriptors(void)
     no_room_for_a_descriptor(DELIVER, SMTP, &ask, true, 0);
     no_room_for_a_descriptor(ACCESS, MASTER, &reply, false, 0);
     no_room_for_a_descriptor(SMTP, MASTER, &start, true, 1);
-}
-
-/* --- asks and answers --- */
-
-static void on_reply(void *arg, struct msg *reply)
-{
-    struct seen *s = arg;
-    if (reply) {
-        s->replies++;
-        s->last_id = msg_id(reply);
-    } else {
-        s->empties++;
-    }
-}
-
-struct asking {
-    struct seen s;
-    struct rpc *rpc;
-    int peer[3];
-};
-
-static void asking_start(struct asking *a, unsigned links)
-{
-    *a = (struct asking){.peer = {-1, -1, -1}};
-    a->s.base = event_base_new();
-    a->rpc = rpc_new(a->s.base, SMTP, DIRECTORY);
-    for (unsigned i = 0; i < links; i++) {
-        int fds[2];
-        CU_ASSERT_FATAL(channel_pair(fds) == 0);
-        a->peer[i] = fds[1];
-        rpc_link(a->rpc, i, fds[0]);
-    }
-}
-
-static void asking_end(struct asking *a)
-{
-    rpc_free(a->rpc);
-    event_base_free(a->s.base);
-    for (int i = 0; i < 3; i++)
-        fd_closep(&a->peer[i]);
-}
-
-static uint64_t ask(struct asking *a, int64_t timeout_ms)
-{
-    struct msg m = MSG_INIT(resolve_ask);
-    m.resolve_ask.address = STR("a@b.example");
-    return rpc_call(a->rpc, &m, timeout_ms, on_reply, &a->s);
-}
-
-/* The id of the ask that arrived there, 0 for none. */
-static uint64_t heard(struct asking *a, int peer)
-{
-    AUTO_BUF buf = {0};
-    AUTO_ARENA arena = arena_new(4096);
-    struct err e;
-    struct msg m;
-    if (channel_recv_now(a->peer[peer], SMTP, DIRECTORY, 0, &buf, arena, &m, &e) != 1)
-        return 0;
-    return msg_id(&m);
-}
-
-static void reply_to(struct asking *a, int peer, uint64_t id, bool more)
-{
-    struct err e;
-    struct msg m = MSG_INIT(resolve_reply);
-    m.resolve_reply.id = id;
-    m.resolve_reply.more = more;
-    CU_ASSERT(channel_send_now(a->peer[peer], &m, &e) == 0);
-    turn(a->s.base);
-}
-
-static void answers_find_their_asks(void)
-{
-    struct asking a;
-    asking_start(&a, 1);
-    uint64_t one = ask(&a, 10000), two = ask(&a, 10000);
-    CU_ASSERT(one != 0 && one != two && rpc_under_way(a.rpc) == 2);
-    CU_ASSERT(heard(&a, 0) == one && heard(&a, 0) == two);
-    reply_to(&a, 0, two, false);
-    CU_ASSERT(a.s.replies == 1 && a.s.last_id == two);
-    reply_to(&a, 0, two, false); /* once only */
-    reply_to(&a, 0, 999, false); /* never asked */
-    CU_ASSERT(a.s.replies == 1);
-    reply_to(&a, 0, one, true);
-    reply_to(&a, 0, one, true);
-    CU_ASSERT(a.s.replies == 3 && rpc_under_way(a.rpc) == 1);
-    reply_to(&a, 0, one, false);
-    CU_ASSERT(a.s.replies == 4 && rpc_under_way(a.rpc) == 0);
-    asking_end(&a);
-}
-
-static void what_was_not_read_is_answered_with_nothing(void)
-{
-    struct asking a;
-    struct err e;
-    int fds[2];
-    struct msg ask = MSG_INIT(deliver_ask), unread = MSG_INIT(unread);
-    asking_start(&a, 0);
-    rpc_free(a.rpc);
-    a.rpc = rpc_new(a.s.base, SMTP, DELIVER);
-    CU_ASSERT_FATAL(channel_pair(fds) == 0);
-    a.peer[0] = fds[1];
-    rpc_link(a.rpc, 0, fds[0]);
-    memset(&ask.deliver_ask.grant, 0x55, sizeof ask.deliver_ask.grant);
-    AUTO_FD memfd = ask.fd = some_memfd("x");
-    unread.unread.id = rpc_call(a.rpc, &ask, 10000, on_reply, &a.s);
-    CU_ASSERT(channel_send_now(fds[1], &unread, &e) == 0);
-    turn(a.s.base);
-    CU_ASSERT(a.s.empties == 1 && a.s.replies == 0 && rpc_connected(a.rpc) && rpc_under_way(a.rpc) == 0);
-    asking_end(&a);
-}
-
-static void the_least_busy_is_asked(void)
-{
-    struct asking a;
-    asking_start(&a, 3);
-    for (int i = 0; i < 6; i++)
-        ask(&a, 10000);
-    uint64_t first = heard(&a, 1);
-    for (int i = 0; i < 3; i++)
-        CU_ASSERT(i == 1 || heard(&a, i) != 0);
-    CU_ASSERT(first != 0 && heard(&a, 1) != 0 && heard(&a, 1) == 0);
-    reply_to(&a, 1, first, false);
-    ask(&a, 10000);
-    CU_ASSERT(heard(&a, 1) != 0);
-    asking_end(&a);
-}
-
-static void death_answers_nothing(void)
-{
-    struct asking a;
-    asking_start(&a, 2);
-    for (int i = 0; i < 4; i++)
-        ask(&a, 10000);
-    fd_closep(&a.peer[0]);
-    turn(a.s.base);
-    CU_ASSERT(a.s.empties == 2 && rpc_under_way(a.rpc) == 2 && rpc_connected(a.rpc));
-    fd_closep(&a.peer[1]);
-    turn(a.s.base);
-    CU_ASSERT(a.s.empties == 4 && !rpc_connected(a.rpc));
-    ask(&a, 10000); /* nobody there: told from the loop, not from inside the call */
-    CU_ASSERT(a.s.empties == 4);
-    turn(a.s.base);
-    CU_ASSERT(a.s.empties == 5);
-    asking_end(&a);
-}
-
-static void a_new_link_replaces_the_old(void)
-{
-    struct asking a;
-    int fds[2];
-    asking_start(&a, 1);
-    ask(&a, 10000);
-    CU_ASSERT_FATAL(channel_pair(fds) == 0);
-    rpc_link(a.rpc, 0, fds[0]);
-    CU_ASSERT(a.s.empties == 1);
-    fd_closep(&a.peer[0]);
-    a.peer[0] = fds[1];
-    turn(a.s.base);
-    uint64_t id = ask(&a, 10000);
-    CU_ASSERT(heard(&a, 0) == id);
-    reply_to(&a, 0, id, false);
-    CU_ASSERT(a.s.replies == 1 && a.s.empties == 1);
-    asking_end(&a);
-}
-
-static void ask_again(void *arg, struct msg *reply)
-{
-    struct asking *a = arg;
-    on_reply(&a->s, reply);
-    if (!reply)
-        ask(a, 10000);
-}
-
-/* What is asked in answer to the loss goes over the new channel, and is answered there. */
-static void asks_made_while_a_link_is_replaced_live(void)
-{
-    struct asking a;
-    struct msg m = MSG_INIT(resolve_ask);
-    int fds[2];
-    asking_start(&a, 1);
-    rpc_call(a.rpc, &m, 10000, ask_again, &a);
-    CU_ASSERT_FATAL(channel_pair(fds) == 0);
-    rpc_link(a.rpc, 0, fds[0]);
-    fd_closep(&a.peer[0]);
-    a.peer[0] = fds[1];
-    CU_ASSERT(a.s.empties == 1 && rpc_under_way(a.rpc) == 1);
-    reply_to(&a, 0, heard(&a, 0), false);
-    CU_ASSERT(a.s.empties == 1 && a.s.replies == 1);
-    asking_end(&a);
-}
-
-static void answers_of_another_kind_end_the_channel(void)
-{
-    struct asking a;
-    struct err e;
-    struct msg m = MSG_INIT(auth_reply);
-    asking_start(&a, 1);
-    m.auth_reply.id = ask(&a, 10000);
-    memset(&m.auth_reply.grant, 0x55, sizeof m.auth_reply.grant);
-    CU_ASSERT(channel_send_now(a.peer[0], &m, &e) == 0);
-    turn(a.s.base);
-    CU_ASSERT(a.s.replies == 0 && a.s.empties == 1 && !rpc_connected(a.rpc));
-    asking_end(&a);
-}
-
-static void abandoned_asks_are_heard_by_another(void)
-{
-    struct asking a;
-    struct seen heir = {.kept_fd = -1};
-    asking_start(&a, 1);
-    uint64_t id = ask(&a, 10000);
-    rpc_abandon(a.rpc, id, on_reply, &heir);
-    rpc_abandon(a.rpc, id + 1, on_reply, &heir);
-    reply_to(&a, 0, id, false);
-    CU_ASSERT(a.s.replies == 0 && a.s.empties == 0 && heir.replies == 1 && heir.last_id == id);
-    asking_end(&a);
-}
-
-static void time_runs_out(void)
-{
-    struct asking a;
-    asking_start(&a, 1);
-    uint64_t cancelled = ask(&a, 10000);
-    uint64_t late = ask(&a, 20);
-    rpc_cancel(a.rpc, cancelled);
-    usleep(30000);
-    turn(a.s.base);
-    CU_ASSERT(a.s.empties == 1 && a.s.replies == 0 && rpc_under_way(a.rpc) == 0);
-    reply_to(&a, 0, late, false);
-    reply_to(&a, 0, cancelled, false);
-    CU_ASSERT(a.s.replies == 0);
-    asking_end(&a);
 }
 
 /* --- bundles --- */
@@ -795,8 +549,8 @@ static void bad_bundles_are_refused(void)
 {
     struct bundle b;
     struct err e;
-    AUTO_FD unsealed = some_memfd("whatever");
-    AUTO_FD empty = some_memfd("");
+    AUTO_FD unsealed = ipc_memfd("whatever");
+    AUTO_FD empty = ipc_memfd("");
     CU_ASSERT(bundle_open(unsealed, &b, &e) == -1 && b.p == NULL);
     CU_ASSERT(bundle_open(empty, &b, &e) == -1);
     AUTO_BUF lying = {0};
@@ -855,15 +609,6 @@ int main(void)
         {"unwanted descriptors are closed", unwanted_descriptors_are_closed},
         {"a descriptor is never lost in the queue", a_descriptor_is_never_lost_in_the_queue},
         {"a channel outlives the want of descriptors", a_channel_outlives_the_want_of_descriptors},
-        {"what was not read is answered with nothing", what_was_not_read_is_answered_with_nothing},
-        {"answers find their asks", answers_find_their_asks},
-        {"the least busy is asked", the_least_busy_is_asked},
-        {"death answers nothing", death_answers_nothing},
-        {"a new link replaces the old", a_new_link_replaces_the_old},
-        {"asks made while a link is replaced live", asks_made_while_a_link_is_replaced_live},
-        {"answers of another kind end the channel", answers_of_another_kind_end_the_channel},
-        {"abandoned asks are heard by another", abandoned_asks_are_heard_by_another},
-        {"time runs out", time_runs_out},
         {"bundles keep their pieces", bundles_keep_their_pieces},
         {"bad bundles are refused", bad_bundles_are_refused},
         {"counts are shared", counts_are_shared},
