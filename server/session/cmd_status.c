@@ -17,6 +17,8 @@ int imap_status_get(struct imap_session *s, struct str name, unsigned items,
                     (items & IMAP_STATUS_DELETED_STORAGE ? STORE_STATUS_DELETED_SIZE : 0u);
     if (items & IMAP_STATUS_HIGHESTMODSEQ)
         imap_use_modseq(s);
+    if (s->mailbox && store_mailbox_unsettled(s->mailbox) && str_eq(name, str_from(s->mailbox_name)))
+        store_mailbox_settle(s->mailbox, false); /* or the folder would have to be looked into */
     return store_status(s->settings->maildir_fd, name, s->index, &s->status_view, want, status, e);
 }
 

@@ -96,8 +96,8 @@ uint64_t store_mailbox_highest(const struct store_mailbox *mb);
 /* Writes what changed to the index: after store and expunge calls, before their mod-sequences are told.
  * bulk: writes also what was left for a quiet moment (a first look at a large folder). */
 void store_mailbox_settle(struct store_mailbox *mb, bool bulk);
-/* The same after changes whose mod-sequences nobody is told now: many are left for a quiet moment, so that the answer
- * does not wait for them. */
+/* The same after changes of flags whose mod-sequences nobody is told now: they are left for a quiet moment, so that the
+ * answer does not wait for them, and many cost no more than one. */
 void store_mailbox_settle_later(struct store_mailbox *mb);
 /* Is something left for a quiet moment? */
 bool store_mailbox_unsettled(const struct store_mailbox *mb);

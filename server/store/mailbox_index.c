@@ -388,7 +388,7 @@ static bool row_is_behind(const struct store_mailbox *mb)
            (!store_index_believable(&row) && mb->taken_ns > row.taken_ns);
 }
 
-void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
+void mailbox_settle(struct store_mailbox *mb, bool bulk)
 {
     struct store_index_folder row;
     if (!mb->index || mb->asleep)
@@ -416,15 +416,35 @@ void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
     settle_alone(mb);
 }
 
+/* What was put off may be older than what others did since: their names of the files count, and their rows. */
+static void look_before_writing(struct store_mailbox *mb)
+{
+    struct err e;
+    if (!mb->later || !mb->loaded || store_index_in_change(mb->index) || !store_mailbox_changed(mb))
+        return;
+    mb->later = false;
+    (void)mailbox_look(mb, &e);
+}
+
+void store_mailbox_settle(struct store_mailbox *mb, bool bulk)
+{
+    if (!mb->index || mb->asleep)
+        return;
+    look_before_writing(mb);
+    mailbox_settle(mb, bulk);
+}
+
 /* The flags are in the names of the files already. Who looks at those before the index is written finds the changes
  * there, and gives them a mod-sequence that this view takes over. */
 void store_mailbox_settle_later(struct store_mailbox *mb)
 {
     if (!mb->index || mb->asleep || mb->folder_id == 0 || store_index_in_change(mb->index) ||
-        count_changes(mb) <= BULK) {
+        store_index_generation(mb->index) != mb->generation) {
         store_mailbox_settle(mb, false);
         return;
     }
+    if (!mb->unwritten)
+        return;
     mailbox_anchor(mb);
     mb->later = true;
     settle_alone(mb);
@@ -485,7 +505,7 @@ static bool can_use_pieces(struct store_mailbox *mb)
 /* Not again and again where it cannot be. */
 void store_mailbox_prepare(struct store_mailbox *mb)
 {
-    if (!mb->later || clock_mono_ms() < mb->later_at)
+    if (!mb->later || mb->folder_id || clock_mono_ms() < mb->later_at)
         return;
     mb->later_at = clock_mono_ms() + SETTLE_AGAIN_MS;
     store_mailbox_settle(mb, true);

@@ -407,7 +407,7 @@ int mailbox_look(struct store_mailbox *mb, struct err *e)
     }
     if (r < 0)
         return -1;
-    store_mailbox_settle(mb, false);
+    mailbox_settle(mb, false);
     return 0;
 }
 
@@ -456,7 +456,7 @@ int store_mailbox_sync(struct store_mailbox *mb, bool expunge, const struct stor
     if (look && mailbox_look(mb, e) != 0)
         return -1;
     if (mb->unwritten && !mb->later)
-        store_mailbox_settle(mb, false);
+        mailbox_settle(mb, false);
     if (store_keywords_refresh(&mb->folder->keywords, mb->folder->dir_fd, e) != 0)
         return -1;
     mailbox_tell(mb, expunge);

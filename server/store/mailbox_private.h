@@ -55,7 +55,7 @@ struct store_mailbox {
     struct buf lost;        /* UIDs that left the view and are not in the index's log yet */
     bool unwritten;         /* messages with changed, stale or gone that the index lacks */
     bool measured;          /* sizes and dates that the index lacks, which can wait */
-    bool later;             /* they are many: written in a quiet moment, or before pieces */
+    bool later;             /* left for a quiet moment; a first look's, before pieces too */
     int64_t later_at;       /* monotonic ms: not tried for pieces earlier */
 
     struct mailbox_memo *memo; /* what the client knows, until the messages are there again; or NULL */
@@ -132,6 +132,8 @@ void mailbox_own_change(struct store_mailbox *mb, int64_t before_ns);
 /* --- mailbox_index.c --- */
 /* Loads all rows into an empty view. 0; -1: the view stays empty. */
 int mailbox_load(struct store_mailbox *mb, const struct store_index_folder *row);
+/* As store_mailbox_settle, right after a look. */
+void mailbox_settle(struct store_mailbox *mb, bool bulk);
 /* Takes over what other sessions wrote since. 0; -1: the index cannot be used now. */
 int mailbox_follow(struct store_mailbox *mb);
 

@@ -196,11 +196,46 @@ static void flags_of_many(void)
     CU_ASSERT(store_mailbox_highest(one) >= store_mailbox_highest(two));
     GOOD(store_mailbox_store(one, 0, STORE_OP_REMOVE, STORE_FLAGGED, 0, &e));
     store_mailbox_settle_later(one);
-    CU_ASSERT(!store_mailbox_unsettled(one)); /* a few are written at once */
+    CU_ASSERT(store_mailbox_unsettled(one));
     store_mailbox_close(two);
     store_mailbox_close(one);
     store_index_free(y);
     store_index_free(x);
+}
+
+/* What was left is not written over what another session did later. */
+static void later_flags_count(void)
+{
+    FIXTURE f = fixture_new();
+    AUTO_FD root = fixture_maildir(&f);
+    const struct store_changes *c;
+    struct err e;
+    fixture_add(root, "INBOX", STORE_SEEN, NULL, "x\r\n");
+    struct store_index *x = store_index_new(root), *y = store_index_new(root), *z = store_index_new(root);
+    struct store_mailbox *one = open_with(root, x), *two = open_with(root, y);
+    GOOD(store_mailbox_store(one, 0, STORE_OP_SET, STORE_FLAGGED, 0, &e));
+    store_mailbox_settle_later(one);
+    GOOD(store_mailbox_sync(two, true, &c, &e));
+    CU_ASSERT(c->flag_count == 1 && store_mailbox_at(two, 0)->flags == STORE_FLAGGED);
+    GOOD(store_mailbox_store(two, 0, STORE_OP_SET, STORE_ANSWERED, 0, &e));
+    store_mailbox_settle(two, false);
+    store_mailbox_settle(one, true);
+    CU_ASSERT(!store_mailbox_unsettled(one));
+    CU_ASSERT(store_mailbox_guard(two) == 0); /* hears of what was written */
+    store_mailbox_settle(two, false);
+    GOOD(store_mailbox_sync(two, true, &c, &e));
+    CU_ASSERT(c->flag_count == 0 && store_mailbox_at(two, 0)->flags == STORE_ANSWERED);
+    GOOD(store_mailbox_sync(one, true, &c, &e));
+    CU_ASSERT(c->flag_count == 1 && store_mailbox_at(one, 0)->flags == STORE_ANSWERED);
+    struct store_mailbox *three = open_with(root, z);
+    CU_ASSERT(store_mailbox_at(three, 0)->flags == STORE_ANSWERED);
+    CU_ASSERT(store_mailbox_highest(three) == store_mailbox_highest(two));
+    store_mailbox_close(one);
+    store_mailbox_close(two);
+    store_mailbox_close(three);
+    store_index_free(x);
+    store_index_free(y);
+    store_index_free(z);
 }
 
 /* The view that closes writes what was left. */
@@ -445,6 +480,7 @@ int main(void)
         {"reading ahead", reading_ahead},
         {"10,000 messages", ten_thousand},
         {"flags of many", flags_of_many},
+        {"flags that another session set later", later_flags_count},
         {"what was left is written at the end", left_until_the_end},
         {"a listing that passes a file by", passed_by},
         {"a listing that passes the newest files by", newest_passed_by},
