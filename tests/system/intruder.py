@@ -97,11 +97,16 @@ class Intruder:
         return self.heard
 
 
+def socket_ends():
+    """Of the Unix sockets without a name: the other end, and who has it as which descriptor."""
+    told = subprocess.run(["ss", "-xnpH"], capture_output=True, text=True, check=True).stdout
+    return {local: (peer, re.findall(r"pid=(\d+),fd=(\d+)", users))
+            for local, peer, users in re.findall(r"\* (\d+)\s+\* ([1-9]\d*)\s+users:(.*)", told)}
+
+
 def channel_between(pid, other):
     """The descriptor of pid's channel to another process."""
-    told = subprocess.run(["ss", "-xnpH"], capture_output=True, text=True, check=True).stdout
-    ends = {local: (peer, re.findall(r"pid=(\d+),fd=(\d+)", users))
-            for local, peer, users in re.findall(r"\* (\d+)\s+\* (\d+)\s+users:(.*)", told)}
+    ends = socket_ends()
     for peer, users in ends.values():
         for user, fd in users:
             if int(user) == pid and any(int(p) == other for p, _ in ends.get(peer, ("", []))[1]):
@@ -377,14 +382,17 @@ def main(mail, intruder):
         ("deliver", first("deliver"), (everyone, network(), processes, code, queue_files)),
         ("session", session, (everyone, network(), ids, processes, code, mailboxes, queue_files)),
     ]
+    again = [("the grant of a login starts one session", session_twice),
+             ("the grant of a recipient delivers once", deliver_twice),
+             ("a recipient's grant that was given back opens nothing", look_after_giving_back),
+             ("a login's grant that was given back sends nothing", send_after_giving_back)]
+    if not socket_ends():
+        print("# not tried, since this kernel does not tell the ends of sockets: rights that are used up")
+        again = []
     failed = tap.run([("the kernel refuses the intruder in " + who, kernel(who, pid, *kinds))
-                      for who, pid, kinds in tests] +
+                      for who, pid, kinds in tests] + again +
                      [("nobody but the directory names a uid", names_a_uid),
                       ("a forged grant opens nothing", forged_grant),
-                      ("the grant of a login starts one session", session_twice),
-                      ("the grant of a recipient delivers once", deliver_twice),
-                      ("a recipient's grant that was given back opens nothing", look_after_giving_back),
-                      ("a login's grant that was given back sends nothing", send_after_giving_back),
                       ("smtp redeems no grant", wrong_sender),
                       ("mail goes on", still_works)])
     for row in tries.table:
