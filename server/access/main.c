@@ -91,7 +91,7 @@ static int on_prepare(struct program *p, struct err *e)
     (void)e;
     a->program = p;
     a->directory = rpc_new(p->base, ACCESS, DIRECTORY);
-    front_start(&a->front, p->base, on_accept, a);
+    front_start(&a->front, p->base, on_accept, a, &a->logging_in);
     a->waiting = map_new();
     a->room = mem_alloc(CONN_ROOM);
     return 0;

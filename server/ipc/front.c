@@ -5,12 +5,15 @@
 #include "ipc/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN 8
 #define REST_S 1
+#define SPARE_SHARE 16 /* of all descriptors, for what is neither a client's nor owed to one */
 
 _Static_assert(FRONT_LAST_MOMENT_MS + FRONT_LAST_REPLIES_MS < PROGRAM_END_MS, "killed before its end");
 
@@ -64,6 +67,8 @@ struct front_listeners {
     void *arg;
     struct behind *behind;
     struct map *by_number;
+    const unsigned *owed;
+    rlim_t enough; /* descriptors, those that are owed among them */
 };
 
 struct listener {
@@ -73,10 +78,23 @@ struct listener {
     struct event *readable, *rest;
 };
 
+static rlim_t enough_for_clients(void)
+{
+    struct rlimit r = {.rlim_cur = 0};
+    getrlimit(RLIMIT_NOFILE, &r);
+    return r.rlim_cur - r.rlim_cur / SPARE_SHARE;
+}
+
+/* Another program's process may have room for who comes now, and who is here already needs what is left. fd: the
+ * lowest that was free, so about as many are taken. One client is always let in: he may be the last. */
+static bool is_full(const struct front_listeners *all, int fd)
+{
+    return fd < 0 || (*all->owed > 0 && (rlim_t)fd + *all->owed >= all->enough);
+}
+
 static void rest(struct listener *l)
 {
     struct timeval tv = {REST_S, 0};
-    log_warning("accept", LZ("why", strerror(errno)));
     event_del(l->readable);
     event_add(l->rest, &tv);
 }
@@ -86,7 +104,11 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
     struct listener *l = arg;
     (void)fd;
     (void)what;
-    event_add(l->readable, NULL);
+    AUTO_FD next = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    if (is_full(l->all, next))
+        rest(l);
+    else
+        event_add(l->readable, NULL);
 }
 
 static void begin(struct listener *l, int fd)
@@ -106,11 +128,18 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         int got = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (got < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                log_warning("accept", LZ("why", strerror(errno)));
                 rest(l);
+            }
             return;
         }
         begin(l, got);
+        if (is_full(l->all, got)) {
+            log_warning("accept", LZ("why", "the descriptors left are for the clients here"));
+            rest(l);
+            return;
+        }
     }
 }
 
@@ -140,6 +169,7 @@ static void add_listener(struct front_listeners *all, unsigned number, enum serv
     struct listener *l = MEM_NEW(struct listener);
     *l = (struct listener){.all = all, .service = service, .fd = fd};
     evutil_make_socket_nonblocking(fd);
+    all->enough = enough_for_clients();
     l->readable = event_new(all->base, fd, EV_READ | EV_PERSIST, on_acceptable, l);
     l->rest = evtimer_new(all->base, on_rested, l);
     event_add(l->readable, NULL);
@@ -173,13 +203,14 @@ void front_deafen(struct front *f)
 
 /* --- the whole --- */
 
-void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg)
+void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg,
+                 const unsigned *owed)
 {
     f->secrets = secret_pool_new();
     f->listeners = MEM_NEW(struct front_listeners);
     *f->listeners = (struct front_listeners){.base = base, .settings = &f->settings, .fn = fn,
                                              .arg = arg, .behind = behind_new(base, fn, arg),
-                                             .by_number = map_new()};
+                                             .by_number = map_new(), .owed = owed};
 }
 
 void front_message(struct front *f, const struct msg *m)

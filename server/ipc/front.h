@@ -38,15 +38,16 @@ struct front {
 };
 
 /* fn is called for every connection accepted, after a load balancer's header where one is expected by
- * the settings then in force. f must stay where it is. */
-void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg);
+ * the settings then in force. owed: how many descriptors the clients here will still need, each for its session
+ * or its message. f must stay where it is. */
+void front_start(struct front *f, struct event_base *base, behind_fn fn, void *arg, const unsigned *owed);
 /* New settings, made of cfg (taken over on success) and the bundle's certificates; clients that hold
  * the old ones keep them. 0, or -1 and a permanent error: all stays as it was. */
 int front_configure(struct front *f, struct config *cfg, const struct bundle *b, struct err *e);
 /* Takes the tables that the master hands out; other messages are left alone. */
 void front_message(struct front *f, const struct msg *m);
 /* Takes over fd; a listener with that number is replaced. When no descriptor is left for a new
- * connection it rests for a second instead of waking at once again. */
+ * connection, but for what is owed, it rests for a second instead of waking at once again. */
 void front_listen(struct front *f, unsigned number, enum service service, int fd);
 void front_unlisten(struct front *f, unsigned number);
 /* Closes all listeners; no more can be added. */

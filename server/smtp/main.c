@@ -56,7 +56,7 @@ static void on_message(struct program *p, struct msg *m)
 static void on_status(struct program *p, struct buf *out)
 {
     struct smtpd *d = p->arg;
-    buf_printf(out, "sessions=%zu connections=%llu messages=%llu refusals=%llu memory=%llu",
+    buf_printf(out, "sessions=%u connections=%llu messages=%llu refusals=%llu memory=%llu",
                d->session_count, (unsigned long long)d->connections,
                (unsigned long long)d->messages, (unsigned long long)d->refusals,
                (unsigned long long)d->memory);
@@ -97,7 +97,7 @@ static int on_prepare(struct program *p, struct err *e)
     d->queue = rpc_new(p->base, SMTP, QUEUE);
     d->filter = rpc_new(p->base, SMTP, FILTER);
     d->relay = rpc_new(p->base, SMTP, RELAY);
-    front_start(&d->front, p->base, on_accept, d);
+    front_start(&d->front, p->base, on_accept, d, &d->session_count);
     return 0;
 }
 

@@ -38,7 +38,7 @@ struct smtpd {
     uint64_t last_filtered; /* number of the session that filters heard of last */
     struct map *probed; /* folded address → struct probed */
     struct session *sessions;
-    size_t session_count;
+    unsigned session_count;
     uint64_t memory; /* octets of messages held */
     uint64_t connections, messages, refusals, logins, login_failures;
     bool stopping;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Under mixed load: the disk of the mailboxes fills up, then the queue's; each program in turn has no
-descriptor left, or no memory, and the master no descriptor; the clock is set forward and back. Good mail is put
+descriptor left, or no memory, and the master no descriptor; strangers take descriptors; the clock is set forward and back. Good mail is put
 off and never refused, what was acknowledged is there, and all goes on when it is over. tests/fault/scarce.c counts
 what was refused, so a limit that nobody met does not pass for one that was borne."""
 import contextlib
@@ -267,6 +267,59 @@ class Scarce:
             end()
         tap.wait_for(lambda: not self.mail.sessions(), 30, "sessions do not end")
 
+    def strangers(self):
+        """Who says nothing takes no descriptor that a session or a message of those who are there will need."""
+        self.watched()
+        fronts = ("access", "smtp")
+        for program in fronts:
+            self.mail.options[program + "_processes"] = "1"
+        self.mail.restart()
+        self.mail.submission("amelie").quit()
+        self.mail.imap("amelie").logout()
+        for program in fronts:
+            self.limit(program, "ulimit -n %d" % (busy_descriptors(self.mail.pids(program)) + 20))
+        self.mail.restart()
+        self.crowded(len(self.mail.log()))
+        pids = {program: self.mail.pids(program) for program in fronts}
+        # There is room again.
+        with self.mail.submission("amelie") as client:
+            client.sendmail("amelie@example.com", ["bruno@example.net"], message("room-1-" + os.urandom(3).hex()))
+        self.mail.imap("bruno").logout()
+        tap.same({program: self.mail.pids(program) for program in fronts}, pids, "programs")
+        for program in fronts:
+            del self.mail.options[program + "_processes"]
+            self.limit(program, None)
+        self.mail.restart()
+
+    def crowded(self, since):
+        crowd, places = [], [("127.0.0.1", self.mail.ports[name]) for name in ("imaps", "submission")]
+        imap = [imaplib.IMAP4_SSL("localhost", self.mail.ports["imaps"], ssl_context=self.mail.tls(), timeout=60)
+                for _ in range(4)]
+        smtp = [self.mail.submission("amelie") for _ in range(4)]
+        try:
+            for place in places * 40:
+                crowd.append(socket.socket())
+                crowd[-1].setblocking(False)
+                crowd[-1].connect_ex(place)
+            tap.wait_for(lambda: {"facteur/access", "facteur/smtp"} <= self.resting(since), 30, "there is room for all")
+            for number, (reader, writer) in enumerate(zip(imap, smtp)):
+                reader.login("amelie", "amelie-secret")
+                writer.mail("amelie@example.com")
+                writer.rcpt("bruno@example.net")
+                writer.docmd("DATA")
+                writer.send(message("crowd-%d-%s" % (number, os.urandom(3).hex())))
+            tap.same([reader.select("INBOX")[0] for reader in imap], ["OK"] * 4)
+            tap.same([writer.docmd(".")[0] for writer in smtp], [250] * 4)
+        finally:
+            for client in crowd + [writer.sock for writer in smtp]:
+                client.close()
+            for reader in imap:
+                reader.shutdown()
+
+    def resting(self, since):
+        """Programs that take no more clients."""
+        return set(re.findall(r" (facteur/\w+)\[\d+\] warning: accept why=", self.mail.log()[since:]))
+
     def memory(self):
         self.watched()
         most = {p: max(map(address_space, self.mail.pids(p))) for p in PROGRAMS}
@@ -334,6 +387,7 @@ def main(mail, outside):
                      ("the disk of the queue is full", scarce.spool),
                      ("descriptors run out, in each program", scarce.descriptors),
                      ("descriptors run out in access while a session begins", scarce.sessions),
+                     ("strangers take the descriptors of programs that clients reach", scarce.strangers),
                      ("descriptors run out in the master while a program is started again", scarce.master)]
     chosen = os.environ.get("SCARCE")
     return [t for t in tests if not chosen or chosen in t[0]]
