@@ -6,6 +6,7 @@ Prints the table of tries. Needs root, since without it all programs share one u
 """
 import ctypes
 import errno
+import glob
 import mmap
 import os
 import re
@@ -194,6 +195,10 @@ class Tries:
     def processes(self, who, pid, neighbour):
         yield self.refused(who, pid, "kill a neighbour", "kill", neighbour, signal.SIGKILL)
         yield self.refused(who, pid, "fork", "clone", signal.SIGCHLD, 0, 0, 0, 0)
+        for task in glob.glob("/proc/%d/task/*/children" % pid):
+            with open(task) as children:
+                for child in children.read().split():  # where it is left open: it would read the other's messages
+                    os.kill(int(child), signal.SIGKILL)
 
     def code(self, who, pid):
         yield self.refused(who, pid, "memory that is written and run", "mmap", 0, 4096, 7, 0x22, -1, 0)
