@@ -23,12 +23,13 @@ def lives(pid):
 
 
 def private(pid):
-    """Bytes of memory that are its own; 0 when it is gone."""
+    """Bytes of memory that are its own, but for what is only a file's, which the kernel takes and brings back as it
+    likes; 0 when it is gone."""
     total = 0
     try:
         with open("/proc/%d/smaps_rollup" % pid) as rollup:
             for line in rollup:
-                if line.startswith(("Private_Clean:", "Private_Dirty:", "Swap:")):
+                if line.startswith(("Private_Dirty:", "Swap:")):
                     total += int(line.split()[1]) * 1024
     except (FileNotFoundError, ProcessLookupError):
         pass
